@@ -1,0 +1,54 @@
+"""Physical constants and default inputs, each with value, unit and source.
+
+Natural units (MeV) are used inside ``histnu.physics``; ``histnu.units`` converts at the borders.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A number with its unit, one-standard-deviation uncertainty (or None) and source."""
+
+    value: float
+    unit: str
+    source: str
+    uncertainty: float | None = None
+
+    def __float__(self) -> float:
+        return self.value
+
+
+CODATA = "CODATA 2018, Rev. Mod. Phys. 93 (2021) 025010"
+PDG = "PDG 2024, Phys. Rev. D 110 (2024) 030001"
+PAPER = "De Romeri et al. 2024 (CEvNS electromagnetic properties, XENONnT + PandaX-4T)"
+VALENCIA2020 = "de Salas et al., JHEP 02 (2021) 071, arXiv:2006.11237 (normal ordering)"
+B16 = "B16-GS98 standard solar model, Vinyoles et al., ApJ 835 (2017) 202, arXiv:1611.09867"
+
+FERMI_CONSTANT: Final = Constant(1.1663788e-11, "MeV^-2", PDG, 0.0000006e-11)
+FINE_STRUCTURE: Final = Constant(1.0 / 137.035999084, "1", CODATA)
+ELECTRON_MASS: Final = Constant(0.51099895000, "MeV", CODATA)
+ATOMIC_MASS_UNIT: Final = Constant(931.49410242, "MeV", CODATA)
+HBAR_C: Final = Constant(197.3269804, "MeV fm", CODATA)
+AVOGADRO: Final = Constant(6.02214076e23, "mol^-1", CODATA, 0.0)
+YEAR_SECONDS: Final = Constant(365.25 * 86400.0, "s", "Julian year (IAU)", 0.0)
+
+SIN2_THETA_W: Final = Constant(
+    0.23857, "1", f"low-energy MS-bar value, {PDG}; used by the {PAPER}, below Eq. 2", 0.00005
+)
+
+SIN2_THETA12: Final = Constant(0.318, "1", VALENCIA2020, 0.016)
+SIN2_THETA13: Final = Constant(0.0220, "1", VALENCIA2020, 0.00069)
+DM2_21: Final = Constant(7.50e-5, "eV^2", VALENCIA2020, 0.22e-5)
+
+B8_FLUX: Final = Constant(5.46e6, "cm^-2 s^-1", f"{B16}; 12 % uncertainty as in the {PAPER}", 0.6552e6)
+B8_FLUX_XENONNT: Final = Constant(
+    5.25e6,
+    "cm^-2 s^-1",
+    "normalisation of the XENONnT 2024 templates; SNO, Phys. Rev. C 88 (2013) 025501",
+    0.20e6,
+)
+HEP_FLUX: Final = Constant(7.98e3, "cm^-2 s^-1", B16, 2.39e3)

@@ -1,0 +1,167 @@
+"""Neutrino spectra and their exact inverse-energy moments.
+
+Every cross section of this package is a polynomial of degree two in 1/E_nu whose coefficients
+depend on the recoil energy only. The flux integral of Eq. 10 is therefore a sum over
+
+    M_k(E_min) = integral_{E_min}^inf dE_nu (dphi/dE_nu) P(E_nu) E_nu^-k,   k = 0, 1, 2,
+
+which are computed once per flux and flavour. For a tabulated spectrum (linear between its
+nodes) the integrals over each interval are closed forms, so no grid in E_nu limits the accuracy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from histnu.errors import PhysicsError
+
+MAX_POWER = 2
+
+
+@dataclass(frozen=True)
+class Flux:
+    """One component of the solar neutrino flux.
+
+    Attributes:
+        name: ``b8``, ``hep``, ``pp``, ...
+        e_nu_mev: nodes of the spectrum in MeV, increasing, shape (N,); one node for a line.
+        shape_per_mev: normalised spectrum at the nodes in 1/MeV, shape (N,); ignored for a line.
+        total_cm2_s: integrated flux in cm^-2 s^-1.
+        relative_uncertainty: one standard deviation of the total, relative.
+        source: where the spectrum and the total come from.
+    """
+
+    name: str
+    e_nu_mev: NDArray[np.float64]
+    shape_per_mev: NDArray[np.float64]
+    total_cm2_s: float
+    relative_uncertainty: float
+    source: str
+
+    def __post_init__(self) -> None:
+        e, s = self.e_nu_mev, self.shape_per_mev
+        if e.ndim != 1 or e.shape != s.shape:
+            raise PhysicsError(f"flux {self.name}: nodes {e.shape} and spectrum {s.shape} differ")
+        if not (np.all(np.isfinite(e)) and np.all(np.isfinite(s))):
+            raise PhysicsError(f"flux {self.name}: NaN or infinity in the spectrum")
+        if np.any(e < 0) or np.any(np.diff(e) <= 0) or np.any(s < 0):
+            raise PhysicsError(f"flux {self.name}: energies must increase, the spectrum be >= 0")
+        if not self.total_cm2_s >= 0:
+            raise PhysicsError(f"flux {self.name}: total {self.total_cm2_s} must be >= 0")
+
+    @property
+    def is_line(self) -> bool:
+        """True for a monoenergetic component (7Be, pep)."""
+        return self.e_nu_mev.size == 1
+
+    @property
+    def e_max_mev(self) -> float:
+        """Largest neutrino energy in MeV."""
+        return float(self.e_nu_mev[-1])
+
+    def scaled(self, total_cm2_s: float) -> Flux:
+        """Return the same spectrum with another total flux (cm^-2 s^-1)."""
+        return Flux(
+            self.name,
+            self.e_nu_mev,
+            self.shape_per_mev,
+            total_cm2_s,
+            self.relative_uncertainty,
+            self.source,
+        )
+
+    def refined(self, step_mev: float) -> Flux:
+        """Return the flux on a grid of at most ``step_mev``, linear between the old nodes."""
+        if self.is_line:
+            return self
+        pieces = [
+            np.linspace(a, b, max(1, int(np.ceil((b - a) / step_mev))), endpoint=False)
+            for a, b in zip(self.e_nu_mev[:-1], self.e_nu_mev[1:], strict=True)
+        ]
+        e = np.concatenate([*pieces, self.e_nu_mev[-1:]])
+        shape = np.interp(e, self.e_nu_mev, self.shape_per_mev)
+        return Flux(self.name, e, shape, self.total_cm2_s, self.relative_uncertainty, self.source)
+
+
+@dataclass(frozen=True)
+class FluxMoments:
+    """Moments ``M_k(E_min)`` of a flux times a probability, exact for linear segments.
+
+    Attributes:
+        e_nu_mev: nodes in MeV, shape (N,).
+        weight: ``dphi/dE P`` at the nodes in cm^-2 s^-1 MeV^-1, shape (N,); for a line its
+            total ``phi P`` in cm^-2 s^-1, shape (1,).
+        above: integrals from each node to the end, shape (3, N).
+    """
+
+    e_nu_mev: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    above: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, flux: Flux, probability: NDArray[np.float64] | float = 1.0) -> FluxMoments:
+        """Build the moments of ``flux`` times ``probability`` at its nodes.
+
+        Args:
+            flux: the spectrum.
+            probability: P(nu_e -> nu_l) at ``flux.e_nu_mev``, shape (N,) or a constant.
+        """
+        if flux.is_line:
+            line = flux.total_cm2_s * np.broadcast_to(np.asarray(probability, dtype=float), (1,))
+            return cls(flux.e_nu_mev, line, np.zeros((MAX_POWER + 1, 1)))
+        e = flux.e_nu_mev
+        weight = flux.total_cm2_s * flux.shape_per_mev * np.asarray(probability, dtype=float)
+        slope = np.diff(weight) / np.diff(e)
+        offset = weight[:-1] - slope * e[:-1]
+        pieces = np.stack(
+            [_segment(k, offset, slope, e[:-1], e[1:]) for k in range(MAX_POWER + 1)]
+        )
+        above = np.zeros((MAX_POWER + 1, e.size))
+        above[:, :-1] = np.cumsum(pieces[:, ::-1], axis=1)[:, ::-1]
+        return cls(e, weight, above)
+
+    def __call__(self, e_min_mev: ArrayLike) -> NDArray[np.float64]:
+        """Return ``M_k(E_min)``, shape (3, ...), in cm^-2 s^-1 MeV^-k.
+
+        Args:
+            e_min_mev: smallest neutrino energy in MeV, > 0, shape (...).
+        """
+        e_min = np.asarray(e_min_mev, dtype=float)
+        if np.any(~(e_min > 0)):
+            raise PhysicsError("E_min must be positive and finite")
+        e = self.e_nu_mev
+        if e.size == 1:
+            powers = e[0] ** -np.arange(MAX_POWER + 1.0)
+            open_channel = (e_min <= e[0]).astype(float)
+            return np.asarray(self.weight[0] * np.multiply.outer(powers, open_channel))
+        lower = np.clip(e_min, e[0], e[-1])
+        i = np.clip(np.searchsorted(e, lower, side="right") - 1, 0, e.size - 2)
+        slope = (self.weight[i + 1] - self.weight[i]) / (e[i + 1] - e[i])
+        offset = self.weight[i] - slope * e[i]
+        start = np.where(lower > 0, lower, e_min)
+        partial = [_segment(k, offset, slope, start, e[i + 1]) for k in range(MAX_POWER + 1)]
+        return np.asarray(np.stack(partial) + self.above[:, i + 1])
+
+
+def _segment(
+    power: int,
+    offset: NDArray[np.float64],
+    slope: NDArray[np.float64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """``integral_low^high (offset + slope E) E^-power dE`` in closed form.
+
+    An interval that starts at E = 0 only arises when the spectrum is proportional to E there;
+    its divergent pieces are never used (E_min > 0), and are returned as zero.
+    """
+    if power == 0:
+        return offset * (high - low) + 0.5 * slope * (high**2 - low**2)
+    safe = np.where(low > 0, low, high)
+    log = np.log(high / safe)
+    if power == 1:
+        return np.asarray(offset * log + slope * (high - low))
+    return np.asarray(offset * (1.0 / safe - 1.0 / high) + slope * log)

@@ -1,0 +1,96 @@
+"""Reduce the public solar neutrino spectra and production profiles to the package's tables.
+
+    python scripts/derive_flux.py RELEASES [-o histnu/data]
+
+Reads ``RELEASES/solar_flux`` and writes ``flux/<component>.csv`` and ``sun/production_<x>.csv``
+with a ``.source.json`` beside each. Re-run by ``tests/test_scripts.py`` where the releases are.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+
+from histnu.serialize import file_digest, write_json, write_text
+
+BAHCALL = "J. N. Bahcall, solar neutrino spectra, http://www.sns.ias.edu/~jnb/SNdata/sndata.html"
+SPECTRA = {
+    "b8": ("B8_neutrino_flux.txt", "Bahcall et al., Phys. Rev. C 54 (1996) 411, nucl-th/9601044", 0.1),
+    "hep": ("hep_neutrino.txt", f"{BAHCALL}; Bahcall, Rev. Mod. Phys. 59 (1987) 505", None),
+}
+PROFILES = {"b8": "8B_dist.txt", "hep": "hep_dist.txt"}
+PROFILE_SOURCE = (
+    "Radial production profile after Lopes and Turck-Chieze, ApJ 765 (2013) 14, arXiv:1302.2791 "
+    "(digitised)"
+)
+
+
+def table(header: str, *columns: np.ndarray) -> str:
+    """Return CSV text with eight significant digits."""
+    rows = [",".join(f"{v:.8g}" for v in row) for row in zip(*columns, strict=True)]
+    return "\n".join([header, *rows]) + "\n"
+
+
+def spectrum(path: Path, step_mev: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """Read a spectrum, add its end points, thin it and normalise it to one (trapezium)."""
+    data = np.loadtxt(path)
+    energy, shape = data[:, 0], data[:, 1]
+    if energy[0] > 0:
+        energy, shape = np.append(0.0, energy), np.append(0.0, shape)
+    if step_mev is not None:
+        keep = np.append(np.arange(0.0, energy[-1], step_mev), energy[-1])
+        energy, shape = keep, PchipInterpolator(energy, shape)(keep)
+    return energy, shape / np.trapezoid(shape, energy)
+
+
+def profile(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read a production profile (0 where the digitisation dips below) and normalise it to one."""
+    data = np.loadtxt(path, comments="#")
+    order = np.argsort(data[:, 0], kind="stable")
+    radius, first = np.unique(data[order, 0], return_index=True)
+    density = np.maximum(data[order, 1][first], 0.0)
+    return radius, density / np.trapezoid(density, radius)
+
+
+def write(folder: Path, name: str, text: str, source: dict) -> None:
+    """Write a table and its source file."""
+    write_text(folder / f"{name}.csv", text)
+    write_json(folder / f"{name}.source.json", source)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("releases", type=Path)
+    parser.add_argument("-o", "--output", type=Path, default=Path("histnu/data"))
+    options = parser.parse_args()
+    folder = options.releases / "solar_flux"
+    for name, (file, source, step) in SPECTRA.items():
+        energy, shape = spectrum(folder / file, step)
+        note = {
+            "title": f"Normalised {name} neutrino spectrum",
+            "source": source,
+            "provenance": "derived",
+            "units": {"e_nu_mev": "MeV", "shape_per_mev": "1/MeV"},
+            "derived_by": "scripts/derive_flux.py",
+            "input_sha256": file_digest(folder / file),
+        }
+        write(options.output / "flux", name, table("e_nu_mev,shape_per_mev", energy, shape), note)
+    for name, file in PROFILES.items():
+        radius, density = profile(folder / "production" / file)
+        note = {
+            "title": f"Production profile of {name} neutrinos, dN/d(r/R_sun)",
+            "source": PROFILE_SOURCE,
+            "provenance": "derived",
+            "units": {"radius": "R_sun", "density": "1"},
+            "derived_by": "scripts/derive_flux.py",
+            "input_sha256": file_digest(folder / "production" / file),
+        }
+        text = table("radius,density", radius, density)
+        write(options.output / "sun", f"production_{name}", text, note)
+
+
+if __name__ == "__main__":
+    main()
