@@ -52,3 +52,12 @@ B8_FLUX_XENONNT: Final = Constant(
     0.20e6,
 )
 HEP_FLUX: Final = Constant(7.98e3, "cm^-2 s^-1", B16, 2.39e3)
+PP_FLUX: Final = Constant(5.98e10, "cm^-2 s^-1", B16, 0.006 * 5.98e10)
+PEP_FLUX: Final = Constant(1.44e8, "cm^-2 s^-1", B16, 0.01 * 1.44e8)
+BE7_FLUX: Final = Constant(4.93e9, "cm^-2 s^-1", B16, 0.06 * 4.93e9)
+N13_FLUX: Final = Constant(2.78e8, "cm^-2 s^-1", B16, 0.15 * 2.78e8)
+O15_FLUX: Final = Constant(2.05e8, "cm^-2 s^-1", B16, 0.17 * 2.05e8)
+F17_FLUX: Final = Constant(5.29e6, "cm^-2 s^-1", B16, 0.20 * 5.29e6)
+BE7_EXCITED_FRACTION: Final = Constant(
+    0.1044, "1", "7Be electron capture to 478 keV 7Li, Tilley et al., Nucl. Phys. A 708 (2002) 3", 0.0004
+)

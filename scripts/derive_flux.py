@@ -17,11 +17,32 @@ from scipy.interpolate import PchipInterpolator
 from histnu.serialize import file_digest, write_json, write_text
 
 BAHCALL = "J. N. Bahcall, solar neutrino spectra, http://www.sns.ias.edu/~jnb/SNdata/sndata.html"
+ALLOWED = f"{BAHCALL}; Bahcall, Rev. Mod. Phys. 59 (1987) 505"
+PP = f"{BAHCALL}; Bahcall, Phys. Rev. C 56 (1997) 3391, hep-ph/9710491"
 SPECTRA = {
     "b8": ("B8_neutrino_flux.txt", "Bahcall et al., Phys. Rev. C 54 (1996) 411, nucl-th/9601044", 0.1),
-    "hep": ("hep_neutrino.txt", f"{BAHCALL}; Bahcall, Rev. Mod. Phys. 59 (1987) 505", None),
+    "hep": ("hep_neutrino.txt", ALLOWED, None),
+    "pp": ("pp_neutrino.txt", PP, None),
+    "n13": ("N13_neutrino.txt", ALLOWED, 0.012),
+    "o15": ("15O_neutrino.txt", ALLOWED, 0.015),
+    "f17": ("17F_neutrino.txt", ALLOWED, 0.015),
 }
-PROFILES = {"b8": "8B_dist.txt", "hep": "hep_dist.txt"}
+LINES = {
+    "be7_384": "7Be_3843_neutrino.txt",
+    "be7_862": "7Be_8613_neutrino.txt",
+    "pep": "pep_neutrino.txt",
+}
+LINE_SOURCE = f"{BAHCALL}; line energy without its thermal width (about 1 keV)"
+PROFILES = {
+    "b8": "8B_dist.txt",
+    "hep": "hep_dist.txt",
+    "pp": "pp_dist.txt",
+    "pep": "pep_dist.txt",
+    "be7": "7Be_dist.txt",
+    "n13": "13N_dist.txt",
+    "o15": "15O_dist.txt",
+    "f17": "17F_dist.txt",
+}
 PROFILE_SOURCE = (
     "Radial production profile after Lopes and Turck-Chieze, ApJ 765 (2013) 14, arXiv:1302.2791 "
     "(digitised)"
@@ -61,23 +82,34 @@ def write(folder: Path, name: str, text: str, source: dict) -> None:
     write_json(folder / f"{name}.source.json", source)
 
 
+def line(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read the energy of a line: one node of weight one."""
+    return np.array([np.loadtxt(path, ndmin=2)[0, 0]]), np.ones(1)
+
+
+def write_spectra(folder: Path, output: Path) -> None:
+    """Write the continuous spectra and the lines."""
+    continuous = {k: (f, source, spectrum(folder / f, d)) for k, (f, source, d) in SPECTRA.items()}
+    lines = {k: (f, LINE_SOURCE, line(folder / f)) for k, f in LINES.items()}
+    for name, (file, source, columns) in {**continuous, **lines}.items():
+        note = {
+            "title": f"Normalised {name} neutrino spectrum",
+            "source": source,
+            "provenance": "derived",
+            "units": {"e_nu_mev": "MeV", "shape_per_mev": "1 (line)" if name in LINES else "1/MeV"},
+            "derived_by": "scripts/derive_flux.py",
+            "input_sha256": file_digest(folder / file),
+        }
+        write(output / "flux", name, table("e_nu_mev,shape_per_mev", *columns), note)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("releases", type=Path)
     parser.add_argument("-o", "--output", type=Path, default=Path("histnu/data"))
     options = parser.parse_args()
     folder = options.releases / "solar_flux"
-    for name, (file, source, step) in SPECTRA.items():
-        energy, shape = spectrum(folder / file, step)
-        note = {
-            "title": f"Normalised {name} neutrino spectrum",
-            "source": source,
-            "provenance": "derived",
-            "units": {"e_nu_mev": "MeV", "shape_per_mev": "1/MeV"},
-            "derived_by": "scripts/derive_flux.py",
-            "input_sha256": file_digest(folder / file),
-        }
-        write(options.output / "flux", name, table("e_nu_mev,shape_per_mev", energy, shape), note)
+    write_spectra(folder, options.output)
     for name, file in PROFILES.items():
         radius, density = profile(folder / "production" / file)
         note = {

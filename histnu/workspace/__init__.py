@@ -1,1 +1,1 @@
-
+"""Templates become HistFactory JSON: samples, modifiers, measurements, PatchSets, checks."""

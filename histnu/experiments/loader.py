@@ -1,0 +1,230 @@
+"""Read experiment files: YAML and the tables beside it become an :class:`Experiment`."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from histnu.errors import ConfigError, DataError, HistnuError, located
+from histnu.experiments import schema
+from histnu.experiments.model import (
+    Background,
+    Channel,
+    Experiment,
+    Observable,
+    Origin,
+    PublishedExpectation,
+    RateNuisance,
+    ShapeNuisance,
+)
+from histnu.experiments.response import Response
+from histnu.serialize import file_digest
+from histnu.tables import data_path, read_csv
+
+Array = NDArray[np.float64]
+
+
+def available() -> tuple[str, ...]:
+    """Names of the experiments in the package."""
+    folder = data_path("experiments")
+    return tuple(sorted(p.parent.name for p in folder.glob("*/experiment.yaml")))
+
+
+def load_experiment(name_or_path: str | Path) -> Experiment:
+    """Load an experiment of the package by name, or any experiment file by path.
+
+    Args:
+        name_or_path: a name from :func:`available`, or the path of a YAML file.
+
+    Raises:
+        ConfigError: for an unknown name or a file that breaks the schema; every mistake is named.
+        DataError: for a missing or damaged table.
+
+    >>> load_experiment("xenonnt_sr01").channels[0].observed.tolist()
+    [16.0, 14.0, 7.0]
+    """
+    text = str(name_or_path)
+    if text in available():
+        return _load(data_path(f"experiments/{text}/experiment.yaml"))
+    path = Path(text)
+    if path.suffix not in {".yaml", ".yml"}:
+        known = ", ".join(available())
+        raise ConfigError(f"unknown experiment {text!r}; known: {known}; or give a YAML file")
+    return _load(path)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file with the safe loader.
+
+    Raises:
+        ConfigError: if it is missing or not YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror})"
+        raise ConfigError(located(path, "", problem, "check the path")) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}" if mark else ""
+        problem = f"is not YAML ({getattr(error, 'problem', 'bad text')})"
+        raise ConfigError(located(path, where, problem, "mend the syntax")) from None
+
+
+def explain(path: Path, error: ValidationError) -> str:
+    """One line with every mistake that pydantic found: field, value, reason."""
+    mistakes = []
+    for item in error.errors(include_url=False):
+        where = ".".join(str(part) for part in item["loc"]) or "(file)"
+        value = item.get("input")
+        shown = f" (got {value!r})" if isinstance(value, (str, int, float, bool)) else ""
+        mistakes.append(f"{where}: {item['msg']}{shown}")
+    return f"{path}: " + "; ".join(mistakes)
+
+
+@lru_cache(maxsize=32)
+def _load(path: Path) -> Experiment:
+    document = read_yaml(path)
+    if not isinstance(document, dict):
+        raise ConfigError(located(path, "", "is not a mapping", f"start with schema: {schema.SCHEMA}"))
+    try:
+        section = schema.ExperimentSection.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError(explain(path, error)) from None
+    reader = _Reader(path)
+    channels = tuple(
+        reader.channel(c, f"channels.{i}") for i, c in enumerate(section.channels)
+    )
+    return Experiment(
+        section.name,
+        section.title,
+        section.target,
+        section.recoil,
+        channels,
+        tuple(section.references),
+        tuple(section.assumptions),
+        {p.name: file_digest(p) for p in sorted(reader.files)},
+    )
+
+
+class _Reader:
+    """Resolves the sections of one file; remembers the files it read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.files = {path}
+
+    def fail(self, field: str, problem: str, mend: str) -> DataError:
+        return DataError(located(self.path, field, problem, mend))
+
+    def values(self, value: schema.Values, field: str) -> Array:
+        """Numbers given as a list, ``table.csv:column`` or ``file.root:path/to/hist``."""
+        if not isinstance(value, str):
+            return np.array(value, dtype=float)
+        file, _, item = value.partition(":")
+        if not item:
+            mend = "write table.csv:column or file.root:path/to/hist"
+            raise self.fail(field, f"{value!r} names no column or histogram", mend)
+        path = self.path.parent / file
+        if path.suffix == ".root":
+            from histnu.experiments.root_input import read_histogram
+
+            self.files.add(path)
+            return read_histogram(path, item)
+        columns = read_csv(path)
+        self.files.add(path)
+        if item not in columns:
+            raise self.fail(field, f"{file} has no column {item!r}", f"use {', '.join(columns)}")
+        return columns[item]
+
+    def response(self, file: str, interpolation: str, field: str) -> Response:
+        """A response table."""
+        path = self.path.parent / file
+        columns = read_csv(path)
+        self.files.add(path)
+        names = [c for c in columns if c.startswith("bin_")]
+        if "e_recoil_kev" not in columns or names != [f"bin_{i}" for i in range(len(names))]:
+            mend = "name the columns e_recoil_kev, bin_0, bin_1, ..."
+            raise self.fail(field, f"{file} has columns {', '.join(columns)}", mend)
+        probability = np.stack([columns[c] for c in names]) if names else np.zeros((0, 0))
+        try:
+            return Response(columns["e_recoil_kev"], probability, interpolation)
+        except HistnuError as error:
+            raise self.fail(field, f"{file}: {error}", "mend the table") from None
+
+    def channel(self, c: schema.ChannelSection, field: str) -> Channel:
+        """A channel with its tables."""
+        r = c.response
+        variations = {
+            name: tuple(
+                self.response(f, r.interpolation, f"{field}.response.variations.{name}")
+                for f in files
+            )
+            for name, files in r.variations.items()
+        }
+        published = c.published_signal
+        origins = {
+            key: Origin(section.provenance, section.source)
+            for key, section in (("exposure", c.exposure), ("response", r), ("observed", c.observed))
+        }
+        try:
+            return Channel(
+                name=c.name,
+                title=c.title,
+                exposure_tonne_year=c.exposure.value,
+                observable=Observable(
+                    c.observable.name,
+                    c.observable.title,
+                    c.observable.unit,
+                    np.array(c.observable.edges),
+                ),
+                response=self.response(r.file, r.interpolation, f"{field}.response.file"),
+                backgrounds=tuple(
+                    self.background(b, f"{field}.backgrounds.{i}")
+                    for i, b in enumerate(c.backgrounds)
+                ),
+                observed=self.values(c.observed.counts, f"{field}.observed.counts"),
+                signal_rates=tuple(_rate(u) for u in c.signal_uncertainties),
+                origins=origins,
+                published_signal=None
+                if published is None
+                else PublishedExpectation(
+                    self.values(published.expected, f"{field}.published_signal.expected"),
+                    published.flux_cm2_s,
+                    Origin(published.provenance, published.source),
+                ),
+                response_variations=variations,  # type: ignore[arg-type]
+            )
+        except DataError as error:
+            if str(error).startswith("channel "):
+                raise self.fail(field, str(error), "make the numbers agree") from None
+            raise
+
+    def background(self, b: schema.BackgroundSection, field: str) -> Background:
+        """A background with its templates."""
+        return Background(
+            b.name,
+            b.title,
+            self.values(b.expected, f"{field}.expected"),
+            tuple(_rate(u) for u in b.uncertainties),
+            tuple(
+                ShapeNuisance(
+                    s.name,
+                    self.values(s.down, f"{field}.shapes.{i}.down"),
+                    self.values(s.up, f"{field}.shapes.{i}.up"),
+                    Origin(s.provenance, s.source),
+                )
+                for i, s in enumerate(b.shapes)
+            ),
+            Origin(b.provenance, b.source),
+        )
+
+
+def _rate(u: schema.RateUncertainty) -> RateNuisance:
+    return RateNuisance(u.name, u.relative, u.interpolation, Origin(u.provenance, u.source))

@@ -1,0 +1,168 @@
+"""The YAML schema ``histnu-experiment/1``: structure, units and rules of every field.
+
+pydantic reports all mistakes of a file at once, each with its path; ``histnu.experiments.loader``
+turns them into messages that name file, field and mend, and resolves the tables.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+SCHEMA = "histnu-experiment/1"
+
+Provenance = Literal["published", "derived", "reconstructed"]
+Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_]+$")]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Values = list[Finite] | str
+"""A list of numbers, or where to find them: ``table.csv:column`` or ``file.root:path/to/hist``."""
+
+
+class Strict(BaseModel):
+    """A section of the file: unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sourced(Strict):
+    """Something with an origin."""
+
+    source: str = Field(min_length=3, description="publication, table, figure or script")
+    provenance: Provenance
+
+
+class Number(Sourced):
+    """A positive number with unit and origin."""
+
+    value: Positive
+    unit: str
+
+
+class ExposureSection(Number):
+    """Exposure in tonne years."""
+
+    unit: Literal["t yr"]
+
+
+class ObservableSection(Strict):
+    """The binned observable."""
+
+    name: Name
+    title: str
+    unit: str
+    edges: list[Finite] = Field(min_length=2)
+
+    @field_validator("edges")
+    @classmethod
+    def _increasing(cls, edges: list[float]) -> list[float]:
+        if any(b <= a for a, b in zip(edges, edges[1:], strict=False)):
+            raise ValueError(f"edges {edges} must increase; sort them and remove repeats")
+        return edges
+
+
+class ResponseSection(Sourced):
+    """Detection probability per bin against true recoil energy, a CSV table.
+
+    Its first column is ``e_recoil_kev``, then one column ``bin_<i>`` per bin. ``variations`` give
+    the same table at -1 and +1 standard deviation of a shape nuisance.
+    """
+
+    file: str
+    interpolation: Literal["linear", "pchip"] = "pchip"
+    variations: dict[Name, list[str]] = Field(default_factory=dict)
+
+    @field_validator("variations")
+    @classmethod
+    def _pairs(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
+        for name, files in value.items():
+            if len(files) != 2:
+                raise ValueError(f"{name}: give two tables, [down, up]")
+        return value
+
+
+class RateUncertainty(Sourced):
+    """Gaussian-constrained rate uncertainty, relative to the nominal rate.
+
+    Parameters of the same name are one nuisance parameter, in every channel.
+    """
+
+    name: Name
+    relative: Positive
+    interpolation: Literal["default", "linear", "lognormal"] = "default"
+
+
+class ShapeUncertainty(Sourced):
+    """Templates at -1 and +1 standard deviation of a nuisance parameter."""
+
+    name: Name
+    down: Values
+    up: Values
+
+
+class BackgroundSection(Sourced):
+    """One background of a channel: expected events per bin."""
+
+    name: Name
+    title: str
+    expected: Values
+    uncertainties: list[RateUncertainty] = Field(default_factory=list)
+    shapes: list[ShapeUncertainty] = Field(default_factory=list)
+
+
+class ObservedSection(Sourced):
+    """Observed events per bin."""
+
+    counts: Values
+
+
+class PublishedSignal(Sourced):
+    """A published Standard Model expectation per bin, for ``correction: published_sm``."""
+
+    expected: Values
+    flux_cm2_s: Positive
+
+
+class ChannelSection(Strict):
+    """One binned data set."""
+
+    name: Name
+    title: str
+    exposure: ExposureSection
+    observable: ObservableSection
+    response: ResponseSection
+    backgrounds: list[BackgroundSection]
+    observed: ObservedSection
+    signal_uncertainties: list[RateUncertainty] = Field(default_factory=list)
+    published_signal: PublishedSignal | None = None
+
+    @model_validator(mode="after")
+    def _names(self) -> ChannelSection:
+        names = [b.name for b in self.backgrounds]
+        repeated = sorted({n for n in names if names.count(n) > 1})
+        if repeated:
+            raise ValueError(f"background {repeated[0]} appears twice; rename one")
+        return self
+
+
+class ExperimentSection(Strict):
+    """A whole experiment file."""
+
+    schema_: Literal["histnu-experiment/1"] = Field(alias="schema")
+    name: Name
+    title: str
+    target: str
+    recoil: Literal["nuclear", "electron"]
+    description: str = ""
+    references: list[str] = Field(min_length=1)
+    assumptions: list[str] = Field(default_factory=list)
+    channels: list[ChannelSection] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names(self) -> ExperimentSection:
+        names = [c.name for c in self.channels]
+        repeated = sorted({n for n in names if names.count(n) > 1})
+        if repeated:
+            raise ValueError(f"channel {repeated[0]} appears twice; rename one")
+        return self
