@@ -41,6 +41,8 @@ TOTALS: dict[str, Constant] = {
     "o15": O15_FLUX,
     "f17": F17_FLUX,
 }
+ROUNDING = 1e-15
+"""Interpolated spectra below this fraction of their maximum are rounding errors of zero."""
 COMPONENTS: tuple[str, ...] = tuple(TOTALS)
 """All solar components; the two lines of 7Be are two components of one flux."""
 BRANCHING: dict[str, float] = {
@@ -93,6 +95,7 @@ def load_flux(component: str) -> Flux:
     fine = np.append(np.arange(energy[0], energy[-1], SPECTRUM_STEP_MEV), energy[-1])
     fine = np.unique(np.round(np.union1d(fine, energy), 9))
     values = PchipInterpolator(energy, shape)(fine)
+    values[np.abs(values) < ROUNDING * shape.max()] = 0.0  # -4e-20 at the end point of hep
     normalised = values / np.trapezoid(values, fine)
     return Flux(component, fine, normalised, total, relative, source)
 

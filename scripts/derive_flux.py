@@ -20,7 +20,11 @@ BAHCALL = "J. N. Bahcall, solar neutrino spectra, http://www.sns.ias.edu/~jnb/SN
 ALLOWED = f"{BAHCALL}; Bahcall, Rev. Mod. Phys. 59 (1987) 505"
 PP = f"{BAHCALL}; Bahcall, Phys. Rev. C 56 (1997) 3391, hep-ph/9710491"
 SPECTRA = {
-    "b8": ("B8_neutrino_flux.txt", "Bahcall et al., Phys. Rev. C 54 (1996) 411, nucl-th/9601044", 0.1),
+    "b8": (
+        "B8_neutrino_flux.txt",
+        "Bahcall et al., Phys. Rev. C 54 (1996) 411, nucl-th/9601044",
+        0.1,
+    ),
     "hep": ("hep_neutrino.txt", ALLOWED, None),
     "pp": ("pp_neutrino.txt", PP, None),
     "n13": ("N13_neutrino.txt", ALLOWED, 0.012),
