@@ -74,7 +74,7 @@ class StrengthKernel:
                 entries.append((effect.parameter, t, number[effect], others))
         entries.sort(key=lambda x: (x[0], x[1]))
         self._first_effect = np.array([e[2] for e in entries], dtype=np.intp)
-        self._first_others = _pad([e[3] for e in entries], one)
+        self._first_others = pad([e[3] for e in entries], one)
         keys = [(e[0], e[1]) for e in entries]
         self._first_starts, unique = _starts(keys)
         self.first_parameter = np.array([k[0] for k in unique], dtype=np.intp)
@@ -101,7 +101,7 @@ class StrengthKernel:
         entries.sort(key=lambda x: x[:3])
         self._second_a = np.array([e[3] for e in entries], dtype=np.intp)
         self._second_b = np.array([e[4] for e in entries], dtype=np.intp)
-        self._second_others = _pad([e[5] for e in entries], one)
+        self._second_others = pad([e[5] for e in entries], one)
         self._second_starts, unique = _starts([e[:3] for e in entries])
         self.second_i = np.array([k[0] for k in unique], dtype=np.intp)
         self.second_j = np.array([k[1] for k in unique], dtype=np.intp)
@@ -120,26 +120,26 @@ class StrengthKernel:
 
     def values(self, pars: Array) -> Array:
         """Return the strengths, shape (T, P), at parameters (n, P)."""
-        return _product(self._effects(pars)[0], self._slots)
+        return product(self._effects(pars)[0], self._slots)
 
     def derivatives(self, pars: Array) -> Strengths:
         """Return strengths and their first and second derivatives at parameters (n, P)."""
         value, slope, curve = self._effects(pars)
-        first = slope[self._first_effect] * _product(value, self._first_others)
+        first = slope[self._first_effect] * product(value, self._first_others)
         second = np.where(
             (self._second_b < 0)[:, None],
             curve[self._second_a],
             slope[self._second_a] * slope[self._second_b],
         )
-        second *= _product(value, self._second_others)
+        second *= product(value, self._second_others)
         return Strengths(
-            _product(value, self._slots),
+            product(value, self._slots),
             _reduce(first, self._first_starts),
             _reduce(second, self._second_starts),
         )
 
 
-def _pad(rows: list[list[int]], filler: int) -> Index:
+def pad(rows: list[list[int]], filler: int) -> Index:
     """Return a list of rows of unequal length as one array."""
     width = max((len(r) for r in rows), default=0)
     out = np.full((len(rows), width), filler, dtype=np.intp)
@@ -161,7 +161,7 @@ def _reduce(values: Array, starts: Index | None) -> Array:
     return values if starts is None else np.add.reduceat(values, starts, axis=0)
 
 
-def _product(values: Array, index: Index) -> Array:
+def product(values: Array, index: Index) -> Array:
     """Return the product over the columns of ``index`` of rows of ``values``."""
     if index.shape[1] == 0:
         return np.ones((index.shape[0], values.shape[1]))

@@ -11,7 +11,7 @@ References: HistFactory, CERN-OPEN-2012-016; pyhf, JOSS 6 (2021) 2823.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -223,6 +223,12 @@ class BatchedLikelihood:
         self._parameter_starts = edges
         self._parameters_used = k.first_parameter[edges]
         self._parameter_entries = np.split(np.arange(len(k.first_parameter)), edges[1:])
+        self.kinks = np.array(sorted({e.parameter for e in k.effects if not e.smooth}), np.intp)
+        n = len(self.init)
+        shaped = 3 * n * self.n_bins if self._shaped else 0
+        self.floats_per_point = (
+            3 * n * n + 5 * self.n_bins + 4 * len(k.first_term) + 3 * len(k.second_term)
+        ) + len(self._pair_histograms) + shaped
         key = k.second_i * len(self.init) + k.second_j
         starts = np.flatnonzero(np.diff(key, prepend=-1))
         self._second_starts = starts
@@ -262,6 +268,15 @@ class BatchedLikelihood:
         mask = np.zeros(self.n_bins, dtype=bool)
         mask[self.compiled.channels[self.compiled.terms[t].channel]] = True
         return mask
+
+    def unbounded(self, names: Iterable[str]) -> BatchedLikelihood:
+        """Return the same likelihood without bounds on the given parameters."""
+        out = BatchedLikelihood(self.compiled, self.model)
+        out.observation = self.observation
+        out.bounds = self.bounds.copy()
+        for name in names:
+            out.bounds[self.index(name)] = -np.inf, np.inf
+        return out
 
     # ------------------------------------------------------------------ data
     def index(self, name: str) -> int:

@@ -1,0 +1,338 @@
+"""Global minima of likelihoods whose signal is a polynomial of physical parameters.
+
+Such likelihoods have several minima (interference against squared terms, either sign of a
+charge) and flat directions (parameters that enter in one combination only). Strategy:
+
+1. *Reduced variables.* The counts depend on theta only through ``y = S U^T s(theta)``, from
+   the singular value decomposition of the templates of the strengths s over several nuisance
+   values; templates that are equal, or linearly dependent, drop out. One unit of ``y`` is
+   one standard deviation of the counts.
+2. *Scan.* A deterministic design covers theta: all patterns of signs and zeros at several
+   distances, scaled so that each step changes ``y`` by a given amount, and a Halton sequence.
+   Each problem (scan point, toy) evaluates the whole design at its fixed parameters.
+3. *Basins.* The best candidate is taken, all candidates close to it in ``y`` are struck out,
+   and so on: the starts lie in different places of the space on which the data depend.
+4. *Newton* from every start, all problems and starts in one batch; saddle points, which every
+   ``q_ll' = 0`` is, are left along their negative curvature.
+5. *Sweeps.* In a scan, each point is started again from the minima of its neighbours, until
+   nothing improves: a basin found at one point is carried to all others.
+
+:func:`relaxed_minimum` bounds the result from below: with ``s`` free the likelihood is that
+of a linear model, whose minimum no theta can undercut.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from histnu.inference.engine.likelihood import Observed
+from histnu.inference.engine.mapped import MappedLikelihood
+from histnu.inference.engine.minimize import BatchFit, MinimiseOptions, Problems, minimise
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+_RANK = 1e-9  # singular values below this fraction of the largest are zero
+_PATTERNS = 729  # sign patterns of six parameters; more parameters use a subset
+_SCAN_CHUNK = 400_000  # evaluations of the design at once
+
+
+@dataclass(frozen=True)
+class GlobalOptions:
+    """How thoroughly to look for the global minimum.
+
+    Attributes:
+        starts: Newton starts per problem.
+        distances: changes of the reduced variables at which the design is laid out.
+        halton: number of quasi-random design points.
+        separation: distance in the reduced variables between two starts.
+        sweeps: most neighbour sweeps of an ordered scan.
+        minimise: options of the Newton minimiser.
+    """
+
+    starts: int = 12
+    distances: tuple[float, ...] = (0.7, 2.5, 8.0)
+    halton: int = 256
+    separation: float = 0.7
+    sweeps: int = 4
+    minimise: MinimiseOptions = field(default_factory=MinimiseOptions)
+
+
+def reduction(likelihood: MappedLikelihood) -> Array:
+    """Return R (r, K): the counts depend on the strengths s (K) only through ``R s``.
+
+    The rank r is found numerically from the templates at eight nuisance points; rows are
+    scaled so that ``|R ds|^2`` is about ``sum_b (d lambda_b)^2 / lambda_b``.
+    """
+    base, outputs = likelihood.base, list(likelihood.polynomial.outputs)
+    rng = np.random.default_rng(0)
+    points = 8
+    spread = np.minimum(0.5, 0.2 * (base.bounds[:, 1] - base.bounds[:, 0]))
+    shift = rng.uniform(-1, 1, (points, len(base.init))) * spread
+    shift[0] = 0.0
+    pars = np.where(base.fixed, base.init, base.init + shift)
+    pars = np.clip(pars, base.bounds[:, 0], base.bounds[:, 1])
+    columns = [base.index(k) for k in outputs]
+    pars[:, columns] = 0.0
+    without = base.expected(pars)
+    rows = []
+    for column in columns:
+        pars[:, column] = 1.0
+        rows.append(base.expected(pars) - without)
+        pars[:, column] = 0.0
+    weight = 1 / np.sqrt(np.maximum(np.abs(without), 1e-3))
+    matrix = np.stack([(r * weight).ravel() for r in rows]) / np.sqrt(points)
+    u, s, _ = np.linalg.svd(matrix, full_matrices=False)
+    rank = int(np.sum(s > _RANK * s[0])) if s[0] > 0 else 0
+    return (u[:, :rank] * s[:rank]).T
+
+
+def _scales(likelihood: MappedLikelihood, reduce: Array, distance: float) -> Array:
+    """Return (D, 2): how far below and above zero each theta changes y by ``distance``."""
+    d = likelihood.n_theta
+    steps = np.logspace(-15, 15, 301)
+    out = np.ones((d, 2))
+    origin = reduce @ likelihood.polynomial(np.zeros(d))
+    for i in range(d):
+        for side, sign in enumerate((-1.0, 1.0)):
+            theta = np.zeros((len(steps), d))
+            theta[:, i] = sign * steps
+            with np.errstate(over="ignore", invalid="ignore"):
+                moved = likelihood.polynomial(theta) @ reduce.T - origin
+                far = np.linalg.norm(moved, axis=1)
+            beyond = np.flatnonzero(~(far < distance))
+            if len(beyond) and beyond[0] > 0:
+                out[i, side] = steps[beyond[0]]
+    return out
+
+
+def _halton(count: int, dimension: int) -> Array:
+    """Return a Halton sequence (count, dimension) in (0, 1)."""
+    primes = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
+    out = np.zeros((count, dimension))
+    for d in range(dimension):
+        base = primes[d % len(primes)]
+        number, factor = np.arange(1, count + 1), 1.0
+        while number.any():
+            factor /= base
+            out[:, d] += factor * (number % base)
+            number = number // base
+    return out
+
+
+def design(likelihood: MappedLikelihood, reduce: Array, options: GlobalOptions) -> Array:
+    """Return the deterministic design points, shape (M, D), inside the bounds."""
+    d = likelihood.n_theta
+    patterns = np.array(list(itertools.islice(itertools.product((0, 1, -1), repeat=d), 20_000)))
+    if len(patterns) > _PATTERNS:
+        patterns = patterns[np.argsort(np.abs(patterns).sum(axis=1), kind="stable")[:_PATTERNS]]
+    layers = []
+    for distance in options.distances:
+        scale = _scales(likelihood, reduce, distance)
+        length = np.sqrt(np.maximum(np.abs(patterns).sum(axis=1, keepdims=True), 1))
+        layers.append(patterns * np.where(patterns < 0, scale[:, 0], scale[:, 1]) / length)
+    unit = 2 * _halton(options.halton, d) - 1
+    layers.append(unit * np.where(unit < 0, scale[:, 0], scale[:, 1]))
+    lower, upper = likelihood.bounds[:d].T
+    points = np.clip(np.concatenate(layers), lower, upper)
+    return np.unique(points, axis=0)
+
+
+def global_minimise(
+    likelihood: MappedLikelihood,
+    observed: Observed,
+    problems: Problems,
+    options: GlobalOptions | None = None,
+    ordered: bool = False,
+) -> BatchFit:
+    """Return the global minima of P problems (see the module's description).
+
+    Args:
+        likelihood: a polynomial model.
+        observed: data, one set or one per problem.
+        problems: starts (always used in addition to the design) and fixed parameters.
+        options: thoroughness.
+        ordered: neighbouring problems are neighbours in a scan; sweep between them.
+    """
+    options = options or GlobalOptions()
+    reduce = reduction(likelihood)
+    points = design(likelihood, reduce, options)
+    count = problems.start.shape[1]
+    per_chunk = max(1, _SCAN_CHUNK // len(points))
+    fits = []
+    for first in range(0, count, per_chunk):
+        which = slice(first, min(first + per_chunk, count))
+        part, data = problems.select(which), observed.select(which)
+        starts = _starts(likelihood, data, part, (reduce, points), options)
+        fits.append(_best_of(likelihood, data, part, starts, options.minimise))
+    fit = _concatenate(fits)
+    if ordered and count > 1:
+        fit = _sweep(likelihood, observed, problems, fit, options)
+    return _finish(likelihood, observed, problems, fit, options)
+
+
+def _starts(
+    likelihood: MappedLikelihood,
+    observed: Observed,
+    problems: Problems,
+    plan: tuple[Array, Array],
+    options: GlobalOptions,
+) -> Array:
+    """Return start values (S, n, P): the given one and the best separated design points."""
+    reduce, points = plan
+    d, (n, count), m = likelihood.n_theta, problems.start.shape, len(points)
+    candidates = np.repeat(problems.start, m, axis=1)
+    theta = np.tile(points.T, (1, count))
+    held = np.repeat(problems.fixed[:d], m, axis=1)
+    candidates[:d] = np.where(held, candidates[:d], theta)
+    data = observed if observed.size is None else observed.select(np.repeat(np.arange(count), m))
+    value = np.concatenate(
+        [
+            likelihood.value(candidates[:, a : a + 4096], _slice(data, a, a + 4096))
+            for a in range(0, m * count, 4096)
+        ]
+    ).reshape(count, m)
+    y = (likelihood.strengths(candidates.T) @ reduce.T).reshape(count, m, -1)
+    out = [problems.start]
+    rows = np.arange(count)
+    candidates = candidates.reshape(n, count, m)
+    for _ in range(options.starts):
+        best = np.argmin(value, axis=1)
+        found = np.isfinite(value[rows, best])
+        if not found.any():
+            break
+        out.append(np.where(found, candidates[:, rows, best], problems.start))
+        near = np.square(y - y[rows, best][:, None]).sum(axis=2) < options.separation**2
+        value[near] = np.inf
+        value[rows, best] = np.inf
+    return np.stack(out)
+
+
+def _slice(observed: Observed, first: int, last: int) -> Observed:
+    return observed if observed.size is None else observed.select(slice(first, last))
+
+
+def _best_of(
+    likelihood: MappedLikelihood,
+    observed: Observed,
+    problems: Problems,
+    starts: Array,
+    options: MinimiseOptions,
+) -> BatchFit:
+    """Minimise from every start (S, n, P) and keep the best of each problem."""
+    s, n, count = starts.shape
+    many = Problems(
+        np.ascontiguousarray(np.moveaxis(starts, 0, 1)).reshape(n, s * count),
+        np.tile(problems.fixed, (1, s)),
+    )
+    data = observed if observed.size is None else observed.select(np.tile(np.arange(count), s))
+    fit = minimise(likelihood, data, many, replace(options, stragglers=False))
+    value = fit.twice_nll.reshape(s, count)
+    best = np.argmin(np.where(np.isnan(value), np.inf, value), axis=0)
+    return _take(fit, best * count + np.arange(count))
+
+
+def _take(fit: BatchFit, index: Index) -> BatchFit:
+    return BatchFit(
+        fit.parameters[index],
+        fit.twice_nll[index],
+        fit.converged[index],
+        fit.iterations[index],
+        fit.straggler[index],
+    )
+
+
+def _concatenate(fits: list[BatchFit]) -> BatchFit:
+    columns = zip(
+        *((f.parameters, f.twice_nll, f.converged, f.iterations, f.straggler) for f in fits),
+        strict=True,
+    )
+    return BatchFit(*(np.concatenate(c) for c in columns))
+
+
+def _choose(first: BatchFit, second: BatchFit, better: NDArray[np.bool_]) -> BatchFit:
+    """Return ``second`` where better, else ``first``."""
+    return BatchFit(
+        np.where(better[:, None], second.parameters, first.parameters),
+        np.where(better, second.twice_nll, first.twice_nll),
+        np.where(better, second.converged, first.converged),
+        np.where(better, second.iterations, first.iterations),
+        np.where(better, second.straggler, first.straggler),
+    )
+
+
+def _sweep(
+    likelihood: MappedLikelihood,
+    observed: Observed,
+    problems: Problems,
+    fit: BatchFit,
+    options: GlobalOptions,
+) -> BatchFit:
+    """Start every point of a scan from the minima of its two neighbours until none improves."""
+    changed = np.ones(len(fit), dtype=bool)
+    for _ in range(options.sweeps):
+        touched = changed | np.roll(changed, 1) | np.roll(changed, -1)
+        todo = np.flatnonzero(touched)
+        if not len(todo):
+            break
+        around = np.stack(
+            [
+                np.where(problems.fixed, problems.start, np.roll(fit.parameters, shift, 0).T)
+                for shift in (1, -1)
+            ]
+        )[:, :, todo]
+        again = _best_of(
+            likelihood, observed.select(todo), problems.select(todo), around, options.minimise
+        )
+        better = np.zeros(len(fit), dtype=bool)
+        better[todo] = again.twice_nll < fit.twice_nll[todo] - 1e-8
+        full = _take(fit, np.arange(len(fit)))
+        for name in ("parameters", "twice_nll", "converged", "iterations", "straggler"):
+            getattr(full, name)[todo] = getattr(again, name)
+        fit = _choose(fit, full, better)
+        changed = better
+    return fit
+
+
+def _finish(
+    likelihood: MappedLikelihood,
+    observed: Observed,
+    problems: Problems,
+    fit: BatchFit,
+    options: GlobalOptions,
+) -> BatchFit:
+    """Finish unconverged best candidates with MIGRAD."""
+    if not options.minimise.stragglers or fit.converged.all():
+        return fit
+    from histnu.inference.engine.stragglers import finish
+
+    return finish(likelihood, observed, problems, fit)
+
+
+def relaxed_minimum(
+    likelihood: MappedLikelihood,
+    data: ArrayLike,
+    auxdata: ArrayLike | None = None,
+    start: Mapping[str, float] | None = None,
+) -> float:
+    """Return a lower bound of -2 log L: its minimum with all strengths free.
+
+    Args:
+        likelihood: a polynomial model.
+        data: (B,) counts. auxdata: (A,) or None.
+        start: strengths at which to start; zero where not given.
+
+    If it equals the minimum over theta, that minimum is certainly global. The bound is not
+    reached where the best strengths are outside the image of the polynomial map.
+    """
+    free = likelihood.base.unbounded(likelihood.polynomial.outputs)
+    first = free.init.copy()
+    for name in likelihood.polynomial.outputs:
+        first[free.index(name)] = (start or {}).get(name, 0.0)
+    problems = Problems.make(free, 1, start=first)
+    return float(minimise(free, free.observe(data, auxdata), problems).twice_nll[0])

@@ -1,0 +1,406 @@
+"""Minimise -2 log L of P problems together: damped Newton with bounds and active sets.
+
+Each problem keeps its own active set, damping and step length; all problems still at work
+are evaluated in one call. Variables at a bound whose gradient points outwards are held
+(D. P. Bertsekas, SIAM J. Control Optim. 20 (1982) 221); the others take a Newton step with
+the full second derivatives, or one with absolute eigenvalues where those are not positive
+definite. A trial point at which an expected count is not positive has an infinite value and
+its step is shortened. What has not converged is finished by MIGRAD.
+
+Interpolation codes 0 and 1 have a kink at zero. Each side of the kink is treated as a domain
+of its own; a fit ends on the kink when the one-sided slopes point towards it from both sides.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from histnu.errors import FitError
+from histnu.inference.engine.likelihood import Derivatives, Likelihood, Observed
+from histnu.inference.engine.linalg import NewtonStep, newton_step
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+
+log = logging.getLogger(__name__)
+
+_SIDE = 1e-300  # a kink seen from one side: a value that is zero but has a sign
+_CHUNK_BYTES = 4e6  # temporaries of one chunk; about the size of a second-level cache
+
+
+@dataclass(frozen=True)
+class MinimiseOptions:
+    """How to minimise.
+
+    Attributes:
+        max_iterations: Newton iterations before a problem is a straggler.
+        edm: expected distance to the minimum of -2 log L at convergence.
+        stragglers: finish unconverged problems with MIGRAD.
+        chunk: problems per chunk; chosen from the size of the model if None.
+    """
+
+    max_iterations: int = 80
+    edm: float = 1e-9
+    stragglers: bool = True
+    chunk: int | None = None
+
+
+@dataclass(frozen=True)
+class BatchFit:
+    """Minima of P problems.
+
+    Attributes:
+        parameters: (P, n). twice_nll: (P,) values of -2 log L.
+        converged: (P,) whether the expected distance to the minimum is below the tolerance.
+        iterations: (P,) Newton iterations used.
+        straggler: (P,) whether MIGRAD had to finish.
+    """
+
+    parameters: Array
+    twice_nll: Array
+    converged: Mask
+    iterations: Index
+    straggler: Mask
+
+    def __len__(self) -> int:
+        return len(self.twice_nll)
+
+
+@dataclass(frozen=True)
+class Problems:
+    """Start values (n, P) and the mask (n, P) of parameters held at them."""
+
+    start: Array
+    fixed: Mask
+
+    @classmethod
+    def make(
+        cls,
+        likelihood: Likelihood,
+        points: int,
+        fixed: Mapping[str, ArrayLike] | None = None,
+        start: ArrayLike | None = None,
+    ) -> Problems:
+        """Return P problems with some parameters fixed.
+
+        Args:
+            likelihood: gives names, suggested start and suggested fixed mask.
+            points: P.
+            fixed: parameter -> value or (P,) values at which it is held.
+            start: (n,) or (P, n) start values; the suggested ones if None.
+
+        Raises:
+            FitError: a wrong shape, an unknown name, or a value outside its bounds.
+        """
+        n = len(likelihood.init)
+        first = np.asarray(likelihood.init if start is None else start, dtype=float)
+        if first.shape not in ((n,), (points, n)):
+            raise FitError(f"start has shape {first.shape}; give ({n},) or ({points}, {n})")
+        x = np.array(np.broadcast_to(first, (points, n)).T, order="C")
+        mask = np.array(np.broadcast_to(likelihood.fixed[:, None], (n, points)))
+        lower, upper = likelihood.bounds[:, :1], likelihood.bounds[:, 1:]
+        x = np.where(mask, likelihood.init[:, None], np.clip(x, lower, upper))
+        for name, values in (fixed or {}).items():
+            i = likelihood.index(name)
+            given = np.asarray(values, dtype=float)
+            if given.shape not in ((), (points,)) or not np.all(np.isfinite(given)):
+                raise FitError(f"{name}: give one finite value or {points}, not shape {given.shape}")
+            x[i] = given
+            mask[i] = True
+        return cls(x, mask)
+
+    def select(self, which: slice | Mask | Index) -> Problems:
+        """Return a subset of the problems."""
+        return Problems(self.start[:, which], self.fixed[:, which])
+
+
+def minimise(
+    likelihood: Likelihood,
+    observed: Observed,
+    problems: Problems,
+    options: MinimiseOptions | None = None,
+) -> BatchFit:
+    """Return the minima of -2 log L of all problems.
+
+    Args:
+        likelihood: what to minimise.
+        observed: data, see ``likelihood.observe``; one set or one per problem.
+        problems: start values and fixed parameters.
+        options: tolerances and sizes.
+
+    >>> import numpy as np
+    >>> from histnu.inference.engine.examples import textbook
+    >>> from histnu.inference.engine.likelihood import BatchedLikelihood
+    >>> like = BatchedLikelihood.from_workspace(textbook())
+    >>> data = like.observe(like.observation)
+    >>> fit = minimise(like, data, Problems.make(like, 2, fixed={"mu": [0.0, 1.0]}))
+    >>> fit.twice_nll.round(5).tolist()
+    [24.98394, 28.92218]
+    """
+    options = options or MinimiseOptions()
+    points = problems.start.shape[1]
+    if observed.size not in (None, points):
+        raise FitError(f"{observed.size} data sets but {points} problems")
+    chunk = options.chunk or _chunk_size(likelihood)
+    parts = []
+    for first in range(0, points, chunk):
+        which = slice(first, min(first + chunk, points))
+        run = _Run(likelihood, observed.select(which), problems.select(which), options)
+        parts.append(run.solve())
+    fit = _join(parts, problems.start)
+    if options.stragglers and not fit.converged.all():
+        from histnu.inference.engine.stragglers import finish
+
+        fit = finish(likelihood, observed, problems, fit)
+    return fit
+
+
+def _chunk_size(likelihood: Likelihood) -> int:
+    """Return how many problems fit the cache."""
+    floats = getattr(likelihood, "floats_per_point", 1000)
+    return int(np.clip(_CHUNK_BYTES / 8 / floats, 64, 2000))
+
+
+def _join(parts: list[BatchFit], start: Array) -> BatchFit:
+    """Return the chunks as one result."""
+    if not parts:
+        empty = np.zeros(0)
+        none = np.zeros(0, dtype=bool)
+        return BatchFit(start.T, empty, none, np.zeros(0, dtype=np.intp), none)
+    columns = zip(
+        *((p.parameters, p.twice_nll, p.converged, p.iterations, p.straggler) for p in parts),
+        strict=True,
+    )
+    return BatchFit(*(np.concatenate(c) for c in columns))
+
+
+@dataclass
+class _State:
+    """Problems still at work: everything with the problems on the last axis."""
+
+    number: Index  # position in the chunk
+    observed: Observed
+    fixed: Mask
+    x: Array
+    at: Derivatives
+    step: Array
+    slope: Array
+    length: Array
+    ridge: Array
+    fresh: Mask  # a new direction is needed
+
+    def keep(self, which: Mask) -> None:
+        """Drop the other problems."""
+        self.number = self.number[which]
+        self.observed = self.observed.select(which)
+        self.at = Derivatives(*(a[..., which] for a in (self.at.value, self.at.gradient, self.at.hessian)))
+        for name in ("fixed", "x", "step", "slope", "length", "ridge", "fresh"):
+            setattr(self, name, getattr(self, name)[..., which])
+
+
+class _Run:
+    """Minimisation of one chunk."""
+
+    def __init__(
+        self,
+        likelihood: Likelihood,
+        observed: Observed,
+        problems: Problems,
+        options: MinimiseOptions,
+    ) -> None:
+        self._likelihood = likelihood
+        self._options = options
+        self._observed = observed
+        self._problems = problems
+        self._kinks: Index = getattr(likelihood, "kinks", np.zeros(0, dtype=np.intp))
+        points = problems.start.shape[1]
+        self._live = np.flatnonzero(~problems.fixed.all(axis=1))
+        self._result = problems.start.copy()
+        self._value = np.full(points, np.inf)
+        self._converged = np.zeros(points, dtype=bool)
+        self._iterations = np.zeros(points, dtype=np.intp)
+
+    def solve(self) -> BatchFit:
+        """Iterate until every problem has converged or has failed."""
+        state = self._begin()
+        for iteration in range(1, self._options.max_iterations + 1):
+            done = self._directions(state)
+            if done.any():
+                state.keep(~done)
+            if not len(state.number):
+                break
+            self._iterations[state.number] = iteration
+            self._advance(state)
+        self._result[:, state.number] = state.x
+        self._value[state.number] = state.at.value
+        points = len(self._value)
+        return BatchFit(
+            self._result.T.copy(),
+            self._value,
+            self._converged,
+            self._iterations,
+            np.zeros(points, dtype=bool),
+        )
+
+    def _begin(self) -> _State:
+        """Evaluate the start; where it is undefined try the suggested start."""
+        x = self._problems.start.copy()
+        at = self._evaluate(x, self._observed, self._problems.fixed)
+        lost = ~np.isfinite(at.value)
+        if lost.any():
+            retry = np.where(self._problems.fixed, x, self._likelihood.init[:, None])
+            x[:, lost] = retry[:, lost]
+            at = self._evaluate(x, self._observed, self._problems.fixed)
+        points = x.shape[1]
+        state = _State(
+            np.arange(points),
+            self._observed,
+            self._problems.fixed,
+            x,
+            at,
+            np.zeros_like(x),
+            np.zeros(points),
+            np.ones(points),
+            np.full(points, 1e-10),
+            np.ones(points, dtype=bool),
+        )
+        lost = ~np.isfinite(at.value)
+        if lost.any():
+            self._result[:, lost] = x[:, lost]
+            state.keep(~lost)
+        return state
+
+    # ------------------------------------------------------------------ bounds
+    def _limits(self, x: Array, fixed: Mask) -> tuple[Array, Array]:
+        """Return lower and upper bounds (n, P), with each side of a kink a domain of its own."""
+        bounds = self._likelihood.bounds
+        lower = np.broadcast_to(bounds[:, :1], x.shape)
+        upper = np.broadcast_to(bounds[:, 1:], x.shape)
+        if len(self._kinks):
+            lower, upper = lower.copy(), upper.copy()
+            k = self._kinks
+            lower[k] = np.where(x[k] > 0, np.maximum(lower[k], _SIDE), lower[k])
+            upper[k] = np.where(x[k] > 0, upper[k], np.minimum(upper[k], -_SIDE))
+        return lower, upper
+
+    def _evaluate(self, x: Array, observed: Observed, fixed: Mask) -> Derivatives:
+        """Return the derivatives at ``x``; put parameters on the right side of their kinks."""
+        k = self._kinks
+        if not len(k):
+            return self._likelihood.derivatives(x, observed)
+        on = (np.abs(x[k]) <= _SIDE) & ~fixed[k]
+        if not on.any():
+            return self._likelihood.derivatives(x, observed)
+        above, below = x.copy(), x.copy()
+        above[k] = np.where(on, _SIDE, x[k])
+        below[k] = np.where(on, -_SIDE, x[k])
+        up = self._likelihood.derivatives(above, observed)
+        down = self._likelihood.derivatives(below, observed)
+        falls_up = up.gradient[k] < 0
+        # held on the kink: either side will do, the outward gradient keeps it there
+        x[k] = np.where(on, np.where(falls_up | (down.gradient[k] <= 0), _SIDE, -_SIDE), x[k])
+        return self._likelihood.derivatives(x, observed)
+
+    # ------------------------------------------------------------------ directions
+    def _directions(self, s: _State) -> Mask:
+        """Give a new direction to those that need one; return which have converged."""
+        done = np.zeros(len(s.number), dtype=bool)
+        if not s.fresh.any():
+            return done
+        every = bool(s.fresh.all())
+        which = slice(None) if every else s.fresh
+        x, g = s.x[:, which], s.at.gradient[:, which]
+        newton, move = self._newton(s, which)
+        step = np.zeros_like(x)
+        step[self._live] = newton.step
+        edm = newton.edm
+        saddle = newton.indefinite & (edm < self._options.edm) & (newton.lowest < -1e-7)
+        if saddle.any():
+            size = np.sqrt(0.2 / np.abs(newton.lowest[saddle]))
+            step[np.ix_(self._live, np.flatnonzero(saddle))] = newton.valley[:, saddle] * size
+        finished = (edm < self._options.edm) & ~saddle
+        lower, upper = self._limits(x, s.fixed[:, which])
+        free = move
+        moved = np.where(free, np.clip(x + step, lower, upper), x)
+        slope = np.einsum("ip,ip->p", g, moved - x)
+        climbs = (slope >= 0) & ~finished & ~saddle
+        if climbs.any():
+            safe = np.abs(s.at.hessian[np.arange(len(x)), np.arange(len(x))][:, which])
+            step = np.where(climbs, -np.where(move, g, 0.0) / np.maximum(safe, 1e-12), step)
+        s.step[:, which], s.length[which] = step, 1.0
+        self._finish(s, (which, finished), moved, edm)
+        done[which] = finished
+        s.fresh[:] = False
+        return done
+
+    def _newton(self, s: _State, which: slice | Mask) -> tuple[NewtonStep, Mask]:
+        """Return Newton steps of the live variables and the (n, P) mask of moving ones."""
+        x, g, fixed = s.x[:, which], s.at.gradient[:, which], s.fixed[:, which]
+        lower, upper = self._limits(x, fixed)
+        move = ~fixed & ~(((x <= lower) & (g > 0)) | ((x >= upper) & (g < 0)))
+        live = self._live
+        hessian = s.at.hessian[:, :, which]
+        if len(live) < len(x):
+            hessian = hessian[np.ix_(live, live)]
+        ridge = s.ridge[which]
+        out = newton_step(hessian, g[live], move[live], ridge)
+        for _ in range(2):
+            outward = np.zeros_like(move)
+            outward[live] = ((x[live] <= lower[live]) & (out.step < 0)) | (
+                (x[live] >= upper[live]) & (out.step > 0)
+            )
+            outward &= move
+            again = outward.any(axis=0)
+            if not again.any():
+                break
+            move &= ~outward
+            part = newton_step(hessian[:, :, again], g[live][:, again], move[live][:, again], ridge[again])
+            for name in ("step", "edm", "indefinite", "lowest", "valley"):
+                getattr(out, name)[..., again] = getattr(part, name)
+        return out, move
+
+    def _finish(
+        self, s: _State, which: tuple[slice | Mask, Mask], moved: Array, edm: Array
+    ) -> None:
+        """Store the converged problems, after their last (already negligible) Newton step."""
+        chosen, finished = which
+        if not finished.any():
+            return
+        number = s.number[chosen][finished]
+        self._result[:, number] = moved[:, finished]
+        self._value[number] = s.at.value[chosen][finished] - edm[finished]
+        self._converged[number] = True
+
+    # ------------------------------------------------------------------ steps
+    def _advance(self, s: _State) -> None:
+        """Try the current step of every problem; take it or shorten it."""
+        lower, upper = self._limits(s.x, s.fixed)
+        trial = np.where(s.fixed, s.x, np.clip(s.x + s.length * s.step, lower, upper))
+        at = self._evaluate(trial, s.observed, s.fixed)
+        slope = np.einsum("ip,ip->p", s.at.gradient, trial - s.x)
+        noise = 1e-13 * (1 + np.abs(s.at.value))
+        taken = at.value <= s.at.value + 1e-4 * np.minimum(slope, 0) + noise
+        shortened = s.length < 0.3
+        ridge = np.where(shortened, np.maximum(s.ridge * 100, 1e-6), np.maximum(s.ridge / 100, 1e-10))
+        s.ridge = np.where(taken, np.minimum(ridge, 1.0), s.ridge)
+        if taken.all():
+            s.x, s.at = trial, at
+        else:
+            rise = at.value - s.at.value - slope
+            with np.errstate(invalid="ignore", divide="ignore"):
+                best = np.where(np.isfinite(rise), -0.5 * slope / rise, 0.25)
+            factor = np.clip(np.nan_to_num(best, nan=0.25), 0.1, 0.5)
+            s.length = np.where(taken, s.length, s.length * factor)
+            s.x = np.where(taken, trial, s.x)
+            s.at = Derivatives(
+                np.where(taken, at.value, s.at.value),
+                np.where(taken, at.gradient, s.at.gradient),
+                np.where(taken, at.hessian, s.at.hessian),
+            )
+        s.fresh = taken

@@ -1,0 +1,196 @@
+"""Results of the statistics: frozen, with named fields, and ready for JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def jsonable(value: Any) -> Any:
+    """Return plain Python of arrays, mappings and sequences; NaN and infinities become None.
+
+    >>> jsonable({"a": np.array([1.0, np.inf])})
+    {'a': [1.0, None]}
+    """
+    if isinstance(value, Mapping):
+        return {str(k): jsonable(v) for k, v in value.items()}
+    if isinstance(value, np.ndarray):
+        return jsonable(value.tolist())
+    if isinstance(value, np.generic):
+        return jsonable(value.item())
+    if isinstance(value, (list, tuple)):
+        return [jsonable(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+@dataclass(frozen=True)
+class Result:
+    """Base of all results."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as plain Python."""
+        return {f.name: jsonable(getattr(self, f.name)) for f in fields(self)}
+
+
+@dataclass(frozen=True)
+class BestFit(Result):
+    """A global minimum of -2 log L.
+
+    Attributes:
+        parameters: name -> value at the minimum.
+        twice_nll: -2 log L there.
+        converged: whether the fit converged.
+    """
+
+    parameters: dict[str, float]
+    twice_nll: float
+    converged: bool
+
+
+@dataclass(frozen=True)
+class Profile1D(Result):
+    """``Delta(x) = -2 log [L(x, nuisances profiled) / L(best fit)]`` of one parameter.
+
+    Attributes:
+        parameter: its name. values: (P,) where it was held.
+        delta_twice_nll: (P,) Delta, infinite where no start was allowed.
+        best_fit: the unconditional fit.
+        parameters: (P, n) profiled parameters. parameter_names: their names.
+        converged: (P,) per point.
+        engine: ``batched`` or ``pyhf``.
+    """
+
+    parameter: str
+    values: Array
+    delta_twice_nll: Array
+    best_fit: BestFit
+    parameters: Array
+    parameter_names: tuple[str, ...]
+    converged: NDArray[np.bool_]
+    engine: str = "batched"
+
+
+@dataclass(frozen=True)
+class Interval(Result):
+    """A confidence interval by root finding on a profile.
+
+    Attributes:
+        parameter: its name. cl: confidence level. dof: degrees of freedom of the threshold.
+        threshold: value of Delta at the ends.
+        lower, upper: ends; None where the interval is open or ends at a bound.
+        best_fit: the unconditional fit.
+        method: ``profile``, ``cls``, ``cls_toys`` or ``feldman_cousins``.
+        engine: ``batched`` or ``pyhf``.
+        other_roots: further crossings where the region is not connected.
+    """
+
+    parameter: str
+    cl: float
+    dof: int
+    threshold: float
+    lower: float | None
+    upper: float | None
+    best_fit: BestFit
+    method: str = "profile"
+    engine: str = "batched"
+    other_roots: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Region2D(Result):
+    """A confidence region of two parameters.
+
+    Attributes:
+        parameters: the two names. cl, dof, threshold: as in :class:`Interval`.
+        x: (X,) and y: (Y,) grid. delta_twice_nll: (Y, X).
+        contours: polylines, each (N, 2), on which Delta equals the threshold.
+        best_fit: the unconditional fit.
+    """
+
+    parameters: tuple[str, str]
+    cl: float
+    dof: int
+    threshold: float
+    x: Array
+    y: Array
+    delta_twice_nll: Array
+    contours: tuple[Array, ...]
+    best_fit: BestFit
+
+
+@dataclass(frozen=True)
+class HypothesisTest(Result):
+    """CLs of one signal strength (Cowan et al., arXiv:1007.1727; A. L. Read, CERN-OPEN-2000-205).
+
+    Attributes:
+        parameter, value: the tested hypothesis.
+        cls, cl_b, cl_sb: CLs, CL_b and CL_s+b, observed.
+        expected: CLs expected at (-2, -1, 0, 1, 2) standard deviations.
+        test_statistic: observed q-tilde.
+        method: ``asymptotic`` or ``toys``.
+        n_toys: per hypothesis. errors: binomial errors of (cl_sb, cl_b, cls), toys only.
+    """
+
+    parameter: str
+    value: float
+    cls: float
+    cl_b: float
+    cl_sb: float
+    expected: tuple[float, ...]
+    test_statistic: float
+    method: str
+    n_toys: int = 0
+    errors: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Coverage(Result):
+    """How often the interval of a toy covers the truth.
+
+    Attributes:
+        parameter: its name. truth: all true parameters. cl: nominal confidence level.
+        n_toys: toys whose fits converged. covered: how many cover.
+        coverage: their fraction, and ``error`` its binomial standard error.
+        failed: toys left out because a fit did not converge.
+    """
+
+    parameter: str
+    truth: dict[str, float]
+    cl: float
+    n_toys: int
+    covered: int
+    coverage: float
+    error: float
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class NeymanScan(Result):
+    """Toy-based (Feldman-Cousins) acceptance of a scan of one parameter.
+
+    Attributes:
+        parameter: its name. values: (P,) scanned. delta_twice_nll: (P,) observed.
+        critical: (P,) the cl quantile of Delta in toys at each value.
+        p_value: (P,) fraction of toys with Delta at least as large. n_toys: per value.
+        error: (P,) binomial standard error of the p-value.
+    """
+
+    parameter: str
+    cl: float
+    values: Array
+    delta_twice_nll: Array
+    critical: Array
+    p_value: Array
+    error: Array
+    n_toys: int
+    best_fit: BestFit
+    options: dict[str, Any] = field(default_factory=dict)
