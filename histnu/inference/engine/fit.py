@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
+from histnu.errors import FitError
 from histnu.inference.engine.global_min import GlobalOptions, global_minimise
 from histnu.inference.engine.likelihood import BatchedLikelihood, Observed
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.engine.minimize import BatchFit, MinimiseOptions, Problems, minimise
 
+ENGINES = ("batched", "pyhf", "pyhf-scipy")
 AnyLikelihood = BatchedLikelihood | MappedLikelihood
 
 
@@ -23,12 +25,18 @@ class FitOptions:
     Attributes:
         minimise: options of the Newton minimiser.
         search: options of the global search, used for polynomial models only.
-        engine: ``batched``, or ``pyhf`` for the reference.
+        engine: ``batched``, or for the reference ``pyhf`` (minuit) or ``pyhf-scipy``.
+        fixed: parameters held at a value in every fit.
     """
 
     minimise: MinimiseOptions = field(default_factory=MinimiseOptions)
     search: GlobalOptions = field(default_factory=GlobalOptions)
     engine: str = "batched"
+    fixed: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise FitError(f"unknown engine {self.engine!r}; choose from {', '.join(ENGINES)}")
 
 
 def fit(
@@ -51,10 +59,30 @@ def fit(
     values are a scan, whose points also start from their neighbours' minima.
     """
     options = options or FitOptions()
-    sizes = {np.size(v) for v in (fixed or {}).values() if np.ndim(v)}
+    held = {**options.fixed, **(fixed or {})}
+    sizes = {np.size(v) for v in held.values() if np.ndim(v)}
     points = observed.size or max(sizes, default=1)
-    problems = Problems.make(likelihood, points, fixed, start)
+    problems = Problems.make(likelihood, points, held, start)
+    if options.engine != "batched":
+        from histnu.inference.reference import reference_fit
+
+        return reference_fit(likelihood, observed, problems, options)
     if isinstance(likelihood, MappedLikelihood):
         ordered = observed.size is None and points > 1
         return global_minimise(likelihood, observed, problems, options.search, ordered)
     return minimise(likelihood, observed, problems, options.minimise)
+
+
+def observe(
+    likelihood: AnyLikelihood, data: ArrayLike | None, auxdata: ArrayLike | None = None
+) -> Observed:
+    """Return checked data; the observation of the workspace if ``data`` is None.
+
+    Raises:
+        FitError: there is no observation, or the data are wrong.
+    """
+    if data is None:
+        if likelihood.observation is None:
+            raise FitError("the likelihood was made without observed data; give data")
+        data = likelihood.observation
+    return likelihood.observe(data, auxdata)

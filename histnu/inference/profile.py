@@ -1,0 +1,115 @@
+"""Profile likelihoods of one or more parameters.
+
+    Delta(x) = -2 log [ L(x, all others profiled) / L(best fit) ]
+
+Reference: G. Cowan, K. Cranmer, E. Gross, O. Vitells, Eur. Phys. J. C 71 (2011) 1554,
+arXiv:1007.1727.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from histnu.errors import FitError
+from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe
+from histnu.inference.engine.likelihood import Observed
+from histnu.inference.engine.minimize import BatchFit
+from histnu.inference.results import BestFit, Profile1D
+
+Array = NDArray[np.float64]
+
+
+def best_fit(
+    likelihood: AnyLikelihood,
+    data: ArrayLike | None = None,
+    options: FitOptions | None = None,
+    auxdata: ArrayLike | None = None,
+) -> BestFit:
+    """Return the unconditional minimum of -2 log L.
+
+    Args:
+        likelihood: a batched or mapped likelihood.
+        data: (B,) counts; the observation of the workspace if None.
+        options: how to fit. auxdata: (A,); the model's own if None.
+    """
+    return _named(likelihood, fit(likelihood, observe(likelihood, data, auxdata), None, None, options))
+
+
+def _named(likelihood: AnyLikelihood, found: BatchFit, index: int = 0) -> BestFit:
+    """Return one fit of a batch with names."""
+    values = {k: float(v) for k, v in zip(likelihood.parameter_names, found.parameters[index], strict=True)}
+    return BestFit(values, float(found.twice_nll[index]), bool(found.converged[index]))
+
+
+def conditional(
+    likelihood: AnyLikelihood,
+    observed: Observed,
+    fixed: Mapping[str, ArrayLike],
+    best: BestFit,
+    options: FitOptions,
+) -> BatchFit:
+    """Return the fits at fixed values, started at the best fit."""
+    start = np.array([best.parameters[k] for k in likelihood.parameter_names])
+    return fit(likelihood, observed, fixed, start, options)
+
+
+def profile(
+    likelihood: AnyLikelihood,
+    data: ArrayLike | None,
+    parameter: str,
+    values: ArrayLike,
+    options: FitOptions | None = None,
+    auxdata: ArrayLike | None = None,
+) -> Profile1D:
+    """Return the profile of one parameter over all other parameters.
+
+    Args:
+        likelihood: a batched or mapped likelihood.
+        data: (B,) counts; the observation of the workspace if None.
+        parameter: name; values: (P,) at which it is held.
+        options: how to fit. auxdata: (A,); the model's own if None.
+
+    Raises:
+        FitError: unknown parameter, bad values or data.
+
+    >>> from histnu.inference.engine.examples import textbook
+    >>> from histnu.inference.engine.likelihood import BatchedLikelihood
+    >>> like = BatchedLikelihood.from_workspace(textbook())
+    >>> profile(like, None, "mu", [0.0, 1.0]).delta_twice_nll.round(4).tolist()
+    [0.0, 3.9382]
+    """
+    options = options or FitOptions()
+    values = np.atleast_1d(np.asarray(values, dtype=float))
+    if values.ndim != 1 or not values.size or not np.all(np.isfinite(values)):
+        raise FitError(f"{parameter}: give a list of finite values")
+    observed = observe(likelihood, data, auxdata)
+    likelihood.index(parameter)
+    best = _named(likelihood, fit(likelihood, observed, None, None, options))
+    found = conditional(likelihood, observed, {parameter: values}, best, options)
+    best = improved(likelihood, best, found)
+    return Profile1D(
+        parameter=parameter,
+        values=values,
+        delta_twice_nll=found.twice_nll - best.twice_nll,
+        best_fit=best,
+        parameters=found.parameters,
+        parameter_names=tuple(likelihood.parameter_names),
+        converged=found.converged,
+        engine=options.engine,
+    )
+
+
+def improved(likelihood: AnyLikelihood, best: BestFit, found: BatchFit) -> BestFit:
+    """Return the lower of the best fit and the lowest allowed point of a scan.
+
+    A scan inside the bounds cannot be below the global minimum; where it is, by more than
+    the convergence tolerance, the scan found a basin that the fit had missed.
+    """
+    lower, upper = likelihood.bounds.T
+    inside = np.all((found.parameters >= lower) & (found.parameters <= upper), axis=1)
+    value = np.where(inside & np.isfinite(found.twice_nll), found.twice_nll, np.inf)
+    k = int(np.argmin(value))
+    return _named(likelihood, found, k) if value[k] < best.twice_nll - 1e-8 else best
