@@ -23,7 +23,7 @@ SPECTRA = {
     "b8": (
         "B8_neutrino_flux.txt",
         "Bahcall et al., Phys. Rev. C 54 (1996) 411, nucl-th/9601044",
-        0.1,
+        0.05,
     ),
     "hep": ("hep_neutrino.txt", ALLOWED, None),
     "pp": ("pp_neutrino.txt", PP, None),

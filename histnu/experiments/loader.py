@@ -51,7 +51,7 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
     """
     text = str(name_or_path)
     if text in available():
-        return _load(data_path(f"experiments/{text}/experiment.yaml"))
+        return _load_packaged(text)
     path = Path(text)
     if path.suffix not in {".yaml", ".yml"}:
         known = ", ".join(available())
@@ -89,6 +89,10 @@ def explain(path: Path, error: ValidationError) -> str:
 
 
 @lru_cache(maxsize=32)
+def _load_packaged(name: str) -> Experiment:
+    return _load(data_path(f"experiments/{name}/experiment.yaml"))
+
+
 def _load(path: Path) -> Experiment:
     document = read_yaml(path)
     if not isinstance(document, dict):

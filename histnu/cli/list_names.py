@@ -1,0 +1,69 @@
+"""``histnu list``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+def collect() -> dict[str, Any]:
+    """Names of everything that other verbs take, with provenance where there is data."""
+    from histnu.analyses import builtin, load_model, model_names
+    from histnu.experiments.loader import available, load_experiment
+
+    experiments = [load_experiment(n) for n in available()]
+    return {
+        "models": [
+            {
+                "name": n,
+                "parameters": [f"{p.name} [{p.unit}]" for p in load_model(n).parameters],
+                "recoil": load_model(n).recoil,
+                "reference": load_model(n).reference,
+            }
+            for n in model_names()
+        ],
+        "experiments": [
+            {"name": e.name, "title": e.title, "provenance": e.provenance, "recoil": e.recoil}
+            for e in experiments
+        ],
+        "analyses": [{"name": a.name, "title": a.title} for a in builtin().values()],
+        "releases": releases(),
+    }
+
+
+def releases() -> list[dict[str, Any]]:
+    """Public releases known to histnu and where they were found."""
+    from histnu.releases import found
+
+    return [{"name": name, "path": path} for name, path in found().items()]
+
+
+@click.command(name="list", help="Models, experiments, analyses and releases found here.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(as_json: bool) -> None:
+    """List names.
+
+    \b
+    Example:
+      histnu list --json
+    """
+    from histnu.serialize import dumps
+
+    names = collect()
+    if as_json:
+        click.echo(dumps(names), nl=False)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for title, rows in names.items():
+        table = Table(title=title, title_justify="left", title_style="bold", box=None)
+        for column in rows[0] if rows else ["(none)"]:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            cells = [", ".join(v) if isinstance(v, list) else str(v or "-") for v in row.values()]
+            table.add_row(*cells)
+        console.print(table)
+        console.print()

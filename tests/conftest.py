@@ -1,0 +1,49 @@
+"""Shared fixtures: releases, the solar source, small experiments."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def releases_folder() -> Path | None:
+    """``$HISTNU_RELEASES``, else ``../shared/releases`` beside the project, else None."""
+    for candidate in (os.environ.get("HISTNU_RELEASES"), ROOT.parent / "shared" / "releases"):
+        if candidate and Path(candidate).is_dir():
+            return Path(candidate)
+    return None
+
+
+@pytest.fixture(scope="session")
+def releases() -> Path:
+    """Folder of the public releases; tests that need it are skipped where it is absent."""
+    folder = releases_folder()
+    if folder is None:
+        pytest.skip("no public releases here (set HISTNU_RELEASES)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    """Top level of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def b8():
+    """Solar 8B neutrinos at Earth."""
+    from histnu.solar import solar_source
+
+    return solar_source("b8")
+
+
+@pytest.fixture(scope="session")
+def xenon():
+    """Natural xenon."""
+    from histnu.physics.nuclei import XENON
+
+    return XENON
