@@ -237,7 +237,9 @@ def millicharge() -> tuple[Json, PolynomialMap]:
     """
     xenonnt, pandax, xe_signal, pandax_signal = _combined_backgrounds()
     wide = []
-    for flavour, weight in zip(FLAVOURS, (0.5, 0.25, 0.25), strict=True):
+    weights = {"e": np.linspace(0.55, 0.45, 4), "mu": np.linspace(0.2, 0.3, 4)}
+    weights["tau"] = weights["mu"]
+    for flavour in FLAVOURS:
         for kind, size in (("lin", -0.8), ("sq", 0.4)):
             name = f"{kind}_{flavour}"
             poi = _modifier("normfactor", name)
@@ -247,8 +249,8 @@ def millicharge() -> tuple[Json, PolynomialMap]:
                 (pandax, _PANDAX["cevns"], pandax_signal, _PANDAX_SIGNAL),
             ):
                 shape = [
-                    size * weight * (b ** (1 - power)) * (x**power)
-                    for b, x in zip(base, low, strict=True)
+                    float(size * w * b ** (1 - power) * x**power)
+                    for b, x, w in zip(base, low, weights[flavour], strict=False)
                 ]
                 samples.append(_sample(name, shape, [poi, *mods]))
             wide.append({"name": name, "bounds": [[-1e4, 1e4]], "inits": [0.0]})

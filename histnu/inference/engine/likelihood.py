@@ -20,13 +20,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, xlogy
 
 from histnu.errors import FitError, WorkspaceError
-from histnu.inference.engine.compile import Compiled, compile_model
+from histnu.inference.engine.compile import Compiled, Constraints, compile_model
 from histnu.inference.engine.kernel import Strengths, StrengthKernel
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
+_MAX_PRODUCTS = 1500  # longest list of products of derivatives that is evaluated at once
 _LOG_2PI = float(np.log(2 * np.pi))
 PYHF_DEFAULTS = {"normsys": {"interpcode": "code4"}, "histosys": {"interpcode": "code4p"}}
 
@@ -72,6 +73,20 @@ class Observed:
 
 
 @dataclass(frozen=True)
+class _Auxiliary:
+    """Auxiliary measurements of one kind: positions, parameters and scale (N, 1)."""
+
+    where: Index
+    parameters: Index
+    scale: Array
+
+    @classmethod
+    def of(cls, constraints: Constraints, chosen: Mask, scale: Array) -> _Auxiliary:
+        where = np.flatnonzero(chosen)
+        return cls(where, constraints.parameters[where], scale[where, None])
+
+
+@dataclass(frozen=True)
 class Derivatives:
     """-2 log L (P,), its gradient (n, P) and Hessian (n, n, P); ``inf`` where undefined."""
 
@@ -96,7 +111,9 @@ class Likelihood(Protocol):
         """Return -2 log L (P,) at parameters (n, P), ``inf`` where a rate is not positive."""
         ...
 
-    def derivatives(self, pars: Array, observed: Observed) -> Derivatives:
+    def derivatives(
+        self, pars: Array, observed: Observed, information: Mask | None = None
+    ) -> Derivatives:
         """Return value, gradient and Hessian at parameters (n, P)."""
         ...
 
@@ -204,6 +221,9 @@ class BatchedLikelihood:
     def _prepare(self) -> None:
         """Precompute what depends on the model alone."""
         c = self.compiled
+        normal = c.constraints.normal
+        self._gauss = _Auxiliary.of(c.constraints, normal, 1 / c.constraints.scale)
+        self._poisson = _Auxiliary.of(c.constraints, ~normal, c.constraints.scale)
         self._groups = [
             np.array([t for t, term in enumerate(c.terms) if term.group == g], dtype=np.intp)
             for g in range(len(c.groups))
@@ -223,6 +243,7 @@ class BatchedLikelihood:
         self._parameter_starts = edges
         self._parameters_used = k.first_parameter[edges]
         self._parameter_entries = np.split(np.arange(len(k.first_parameter)), edges[1:])
+        self._plan_pairs()
         self.kinks = np.array(sorted({e.parameter for e in k.effects if not e.smooth}), np.intp)
         n = len(self.init)
         shaped = 3 * n * self.n_bins if self._shaped else 0
@@ -233,6 +254,28 @@ class BatchedLikelihood:
         starts = np.flatnonzero(np.diff(key, prepend=-1))
         self._second_starts = starts
         self._second_pairs = (k.second_i[starts], k.second_j[starts])
+
+    def _plan_pairs(self) -> None:
+        """List the products of first derivatives that make up the Hessian, if they are few.
+
+        A row is (entry a, entry b, histogram pair) with parameters i <= j and terms that
+        share a bin; rows are sorted by (i, j).
+        """
+        k = self._kernel
+        parameter, term = k.first_parameter, k.first_term
+        self._products: tuple[Index, Index, Index, Index] | None = None
+        if len(parameter) > 200:
+            return
+        overlap = self._pair_of[np.ix_(term, term)] < len(self._pair_histograms)
+        a, b = np.nonzero(overlap & (parameter[:, None] <= parameter[None]))
+        key = parameter[a] * len(self.init) + parameter[b]
+        order = np.argsort(key, kind="stable")
+        a, b, key = a[order], b[order], key[order]
+        if not 0 < len(a) <= _MAX_PRODUCTS:
+            return
+        starts = np.flatnonzero(np.diff(key, prepend=-1))
+        self._products = (a, b, self._pair_of[term[a], term[b]], starts)
+        self._product_pairs = (parameter[a[starts]], parameter[b[starts]])
 
     def with_template(self, sample: str) -> BatchedLikelihood:
         """Return a likelihood whose nominal yields of ``sample`` are given per problem.
@@ -361,43 +404,51 @@ class BatchedLikelihood:
     def _twice_nll(self, pars: Array, rates: Array, observed: Observed) -> Array:
         """Return -2 log L (P,) from the expected counts (B, P)."""
         main = observed.main
-        with np.errstate(divide="ignore", invalid="ignore"):
-            logs = np.log(rates)
-        terms = rates - np.where(main > 0, main * logs, 0.0) if np.any(main == 0) else (
-            rates - main * logs
-        )
-        out = 2 * terms.sum(axis=0) + observed.constant
-        c = self.compiled.constraints
-        theta = pars[c.parameters]
-        gauss = (theta[c.normal] - observed.aux[c.normal]) / c.scale[c.normal, None]
-        out += np.square(gauss).sum(axis=0)
-        if not c.normal.all():
-            mean = theta[~c.normal] * c.scale[~c.normal, None]
-            out += 2 * (mean - xlogy(observed.aux[~c.normal], mean)).sum(axis=0)
-        undefined = np.isnan(out) | np.any(rates < 0, axis=0)
-        return np.where(undefined, np.inf, out)
+        positive = bool(rates.min(initial=1.0) > 0)
+        logs = np.log(rates) if positive else np.log(np.where(rates > 0, rates, 1.0))
+        out = 2 * (rates - main * logs).sum(axis=0) + observed.constant
+        gauss, poisson = self._gauss, self._poisson
+        pull = (pars[gauss.parameters] - observed.aux[gauss.where]) * gauss.scale
+        out += (pull * pull).sum(axis=0)
+        if len(poisson.where):
+            mean = pars[poisson.parameters] * poisson.scale
+            out += 2 * (mean - xlogy(observed.aux[poisson.where], mean)).sum(axis=0)
+        if not positive:
+            out[np.any((rates < 0) | ((rates == 0) & (main > 0)), axis=0)] = np.inf
+        return np.where(np.isnan(out), np.inf, out) if len(poisson.where) else out
 
-    def derivatives(self, pars: Array, observed: Observed) -> Derivatives:
-        """Return -2 log L, gradient (n, P) and full Hessian (n, n, P) at parameters (n, P).
+    def derivatives(
+        self, pars: Array, observed: Observed, information: Mask | None = None
+    ) -> Derivatives:
+        """Return -2 log L, gradient (n, P) and Hessian (n, n, P) at parameters (n, P).
 
+        Where ``information`` (P,) is True the Hessian is that of the expected information,
+        ``2 sum_b dlambda_b dlambda_b / lambda_b`` (Fisher scoring): positive definite, and the
+        better model of -2 log L far from its minimum. Elsewhere it has all second derivatives.
         Where -2 log L is ``inf`` the derivatives are finite but meaningless.
         """
         strengths = self._kernel.derivatives(pars)
         n, points = pars.shape
         gradient, hessian = np.zeros((n, points)), np.zeros((n, n, points))
         if self._shaped or observed.templates is not None:
-            rates = self._shaped_derivatives(pars, strengths, observed, (gradient, hessian))
+            rates = self._shaped_derivatives(
+                pars, (strengths, observed, information), (gradient, hessian)
+            )
         else:
             rates = self._histograms.T @ strengths.value
-            residual, weight = _poisson_weights(rates, observed.main)
-            self._term_derivatives(strengths, (residual, weight), (gradient, hessian))
+            poisson = _poisson_weights(rates, observed.main, information)
+            self._term_derivatives(strengths, poisson, information, (gradient, hessian))
         gradient *= 2
         hessian *= 2
         self._constraint_derivatives(pars, observed, (gradient, hessian))
         return Derivatives(self._twice_nll(pars, rates, observed), gradient, hessian)
 
     def _term_derivatives(
-        self, s: Strengths, poisson: tuple[Array, Array], out: tuple[Array, Array]
+        self,
+        s: Strengths,
+        poisson: tuple[Array, Array],
+        information: Mask | None,
+        out: tuple[Array, Array],
     ) -> None:
         """Add gradient and Hessian of the Poisson part, in the space of the terms.
 
@@ -413,6 +464,13 @@ class BatchedLikelihood:
         if not len(used):
             return
         gradient[used] += np.add.reduceat(s.first * pull[k.first_term], starts, axis=0)
+        if self._products is not None:
+            a, b, pair, first = self._products
+            rows = s.first[a] * s.first[b]
+            rows *= (self._pair_histograms @ weight)[pair]
+            self._add_pairs(np.add.reduceat(rows, first, axis=0), self._product_pairs, hessian)
+            self._add_second(s, _without(pull, information), hessian)
+            return
         pairs = np.zeros((len(self._pair_histograms) + 1, weight.shape[1]))
         np.matmul(self._pair_histograms, weight, out=pairs[:-1])
         for j, entries in zip(used, self._parameter_entries, strict=True):
@@ -421,7 +479,7 @@ class BatchedLikelihood:
             for column, entry in zip(columns[1:], entries[1:], strict=True):
                 push += pairs[column] * s.first[entry]
             hessian[used, j] += np.add.reduceat(s.first * push[k.first_term], starts, axis=0)
-        self._add_second(s, pull, hessian)
+        self._add_second(s, _without(pull, information), hessian)
 
     def _add_second(self, s: Strengths, pull: Array, hessian: Array) -> None:
         """Add ``sum_t pull_t d^2 c_t`` to the Hessian."""
@@ -429,7 +487,12 @@ class BatchedLikelihood:
         if not len(k.second_term):
             return
         sums = np.add.reduceat(s.second * pull[k.second_term], self._second_starts, axis=0)
-        i, j = self._second_pairs
+        self._add_pairs(sums, self._second_pairs, hessian)
+
+    @staticmethod
+    def _add_pairs(sums: Array, pairs: tuple[Index, Index], hessian: Array) -> None:
+        """Add values (N, P) at the places (i, j), i <= j, and at their mirror images."""
+        i, j = pairs
         hessian[i, j] += sums
         off = i != j
         hessian[j[off], i[off]] += sums[off]
@@ -439,22 +502,24 @@ class BatchedLikelihood:
     ) -> None:
         """Add gradient and Hessian of the auxiliary measurements."""
         gradient, hessian = out
-        c = self.compiled.constraints
-        i = c.parameters[c.normal]
-        inverse = 2 / np.square(c.scale[c.normal, None])
-        gradient[i] += inverse * (pars[i] - observed.aux[c.normal])
+        i = self._gauss.parameters
+        inverse = 2 * np.square(self._gauss.scale)
+        gradient[i] += inverse * (pars[i] - observed.aux[self._gauss.where])
         hessian[i, i] += inverse
-        i = c.parameters[~c.normal]
+        i = self._poisson.parameters
         if len(i):
-            aux = observed.aux[~c.normal]
-            gradient[i] += 2 * (c.scale[~c.normal, None] - aux / pars[i])
+            aux = observed.aux[self._poisson.where]
+            gradient[i] += 2 * (self._poisson.scale - aux / pars[i])
             hessian[i, i] += 2 * aux / np.square(pars[i])
 
     def _shaped_derivatives(
-        self, pars: Array, s: Strengths, observed: Observed, out: tuple[Array, Array]
+        self,
+        pars: Array,
+        inputs: tuple[Strengths, Observed, Mask | None],
+        out: tuple[Array, Array],
     ) -> Array:
         """As :meth:`_term_derivatives` with per-bin modifiers or templates; return the rates."""
-        gradient, hessian = out
+        (s, observed, information), (gradient, hessian) = inputs, out
         groups = self._group_rates(s.value, observed)
         factors = [
             [_shape_factor(pars, layer) for layer in layers] for layers in self.compiled.groups
@@ -463,7 +528,8 @@ class BatchedLikelihood:
             factors = [[]]
         totals = [_product_of(f) for f in factors]
         rates = np.sum([g if t is None else g * t for g, t in zip(groups, totals, strict=True)], axis=0)
-        residual, weight = _poisson_weights(rates, observed.main)
+        residual, weight = _poisson_weights(rates, observed.main, information)
+        second = _without(residual, information)
         jacobian = np.zeros((len(pars), *rates.shape))
         pull = np.empty_like(s.value)
         for g, (before, shapes) in enumerate(zip(groups, factors, strict=True)):
@@ -471,7 +537,7 @@ class BatchedLikelihood:
             scale = residual if totals[g] is None else residual * totals[g]
             pull[terms] = self._histograms[terms] @ scale
             slopes = self._group_slopes(s, terms, observed)
-            self._shape_second(g, (before, slopes), (shapes, residual), hessian)
+            self._shape_second(g, (before, slopes), (shapes, second), hessian)
             jacobian += slopes if totals[g] is None else slopes * totals[g]
             for m, layer in enumerate(self.compiled.groups[g] if shapes else ()):
                 others = _product_of(shapes[:m] + shapes[m + 1 :])
@@ -482,7 +548,7 @@ class BatchedLikelihood:
             pull[self._template_terms] = self._template_pull(observed, residual, totals)
         gradient += np.einsum("ibp,bp->ip", jacobian, residual)
         hessian += _gram(jacobian, weight)
-        self._add_second(s, pull, hessian)
+        self._add_second(s, _without(pull, information), hessian)
         return rates
 
     def _template_pull(
@@ -604,11 +670,25 @@ def checked_parameters(pars: ArrayLike, n: int) -> Array:
     return np.ascontiguousarray(np.atleast_2d(array).T)
 
 
-def _poisson_weights(rates: Array, main: Array) -> tuple[Array, Array]:
-    """Return ``1 - d / lambda`` and ``d / lambda^2``, finite where lambda is not positive."""
-    safe = rates if np.all(rates > 0) else np.where(rates > 0, rates, 1.0)
+def _without(values: Array, information: Mask | None) -> Array:
+    """Return values (..., P) with zero where the expected information is asked for."""
+    if information is None or not information.any():
+        return values
+    return np.where(information, 0.0, values)
+
+
+def _poisson_weights(
+    rates: Array, main: Array, information: Mask | None
+) -> tuple[Array, Array]:
+    """Return ``1 - d / lambda`` and the weights of the products of first derivatives.
+
+    The weights are ``d / lambda^2``, or ``1 / lambda`` where ``information`` is True. Both are
+    finite where lambda is not positive.
+    """
+    safe = rates if rates.min(initial=1.0) > 0 else np.where(rates > 0, rates, 1.0)
     ratio = main / safe
-    return 1 - ratio, ratio / safe
+    weight = ratio if information is None else np.where(information, 1.0, ratio)
+    return 1 - ratio, weight / safe
 
 
 def _shape_factor(pars: Array, layer: Index) -> Array:

@@ -16,7 +16,9 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 _LAPACK_SIZE = 24  # above this size LAPACK beats the vectorised loop
+_FEW = 300  # problems below which the overhead of a numpy call counts
 _PIVOT = 1e-13  # smallest pivot of a unit-diagonal matrix that counts as positive
+_LONGEST = 20.0  # longest undamped step, in units of 1 / sqrt(diagonal of H)
 _FLOOR = 1e-6  # smallest eigenvalue used in the saddle-free step
 
 
@@ -62,13 +64,20 @@ def newton_step(hessian: Array, gradient: Array, move: Mask, ridge: Array) -> Ne
     largest = diagonal.max(axis=0, initial=0.0)
     usable = diagonal > 1e-300 + 1e-14 * largest
     scale = np.where(move, 1 / np.sqrt(np.where(usable, diagonal, np.maximum(largest, 1e-300))), 0.0)
-    matrix = hessian * scale[:, None] * scale[None]
+    matrix = hessian * (scale[:, None] * scale)
     matrix[np.arange(m), np.arange(m)] += np.where(move, ridge, 1.0)
     target = -gradient * scale
     if m <= _LAPACK_SIZE:
         solution, bad = _solve_vectorised(matrix.copy(), target)
     else:
         solution, bad = _solve_lapack(matrix, target)
+    long = ~bad & (np.abs(solution).max(axis=0, initial=0.0) > _LONGEST)
+    if long.any():  # nearly singular: damp until the step has a sensible length
+        matrix[np.arange(m), np.arange(m)] += np.where(
+            long, np.linalg.norm(target, axis=0) / _LONGEST, 0.0
+        )
+        shorter = _solve_lapack(matrix[:, :, long], target[:, long])[0]
+        solution[:, long] = shorter
     lowest = np.ones(gradient.shape[1])
     valley = np.zeros_like(gradient)
     if bad.any():
@@ -78,7 +87,7 @@ def newton_step(hessian: Array, gradient: Array, move: Mask, ridge: Array) -> Ne
         inner = np.einsum("pij,ip->pj", v, target[:, bad]) / size
         solution[:, bad] = np.einsum("pij,pj->ip", v, inner)
         valley[:, bad] = v[:, :, 0].T * scale[:, bad]
-    edm = 0.5 * np.einsum("ip,ip->p", target, solution)
+    edm = 0.5 * (target * solution).sum(axis=0)
     return NewtonStep(solution * scale, edm, bad, lowest, valley)
 
 
@@ -87,14 +96,21 @@ def _solve_vectorised(a: Array, b: Array) -> tuple[Array, Mask]:
     m = len(b)
     bad = np.zeros(b.shape[1], dtype=bool)
     y = b.copy()
+    small = b.shape[1] <= _FEW
     for j in range(m):
-        bad |= ~(a[j, j] > _PIVOT)
-        inverse = 1 / np.sqrt(np.where(bad, 1.0, a[j, j]))
+        wrong = ~(a[j, j] > _PIVOT)
+        if wrong.any():
+            bad |= wrong
+            a[j, j, wrong] = 1.0
+        inverse = 1 / np.sqrt(a[j, j])
         a[j:, j] *= inverse
         a[j, j] = inverse
         y[j] *= inverse
-        for i in range(j + 1, m):
-            a[i, j + 1 : i + 1] -= a[i, j] * a[j + 1 : i + 1, j]
+        if small:  # fewer calls, twice the arithmetic
+            a[j + 1 :, j + 1 :] -= a[j + 1 :, None, j] * a[None, j + 1 :, j]
+        else:
+            for i in range(j + 1, m):
+                a[i, j + 1 : i + 1] -= a[i, j] * a[j + 1 : i + 1, j]
         y[j + 1 :] -= a[j + 1 :, j] * y[j]
     for j in range(m - 1, -1, -1):
         y[j] *= a[j, j]

@@ -27,6 +27,7 @@ from histnu.polynomial import PolynomialMap
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 Powers = tuple[int, ...]
 
 
@@ -212,13 +213,19 @@ class MappedLikelihood:
         """Return -2 log L (P,) at parameters (n, P)."""
         return self.base.value(self._base(pars), observed)
 
-    def derivatives(self, pars: Array, observed: Observed) -> Derivatives:
-        """Return value, gradient (n, P) and Hessian (n, n, P) at parameters (n, P)."""
+    def derivatives(
+        self, pars: Array, observed: Observed, information: Mask | None = None
+    ) -> Derivatives:
+        """Return value, gradient (n, P) and Hessian (n, n, P) at parameters (n, P).
+
+        ``information`` as in :meth:`BatchedLikelihood.derivatives`; the curvature of the
+        polynomial itself is always kept.
+        """
         d, points = self.n_theta, pars.shape[1]
         strengths, first, second = self._table.derivatives(pars[:d])
         x = np.empty((len(self._outputs) + len(self._rest), points))
         x[self._outputs], x[self._rest] = strengths, pars[d:]
-        base = self.base.derivatives(x, observed)
+        base = self.base.derivatives(x, observed, information)
         gradient, hessian = np.zeros_like(pars), np.zeros((len(pars), len(pars), points))
         gradient[d:] = base.gradient[self._rest]
         hessian[d:, d:] = base.hessian[np.ix_(self._rest, self._rest)]

@@ -31,6 +31,7 @@ Mask = NDArray[np.bool_]
 log = logging.getLogger(__name__)
 
 _SIDE = 1e-300  # a kink seen from one side: a value that is zero but has a sign
+_FAR = 1.0  # expected decrease above which the expected information replaces the Hessian
 _CHUNK_BYTES = 4e6  # temporaries of one chunk; about the size of a second-level cache
 
 
@@ -194,13 +195,14 @@ class _State:
     length: Array
     ridge: Array
     fresh: Mask  # a new direction is needed
+    far: Mask  # far from the minimum: evaluate the expected information next
 
     def keep(self, which: Mask) -> None:
         """Drop the other problems."""
         self.number = self.number[which]
         self.observed = self.observed.select(which)
         self.at = Derivatives(*(a[..., which] for a in (self.at.value, self.at.gradient, self.at.hessian)))
-        for name in ("fixed", "x", "step", "slope", "length", "ridge", "fresh"):
+        for name in ("fixed", "x", "step", "slope", "length", "ridge", "fresh", "far"):
             setattr(self, name, getattr(self, name)[..., which])
 
 
@@ -220,6 +222,7 @@ class _Run:
         self._problems = problems
         self._kinks: Index = getattr(likelihood, "kinks", np.zeros(0, dtype=np.intp))
         points = problems.start.shape[1]
+        self._bounds = (likelihood.bounds[:, :1].copy(), likelihood.bounds[:, 1:].copy())
         self._live = np.flatnonzero(~problems.fixed.all(axis=1))
         self._result = problems.start.copy()
         self._value = np.full(points, np.inf)
@@ -251,12 +254,13 @@ class _Run:
     def _begin(self) -> _State:
         """Evaluate the start; where it is undefined try the suggested start."""
         x = self._problems.start.copy()
-        at = self._evaluate(x, self._observed, self._problems.fixed)
+        far = np.ones(x.shape[1], dtype=bool)
+        at = self._evaluate(x, self._observed, self._problems.fixed, far)
         lost = ~np.isfinite(at.value)
         if lost.any():
             retry = np.where(self._problems.fixed, x, self._likelihood.init[:, None])
             x[:, lost] = retry[:, lost]
-            at = self._evaluate(x, self._observed, self._problems.fixed)
+            at = self._evaluate(x, self._observed, self._problems.fixed, far)
         points = x.shape[1]
         state = _State(
             np.arange(points),
@@ -269,6 +273,7 @@ class _Run:
             np.ones(points),
             np.full(points, 1e-10),
             np.ones(points, dtype=bool),
+            far,
         )
         lost = ~np.isfinite(at.value)
         if lost.any():
@@ -278,25 +283,25 @@ class _Run:
 
     # ------------------------------------------------------------------ bounds
     def _limits(self, x: Array, fixed: Mask) -> tuple[Array, Array]:
-        """Return lower and upper bounds (n, P), with each side of a kink a domain of its own."""
-        bounds = self._likelihood.bounds
-        lower = np.broadcast_to(bounds[:, :1], x.shape)
-        upper = np.broadcast_to(bounds[:, 1:], x.shape)
+        """Return lower and upper bounds, (n, 1) or (n, P), with each side of a kink a domain of its own."""
+        lower, upper = self._bounds
         if len(self._kinks):
-            lower, upper = lower.copy(), upper.copy()
+            lower, upper = (np.array(np.broadcast_to(b, x.shape)) for b in (lower, upper))
             k = self._kinks
             lower[k] = np.where(x[k] > 0, np.maximum(lower[k], _SIDE), lower[k])
             upper[k] = np.where(x[k] > 0, upper[k], np.minimum(upper[k], -_SIDE))
         return lower, upper
 
-    def _evaluate(self, x: Array, observed: Observed, fixed: Mask) -> Derivatives:
+    def _evaluate(
+        self, x: Array, observed: Observed, fixed: Mask, information: Mask
+    ) -> Derivatives:
         """Return the derivatives at ``x``; put parameters on the right side of their kinks."""
         k = self._kinks
         if not len(k):
-            return self._likelihood.derivatives(x, observed)
+            return self._likelihood.derivatives(x, observed, information)
         on = (np.abs(x[k]) <= _SIDE) & ~fixed[k]
         if not on.any():
-            return self._likelihood.derivatives(x, observed)
+            return self._likelihood.derivatives(x, observed, information)
         above, below = x.copy(), x.copy()
         above[k] = np.where(on, _SIDE, x[k])
         below[k] = np.where(on, -_SIDE, x[k])
@@ -305,7 +310,7 @@ class _Run:
         falls_up = up.gradient[k] < 0
         # held on the kink: either side will do, the outward gradient keeps it there
         x[k] = np.where(on, np.where(falls_up | (down.gradient[k] <= 0), _SIDE, -_SIDE), x[k])
-        return self._likelihood.derivatives(x, observed)
+        return self._likelihood.derivatives(x, observed, information)
 
     # ------------------------------------------------------------------ directions
     def _directions(self, s: _State) -> Mask:
@@ -326,14 +331,14 @@ class _Run:
             step[np.ix_(self._live, np.flatnonzero(saddle))] = newton.valley[:, saddle] * size
         finished = (edm < self._options.edm) & ~saddle
         lower, upper = self._limits(x, s.fixed[:, which])
-        free = move
-        moved = np.where(free, np.clip(x + step, lower, upper), x)
-        slope = np.einsum("ip,ip->p", g, moved - x)
+        moved = np.where(move, np.minimum(np.maximum(x + step, lower), upper), x)
+        slope = (g * (moved - x)).sum(axis=0)
         climbs = (slope >= 0) & ~finished & ~saddle
         if climbs.any():
             safe = np.abs(s.at.hessian[np.arange(len(x)), np.arange(len(x))][:, which])
             step = np.where(climbs, -np.where(move, g, 0.0) / np.maximum(safe, 1e-12), step)
         s.step[:, which], s.length[which] = step, 1.0
+        s.far[which] = edm > _FAR
         self._finish(s, (which, finished), moved, edm)
         done[which] = finished
         s.fresh[:] = False
@@ -350,12 +355,11 @@ class _Run:
             hessian = hessian[np.ix_(live, live)]
         ridge = s.ridge[which]
         out = newton_step(hessian, g[live], move[live], ridge)
-        for _ in range(2):
+        at_bound = move & ((x <= lower) | (x >= upper))
+        for _ in range(2 if at_bound.any() else 0):
             outward = np.zeros_like(move)
-            outward[live] = ((x[live] <= lower[live]) & (out.step < 0)) | (
-                (x[live] >= upper[live]) & (out.step > 0)
-            )
-            outward &= move
+            outward[live] = np.where(out.step < 0, x[live] <= lower[live], x[live] >= upper[live])
+            outward &= at_bound & move
             again = outward.any(axis=0)
             if not again.any():
                 break
@@ -381,14 +385,14 @@ class _Run:
     def _advance(self, s: _State) -> None:
         """Try the current step of every problem; take it or shorten it."""
         lower, upper = self._limits(s.x, s.fixed)
-        trial = np.where(s.fixed, s.x, np.clip(s.x + s.length * s.step, lower, upper))
-        at = self._evaluate(trial, s.observed, s.fixed)
-        slope = np.einsum("ip,ip->p", s.at.gradient, trial - s.x)
+        trial = np.minimum(np.maximum(s.x + s.length * s.step, lower), upper)
+        trial = np.where(s.fixed, s.x, trial)
+        at = self._evaluate(trial, s.observed, s.fixed, s.far)
+        slope = (s.at.gradient * (trial - s.x)).sum(axis=0)
         noise = 1e-13 * (1 + np.abs(s.at.value))
         taken = at.value <= s.at.value + 1e-4 * np.minimum(slope, 0) + noise
-        shortened = s.length < 0.3
-        ridge = np.where(shortened, np.maximum(s.ridge * 100, 1e-6), np.maximum(s.ridge / 100, 1e-10))
-        s.ridge = np.where(taken, np.minimum(ridge, 1.0), s.ridge)
+        ridge = np.where(s.length < 0.3, np.maximum(s.ridge, 1e-8) * 100, s.ridge * 0.01)
+        s.ridge = np.where(taken, np.minimum(np.maximum(ridge, 1e-10), 1.0), s.ridge)
         if taken.all():
             s.x, s.at = trial, at
         else:
