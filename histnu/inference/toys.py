@@ -1,0 +1,316 @@
+"""Toy experiments: Feldman-Cousins limits and coverage, nuisances profiled in every toy.
+
+A toy draws the counts from a Poisson and each auxiliary measurement from its Gaussian or
+Poisson around the given nuisance parameters, as pyhf does. Three independent streams (counts,
+Gaussian and Poisson auxiliaries) make the toys independent of the size of the chunks in which
+they are drawn and fitted, so any number of toys runs in bounded memory.
+
+References: G. J. Feldman, R. D. Cousins, Phys. Rev. D 57 (1998) 3873, physics/9711021;
+profiled nuisances: B. Sen, M. Walker, M. Woodroofe, Statist. Sinica 19 (2009) 301.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from histnu.errors import FitError
+from histnu.inference.engine.compile import Constraints
+from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe
+from histnu.inference.engine.likelihood import Observed
+from histnu.inference.engine.mapped import MappedLikelihood
+from histnu.inference.limits import IntervalOptions, interval, threshold
+from histnu.inference.profile import _named, conditional
+from histnu.inference.results import Coverage, Interval, NeymanScan
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Progress = Callable[[int, int], None]
+
+_MAPPED_SEARCH = {"starts": 4, "halton": 32, "distances": (2.0,)}
+
+
+@dataclass(frozen=True)
+class ToyOptions:
+    """How many toys, from which seed, and how to fit them.
+
+    Attributes:
+        n_toys: toys per hypothesis.
+        seed: of the ``numpy`` generator; the same seed gives the same toys.
+        chunk: toys fitted at once; the result does not depend on it.
+        fit: how to fit. For polynomial models the default uses a smaller search per toy.
+        progress: called with (toys done, toys in total).
+    """
+
+    n_toys: int = 1000
+    seed: int = 0
+    chunk: int = 4000
+    fit: FitOptions = field(default_factory=FitOptions)
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        if self.n_toys < 1 or self.chunk < 1:
+            raise FitError(f"n_toys={self.n_toys}, chunk={self.chunk}: both must be at least 1")
+
+
+@dataclass(frozen=True)
+class ToyStatistics:
+    """Statistics of N toys.
+
+    Attributes:
+        delta: (N,) -2 log likelihood ratio of the tested value to the best fit of the toy.
+        estimate: (N,) best-fit value of the parameter.
+        converged: (N,) both fits of the toy converged.
+    """
+
+    delta: Array
+    estimate: Array
+    converged: Mask
+
+
+def constraints_of(likelihood: AnyLikelihood) -> Constraints:
+    """Return the auxiliary measurements of a likelihood."""
+    base = likelihood.base if isinstance(likelihood, MappedLikelihood) else likelihood
+    return base.compiled.constraints
+
+
+def sample(
+    likelihood: AnyLikelihood,
+    parameters: ArrayLike,
+    n_toys: int,
+    rng: np.random.Generator,
+    chunk: int = 4000,
+) -> Iterator[tuple[Array, Array]]:
+    """Yield toys as (counts (N, B), auxiliary data (N, A)) in chunks.
+
+    Args:
+        likelihood: what to draw from. parameters: (n,) the truth.
+        n_toys: in total. rng: generator. chunk: toys per item.
+
+    Raises:
+        FitError: an expected count of the truth is negative.
+    """
+    mean = likelihood.expected(parameters)[0]
+    aux = likelihood.expected_auxdata(parameters)[0]
+    if np.any(mean < 0):
+        raise FitError(f"toys need expected counts >= 0, but one is {mean.min():g}")
+    c = constraints_of(likelihood)
+    main_rng, normal_rng, poisson_rng = rng.spawn(3)
+    for first in range(0, n_toys, chunk):
+        n = min(chunk, n_toys - first)
+        auxiliary = np.empty((n, len(aux)))
+        sigma = c.scale[c.normal]
+        auxiliary[:, c.normal] = normal_rng.normal(aux[c.normal], sigma, (n, len(sigma)))
+        auxiliary[:, ~c.normal] = poisson_rng.poisson(aux[~c.normal], (n, (~c.normal).sum()))
+        yield main_rng.poisson(mean, (n, len(mean))).astype(float), auxiliary
+
+
+def toy_statistics(
+    likelihood: AnyLikelihood,
+    parameters: Array,
+    test: tuple[str, float],
+    options: ToyOptions,
+    rng: np.random.Generator,
+) -> ToyStatistics:
+    """Return the statistics of toys drawn at ``parameters`` for one tested value.
+
+    Args:
+        likelihood: the model. parameters: (n,) the truth of the toys.
+        test: (parameter, value) under test, which need not be the truth.
+        options: number and fits of the toys. rng: generator.
+    """
+    name, value = test
+    settings = _toy_fit(likelihood, options.fit)
+    parts, done = [], 0
+    start = parameters.copy()
+    for main, aux in sample(likelihood, parameters, options.n_toys, rng, options.chunk):
+        observed = likelihood.observe(main, aux)
+        parts.append(_statistics(likelihood, observed, (name, value, start), settings))
+        done += len(main)
+        if options.progress is not None:
+            options.progress(done, options.n_toys)
+    columns = zip(*((p.delta, p.estimate, p.converged) for p in parts), strict=True)
+    return ToyStatistics(*(np.concatenate(c) for c in columns))
+
+
+def _toy_fit(likelihood: AnyLikelihood, options: FitOptions) -> FitOptions:
+    """Return fit options with a search per toy that is smaller than for data."""
+    if not isinstance(likelihood, MappedLikelihood) or options.search != FitOptions().search:
+        return options
+    return replace(options, search=replace(options.search, **_MAPPED_SEARCH))
+
+
+def _statistics(
+    likelihood: AnyLikelihood,
+    observed: Observed,
+    test: tuple[str, float, Array],
+    options: FitOptions,
+) -> ToyStatistics:
+    """Fit one chunk of toys freely and at the tested value."""
+    name, value, start = test
+    held = fit(likelihood, observed, {name: value}, start, options)
+    free = fit(likelihood, observed, None, held.parameters, options)
+    # the conditional fit is allowed in the free one, which cannot be worse
+    lowest = np.minimum(free.twice_nll, held.twice_nll)
+    worse = held.twice_nll < free.twice_nll
+    estimate = np.where(worse, value, free.parameters[:, likelihood.index(name)])
+    return ToyStatistics(held.twice_nll - lowest, estimate, held.converged & free.converged)
+
+
+def coverage(
+    likelihood: AnyLikelihood,
+    truth: Mapping[str, float],
+    parameter: str,
+    cl: float = 0.9,
+    dof: int = 1,
+    options: ToyOptions | None = None,
+) -> Coverage:
+    """Return the fraction of toys whose profile interval covers the truth.
+
+    Args:
+        likelihood: the model.
+        truth: true parameters; others are at their suggested start.
+        parameter: the one whose interval is studied. cl, dof: of its threshold.
+        options: number and fits of the toys.
+
+    Raises:
+        FitError: an unknown parameter, or no toy converged.
+    """
+    options = options or ToyOptions()
+    start = likelihood.init.copy()
+    for name, value in truth.items():
+        start[likelihood.index(name)] = value
+    tested = float(start[likelihood.index(parameter)])
+    rng = np.random.default_rng(options.seed)
+    found = toy_statistics(likelihood, start, (parameter, tested), options, rng)
+    delta = found.delta[found.converged]
+    if not len(delta):
+        raise FitError("no toy converged; the coverage is unknown")
+    covered = int((delta <= threshold(cl, dof)).sum())
+    fraction = covered / len(delta)
+    return Coverage(
+        parameter=parameter,
+        truth={k: float(v) for k, v in zip(likelihood.parameter_names, start, strict=True)},
+        cl=cl,
+        n_toys=len(delta),
+        covered=covered,
+        coverage=fraction,
+        error=float(np.sqrt(fraction * (1 - fraction) / len(delta))),
+        failed=int((~found.converged).sum()),
+    )
+
+
+def neyman_scan(
+    likelihood: AnyLikelihood,
+    data: ArrayLike | None,
+    parameter: str,
+    values: ArrayLike,
+    cl: float = 0.9,
+    options: ToyOptions | None = None,
+) -> NeymanScan:
+    """Return the Feldman-Cousins acceptance at each value, with profiled nuisances.
+
+    At each value the toys are drawn at the nuisances profiled on the data, and the ordering
+    statistic is Delta, the profile likelihood ratio of the toy.
+
+    Args:
+        likelihood: the model. data: (B,) counts; the workspace's if None.
+        parameter, values: (P,) tested. cl: confidence level of the critical values.
+        options: number and fits of the toys, per value.
+    """
+    options = options or ToyOptions()
+    values = np.atleast_1d(np.asarray(values, dtype=float))
+    observed = observe(likelihood, data)
+    best = _named(likelihood, fit(likelihood, observed, None, None, options.fit))
+    held = conditional(likelihood, observed, {parameter: values}, best, options.fit)
+    best = best if held.twice_nll.min() >= best.twice_nll else replace(
+        best, twice_nll=float(held.twice_nll.min())
+    )
+    delta = held.twice_nll - best.twice_nll
+    streams = np.random.default_rng(options.seed).spawn(len(values))
+    critical, p_value, error = (np.empty(len(values)) for _ in range(3))
+    for k, (value, rng) in enumerate(zip(values, streams, strict=True)):
+        part = replace(options, progress=_shifted(options, k, len(values)))
+        toys = toy_statistics(likelihood, held.parameters[k], (parameter, float(value)), part, rng)
+        sampled = toys.delta[toys.converged]
+        if not len(sampled):
+            raise FitError(f"no toy at {parameter} = {value:g} converged")
+        critical[k] = np.quantile(sampled, cl, method="higher")
+        # rounding of the fits must not decide between equal discrete outcomes
+        p_value[k] = np.mean(sampled >= delta[k] - 1e-7)
+        error[k] = np.sqrt(p_value[k] * (1 - p_value[k]) / len(sampled))
+    return NeymanScan(
+        parameter, cl, values, delta, critical, p_value, error, options.n_toys, best,
+        {"seed": options.seed},
+    )  # fmt: skip
+
+
+def _shifted(options: ToyOptions, step: int, steps: int) -> Progress | None:
+    """Return a progress callback for one of several equal steps."""
+    if options.progress is None:
+        return None
+    report = options.progress
+    return lambda done, total: report(step * total + done, steps * total)
+
+
+def feldman_cousins(
+    likelihood: AnyLikelihood,
+    data: ArrayLike | None,
+    parameter: str,
+    cl: float = 0.9,
+    options: ToyOptions | None = None,
+    values: ArrayLike | None = None,
+) -> tuple[Interval, NeymanScan]:
+    """Return the Feldman-Cousins interval and the scan it was read from.
+
+    Args:
+        likelihood: the model. data: (B,) counts; the workspace's if None.
+        parameter: its name. cl: confidence level. options: toys per value.
+        values: (P,) scanned; 21 around the profile interval if None.
+
+    The ends are where the p-value, linear between the scanned values, crosses ``1 - cl``.
+
+    Raises:
+        FitError: the profile interval, from which the scan starts, is open on both sides.
+    """
+    options = options or ToyOptions()
+    if values is None:
+        values = _scan_values(likelihood, data, parameter, cl, options)
+    scan = neyman_scan(likelihood, data, parameter, values, cl, options)
+    x, p = scan.values, scan.p_value - (1 - cl)
+    inside = p > 0
+    k = np.flatnonzero(inside[1:] != inside[:-1])
+    roots = [float(r) for r in x[k] - p[k] * (x[k + 1] - x[k]) / (p[k + 1] - p[k])]
+    lower = roots[0] if roots and not inside[0] else None
+    upper = roots[-1] if roots and not inside[-1] else None
+    other = tuple(r for r in roots if r not in (lower, upper))
+    found = Interval(
+        parameter, cl, 1, threshold(cl, 1), lower, upper, scan.best_fit,
+        method="feldman_cousins", engine=options.fit.engine, other_roots=other,
+    )  # fmt: skip
+    return found, scan
+
+
+def _scan_values(
+    likelihood: AnyLikelihood,
+    data: ArrayLike | None,
+    parameter: str,
+    cl: float,
+    options: ToyOptions,
+) -> Array:
+    """Return 21 values that enclose the profile interval with a margin of 40 %."""
+    first = interval(likelihood, data, parameter, cl, 1, IntervalOptions(fit=options.fit))
+    center = first.best_fit.parameters[parameter]
+    bound = likelihood.bounds[likelihood.index(parameter)]
+    if first.lower is None and first.upper is None:
+        raise FitError(f"the profile interval of {parameter} is open on both sides; give values")
+    low = bound[0] if first.lower is None else first.lower
+    high = bound[1] if first.upper is None else first.upper
+    low = low if np.isfinite(low) else 2 * center - high
+    high = high if np.isfinite(high) else 2 * center - low
+    margin = 0.4 * (high - low)
+    return np.linspace(max(bound[0], low - margin), min(bound[1], high + margin), 21)
+
