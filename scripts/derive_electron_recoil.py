@@ -25,7 +25,12 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
-from histnu.experiments.smearing import Efficiency, Resolution, bin_probabilities
+from histnu.experiments.smearing import (
+    Efficiency,
+    Resolution,
+    bin_probabilities,
+    smeared_response,
+)
 from histnu.physics.electrons import XENON_SHELLS
 from histnu.physics.models.electron_standard_model import ElectronStandardModel
 from histnu.physics.nuclei import XENON
@@ -213,18 +218,6 @@ def derive(releases: Path) -> dict[str, DataSet]:
     }
 
 
-def response_nodes(detector: Detector) -> np.ndarray:
-    """True energies of the table in keV: finer where the efficiency rises, with all shells."""
-    top = detector.edges_kev[-1]
-    high = top + 5.0 * float(detector.resolution(top))
-    grid = np.concatenate(
-        [np.arange(0.15, 3.0, 0.05), np.arange(3.0, 8.0, 0.1), np.arange(8.0, high, 0.25)]
-    )
-    nodes = np.union1d(np.round(grid, 4), np.round(XENON_SHELLS.steps_kev(), 4))
-    low = max(0.15, float(detector.efficiency.e_kev[0]) - 4.0 * float(detector.resolution(0.5)))
-    return nodes[(nodes >= low) & (nodes <= high)]
-
-
 def table(columns: dict[str, np.ndarray]) -> str:
     """CSV text; probabilities below 1e-9 are written as 0."""
     rows = zip(*columns.values(), strict=True)
@@ -235,11 +228,17 @@ def table(columns: dict[str, np.ndarray]) -> str:
 def write(folder: Path, data: DataSet) -> None:
     """Write both tables of a data set with their sources."""
     detector = data.detector
-    nodes = response_nodes(detector)
-    rows = bin_probabilities(detector.edges_kev, nodes, detector.efficiency, detector.resolution)
-    columns = {"e_recoil_kev": nodes, **{f"bin_{i}": r for i, r in enumerate(rows)}}
+    response = smeared_response(
+        detector.edges_kev, detector.efficiency, detector.resolution, XENON_SHELLS.steps_kev()
+    )
+    rows = {f"bin_{i}": r for i, r in enumerate(response.probability)}
+    columns = {"e_recoil_kev": response.e_recoil_kev, **rows}
     write_text(folder / "response.csv", table(columns))
     write_text(folder / "rates.csv", table({"observed": data.observed, **data.backgrounds}))
+    efficiency = detector.efficiency
+    write_text(
+        folder / "efficiency.csv", table({"e_kev": efficiency.e_kev, "value": efficiency.value})
+    )
     common = {
         "provenance": "derived",
         "derived_by": SCRIPT,
@@ -247,7 +246,7 @@ def write(folder: Path, data: DataSet) -> None:
         "notes": data.notes,
     }
     sigma = " + ".join(f"{a:g} T^{p:g}" for a, p in detector.resolution.terms)
-    response = {
+    probability = {
         "title": "Probability per bin of reconstructed energy against true recoil energy",
         "source": f"published efficiency; Gaussian resolution sigma/keV = {sigma}",
         "units": {"e_recoil_kev": "keV"},
@@ -257,7 +256,16 @@ def write(folder: Path, data: DataSet) -> None:
         "source": "digitised figures of the publication",
         "units": {"observed": "events", "backgrounds": "events"},
     }
-    write_json(folder / "response.source.json", {**response, **common})
+    declared = {
+        "title": "Efficiency and Gaussian resolution that response.csv is made of",
+        "source": "published efficiency (digitised where the publication has a figure only)",
+        "units": {"e_kev": "keV", "value": "1", "resolution": "terms (a, p) of sum a T^p in keV"},
+        "of_reconstructed": efficiency.of_reconstructed,
+        "beyond": efficiency.beyond,
+        "resolution": detector.resolution.terms,
+    }
+    write_json(folder / "efficiency.source.json", {**declared, **common})
+    write_json(folder / "response.source.json", {**probability, **common})
     write_json(folder / "rates.source.json", {**rates, **common})
 
 
@@ -272,7 +280,7 @@ def write_many_body(releases: Path, folder: Path) -> None:
     write_text(folder / "xenon_rrpa.csv", text)
     note = {
         "title": "Many-body (RRPA) rate of solar neutrinos divided by the stepping approximation",
-        "source": "Chen et al., Phys. Lett. B 774 (2017) 656, arXiv:1610.04177, and arXiv:1902.06415 "
+        "source": "Chen et al., Phys. Lett. B 774 (2017) 656, arXiv:1610.04177; arXiv:1902.06415 "
         "(digitised)",
         "provenance": "reconstructed",
         "assumption": "the file states no unit; per second, GeV and electron is inferred, because "

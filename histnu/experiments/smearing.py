@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
 from histnu.errors import DataError
+from histnu.experiments.response import Response
+from histnu.tables import load_table
 
 Array = NDArray[np.float64]
 
@@ -69,7 +71,8 @@ class Efficiency:
 
     def __call__(self, e_kev: ArrayLike) -> Array:
         """Return the efficiency, linear between nodes."""
-        return np.interp(e_kev, self.e_kev, self.value, left=0.0, right=self.beyond)
+        energy = np.asarray(e_kev, dtype=float)
+        return np.interp(energy, self.e_kev, self.value, left=0.0, right=self.beyond)
 
 
 def bin_probabilities(
@@ -100,3 +103,51 @@ def bin_probabilities(
     density = np.exp(-0.5 * pull**2) / (np.sqrt(2.0 * np.pi) * sigma)
     weight = half[:, None] * w * efficiency(energy)
     return np.asarray(np.einsum("bq,bqn->bn", weight, density))
+
+
+def energy_nodes(
+    edges_kev: Array, efficiency: Efficiency, resolution: Resolution, steps_kev: Array
+) -> Array:
+    """True energies for a response table in keV, finer where the efficiency rises.
+
+    Args:
+        edges_kev: bin edges in reconstructed energy.
+        efficiency: its first node limits the table from below.
+        resolution: five standard deviations beyond the last edge limit it from above.
+        steps_kev: energies where spectra jump (binding energies); they become nodes.
+    """
+    top = edges_kev[-1]
+    high = top + 5.0 * float(resolution(top))
+    grid = np.concatenate(
+        [np.arange(0.15, 3.0, 0.05), np.arange(3.0, 8.0, 0.1), np.arange(8.0, high, 0.25)]
+    )
+    nodes = np.union1d(np.round(grid, 4), np.round(steps_kev, 4))
+    low = max(0.15, float(efficiency.e_kev[0]) - 4.0 * float(resolution(0.5)))
+    return np.asarray(nodes[(nodes >= low) & (nodes <= high)])
+
+
+def smeared_response(
+    edges_kev: Array, efficiency: Efficiency, resolution: Resolution, steps_kev: Array
+) -> Response:
+    """Response table of a detector, linear between its nodes (see :func:`energy_nodes`)."""
+    nodes = energy_nodes(edges_kev, efficiency, resolution, steps_kev)
+    probability = bin_probabilities(edges_kev, nodes, efficiency, resolution)
+    return Response(nodes, probability, "linear")
+
+
+def declared_detector(experiment: str) -> tuple[Efficiency, Resolution]:
+    """Efficiency and resolution that the response of an experiment of the package is made of.
+
+    Raises:
+        DataError: if the experiment has no ``efficiency.csv``.
+
+    >>> efficiency, resolution = declared_detector("lz_er_ws2024")
+    >>> efficiency.beyond, round(float(resolution(4.0)), 3)
+    (0.96, 0.646)
+    """
+    table = load_table(f"experiments/{experiment}/efficiency.csv")
+    note = table.source
+    efficiency = Efficiency(
+        table["e_kev"], table["value"], note["beyond"], bool(note["of_reconstructed"])
+    )
+    return efficiency, Resolution(tuple((float(a), float(p)) for a, p in note["resolution"]))

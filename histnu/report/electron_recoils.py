@@ -1,0 +1,480 @@
+"""Results of electron-recoil data: agreement with the Standard Model, bounds, dipole contours.
+
+Every row is a plain mapping with the fields of ``results.json``, so that a report can merge them
+with the rows of nuclear recoils. Bounds are ends of profile-likelihood intervals.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from histnu.errors import ConfigError, FitError
+from histnu.experiments.loader import load_experiment
+from histnu.experiments.model import Experiment, weakest
+from histnu.experiments.smearing import declared_detector
+from histnu.inference.engine.fit import FitOptions
+from histnu.inference.engine.likelihood import BatchedLikelihood
+from histnu.inference.engine.mapped import MappedLikelihood
+from histnu.inference.limits import IntervalOptions, interval, threshold
+from histnu.inference.profile import best_fit
+from histnu.inference.results import BestFit
+from histnu.physics.models.electron_magnetic_moment import (
+    ELECTRON_MOMENT_UNIT,
+    ElectronMagneticMoment,
+)
+from histnu.physics.models.electron_millicharge import ELECTRON_CHARGE_UNIT, ElectronMillicharge
+from histnu.physics.models.electron_standard_model import ElectronStandardModel
+from histnu.physics.models.electron_sterile_dipole import ElectronSterileDipole
+from histnu.physics.models.magnetic_moment import MagneticMoment
+from histnu.physics.models.millicharge import Millicharge
+from histnu.physics.models.protocol import SignalModel
+from histnu.physics.models.sterile_dipole import SterileDipole
+from histnu.physics.nuclei import XENON
+from histnu.report.electron_likelihoods import (
+    ELECTRON_SETS,
+    NUCLEAR_SET,
+    electron_templates,
+    flux_components,
+    load_set,
+    nuclear_templates,
+    sm_workspace,
+    unit_factors,
+    workspace_of,
+)
+from histnu.templates.basis import ChannelTemplates
+
+log = logging.getLogger(__name__)
+
+Array = NDArray[np.float64]
+Row = dict[str, Any]
+
+MOMENTS = ("mu_e", "mu_mu", "mu_tau", "mu_universal")
+CHARGES = ("q_ee", "q_mumu", "q_tautau", "q_emu", "q_etau", "q_mutau")
+NUCLEAR_MOMENT_UNIT = 1e-9
+NUCLEAR_CHARGE_UNIT = 1e-8
+EVENTS_PER_UNIT = 20.0
+"""Dipole templates are scaled so that a strength of one is about this many events."""
+CLOSED = 1e-30
+"""Fewer events than this at the unit of the model: the process is kinematically closed."""
+
+
+@dataclass(frozen=True)
+class PublishedLimit:
+    """A published 90 % CL limit that a row is compared with, in the unit of the row."""
+
+    experiment: str
+    parameter: str
+    lower: float | None
+    upper: float
+    source: str
+
+
+PUBLISHED_LIMITS = (
+    PublishedLimit("xenonnt_er", "mu_universal", None, 0.64, "XENONnT, arXiv:2207.11330"),
+    PublishedLimit("lz_er_ws2022", "mu_universal", None, 1.36, "LZ WS2022, arXiv:2307.15753"),
+)
+"""Limits on the effective solar moment, where all flavours have the same one (1e-11 mu_B)."""
+
+PUBLISHED_SOLAR_EVENTS: Mapping[str, tuple[float, float, str]] = {
+    "xenonnt_er_2022": (300.0, 30.0, "1 to 140 keV, arXiv:2207.11330, Table I"),
+}
+
+
+def experiments_of(name: str) -> tuple[Experiment, ...]:
+    """Experiments of a set of ``ELECTRON_SETS``, or one experiment by its own name.
+
+    Raises:
+        ConfigError: for an unknown name.
+    """
+    if name in ELECTRON_SETS:
+        return load_set(name)
+    if name in ELECTRON_SETS["combined_er"]:
+        return (load_experiment(name),)
+    known = ", ".join([*ELECTRON_SETS, *ELECTRON_SETS["combined_er"]])
+    raise ConfigError(f"unknown electron-recoil data set {name!r}; known: {known}")
+
+
+def solar_events(experiment: str, low_kev: float, high_kev: float) -> float:
+    """Expected solar-neutrino events between two energies, efficiency without resolution.
+
+    The efficiency above its last node is its last value.
+    """
+    exposure = load_experiment(experiment).channels[0].exposure_tonne_year
+    efficiency, _ = declared_detector(experiment)
+    t = np.linspace(low_kev, high_kev, 20001)
+    model = ElectronStandardModel()
+    spectra = [model.basis_spectra(c.source, XENON, t)["eves"] for c in flux_components()]
+    return float(exposure * np.trapezoid(efficiency(t) * np.sum(spectra, axis=0), t))
+
+
+def goodness_of_fit(likelihood: BatchedLikelihood, found: BestFit) -> tuple[float, float]:
+    """Poisson deviance of the counts and squared pulls of the nuisances at a fit."""
+    pars = np.array([[found.parameters[k] for k in likelihood.parameter_names]])
+    expected, n = likelihood.expected(pars)[0], np.asarray(likelihood.observation)
+    ratio = np.where(n > 0, n, 1.0) / np.where(n > 0, expected, 1.0)
+    deviance = 2.0 * float(np.sum(expected - n + n * np.log(ratio)))
+    aux, measured = likelihood.expected_auxdata(pars)[0], np.asarray(likelihood.auxdata)
+    return deviance, float(np.sum((aux - measured) ** 2))
+
+
+def validation_row(name: str) -> Row:
+    """Agreement of one data set with background and Standard Model neutrinos.
+
+    Returns:
+        Observed and expected events, deviance with nuisances profiled, bins, pulls and, with the
+        neutrino signal free, its best-fit strength and 68 % interval.
+    """
+    data = experiments_of(name)
+    likelihood = BatchedLikelihood.from_workspace(dict(sm_workspace(data)))
+    fixed = FitOptions(fixed={"solar_strength": 1.0})
+    found = best_fit(likelihood, None, fixed)
+    deviance, pulls = goodness_of_fit(likelihood, found)
+    solar = sum(float(t.standard_model().sum()) for t in electron_templates(data, None))
+    other = sum(float(b.expected.sum()) for e in data for c in e.channels for b in c.backgrounds)
+    bins = sum(c.n_bins for e in data for c in e.channels)
+    free = interval(likelihood, None, "solar_strength", cl=0.6827)
+    row: Row = {
+        "experiment": name,
+        "bins": bins,
+        "observed": sum(float(c.observed.sum()) for e in data for c in e.channels),
+        "expected_solar": solar,
+        "expected_other": other,
+        "chi2": deviance + pulls,
+        "chi2_per_bin": (deviance + pulls) / bins,
+        "nuisances": {k: v for k, v in found.parameters.items() if k != "solar_strength"},
+        "solar_strength": free.best_fit.parameters["solar_strength"],
+        "solar_strength_68": [free.lower, free.upper],
+        "provenance": weakest([e.provenance for e in data]),
+    }
+    if name in PUBLISHED_SOLAR_EVENTS:
+        events, error, source = PUBLISHED_SOLAR_EVENTS[name]
+        row["solar_events"] = solar_events(name, 1.0, 140.0)
+        row["published_solar_events"] = {"events": events, "error": error, "source": source}
+    return row
+
+
+def bound_row(
+    data: Sequence[Experiment], experiment: str, model: SignalModel, parameter: str
+) -> Row:
+    """Fields that every bound has."""
+    units = {p.name: p.unit for p in model.parameters}
+    return {
+        "id": parameter,
+        "model": model.name,
+        "parameter": parameter,
+        "experiment": experiment,
+        "method": "profile likelihood",
+        "unit": units[parameter],
+        "provenance": weakest([e.provenance for e in data]),
+    }
+
+
+def with_published(row: Row) -> Row:
+    """Add the published limit of the same parameter and data set, and the ratio to it."""
+    for p in PUBLISHED_LIMITS:
+        if (p.experiment, p.parameter) == (row["experiment"], row["parameter"]):
+            published = {"lower": p.lower, "upper": p.upper, "source": p.source}
+            return {**row, "published": published, "ratio": row["upper"] / p.upper}
+    return {**row, "published": None, "ratio": None}
+
+
+def root(value: float | None) -> float | None:
+    """``sqrt(value)`` of a squared moment; None stays None."""
+    return None if value is None else math.sqrt(max(value, 0.0))
+
+
+def moment_limit(
+    data: Sequence[Experiment],
+    experiment: str,
+    parameter: str,
+    engine: str = "batched",
+    standard_model: ElectronStandardModel | None = None,
+) -> Row:
+    """90 % CL limit on a magnetic moment in 1e-11 mu_B, one moment at a time.
+
+    Args:
+        data: electron-recoil experiments.
+        experiment: label of the row.
+        parameter: ``mu_e``, ``mu_mu``, ``mu_tau`` or ``mu_universal``.
+        engine: ``batched`` or ``pyhf``.
+        standard_model: Standard Model with other options.
+    """
+    model = ElectronMagneticMoment()
+    strength = parameter.replace("mu_", "mu2_", 1)
+    document = workspace_of(electron_templates(data, model, standard_model))
+    likelihood = BatchedLikelihood.from_workspace(dict(document), strength)
+    options = IntervalOptions(fit=FitOptions(engine=engine))
+    found = interval(likelihood, None, strength, 0.9, 1, options)
+    row = {
+        **bound_row(data, experiment, model, parameter),
+        "cl": 0.9,
+        "dof": 1,
+        "lower": root(found.lower),
+        "upper": root(found.upper),
+        "best_fit": root(found.best_fit.parameters[strength]),
+        "engine": engine,
+    }
+    return with_published(row)
+
+
+def median_moment_limit(data: Sequence[Experiment], parameter: str) -> float:
+    """Limit on a moment for the Asimov data set of the Standard Model, in 1e-11 mu_B.
+
+    Raises:
+        FitError: if there is no upper end.
+    """
+    strength = parameter.replace("mu_", "mu2_", 1)
+    document = workspace_of(electron_templates(data, ElectronMagneticMoment()))
+    likelihood = BatchedLikelihood.from_workspace(dict(document), strength)
+    start = likelihood.init.copy()
+    start[likelihood.index(strength)] = 0.0
+    asimov = likelihood.expected(start)[0]
+    upper = root(interval(likelihood, asimov, strength).upper)
+    if upper is None:
+        raise FitError(f"{parameter}: the Asimov data set gives no upper limit")
+    return upper
+
+
+def charge_likelihood(data: Sequence[Experiment], model: ElectronMillicharge) -> MappedLikelihood:
+    """Likelihood in the six charges and the nuisances."""
+    document = workspace_of(electron_templates(data, model))
+    first = document["measurements"][0]["name"]
+    base = BatchedLikelihood.from_workspace(dict(document), first)
+    return MappedLikelihood(base, model.polynomial)
+
+
+def charge_limits(data: Sequence[Experiment], experiment: str, parameter: str) -> list[Row]:
+    """90 % CL intervals of a charge in 1e-12 e: the other five zero, and profiled."""
+    model = ElectronMillicharge()
+    likelihood = charge_likelihood(data, model)
+    others = {k: 0.0 for k in model.polynomial.parameters if k != parameter}
+    rows = []
+    for label, held in (("zero", others), ("profiled", {})):
+        options = IntervalOptions(fit=FitOptions(fixed=held))
+        found = interval(likelihood, None, parameter, 0.9, 1, options)
+        rows.append(
+            {
+                **bound_row(data, experiment, model, parameter),
+                "other_charges": label,
+                "cl": 0.9,
+                "dof": 1,
+                "lower": found.lower,
+                "upper": found.upper,
+                "best_fit": found.best_fit.parameters[parameter],
+                "published": None,
+                "ratio": None,
+            }
+        )
+    return rows
+
+
+@dataclass(frozen=True)
+class DataSets:
+    """Data of one contour: electron recoils, nuclear recoils, or both together."""
+
+    label: str
+    electron: tuple[Experiment, ...] = ()
+    nuclear: tuple[Experiment, ...] = ()
+
+    @property
+    def provenance(self) -> str:
+        """Weakest provenance of the data."""
+        return weakest([e.provenance for e in (*self.electron, *self.nuclear)])
+
+
+def data_sets(labels: Sequence[str]) -> tuple[DataSets, ...]:
+    """Data sets by label: those of electron recoils, ``cevns``, ``combined_all`` (both)."""
+    result = []
+    for label in labels:
+        nuclear = (
+            tuple(load_experiment(n) for n in NUCLEAR_SET)
+            if label in ("cevns", "combined_all")
+            else ()
+        )
+        name = "combined_er" if label == "combined_all" else label
+        electron = () if label == "cevns" else experiments_of(name)
+        result.append(DataSets(label, electron, nuclear))
+    return tuple(result)
+
+
+def joint_templates(
+    data: DataSets, electron: SignalModel, nuclear: SignalModel, ratio: float
+) -> tuple[ChannelTemplates, ...]:
+    """Templates of electron and nuclear channels with shared strengths and fluxes.
+
+    Args:
+        data: the experiments.
+        electron: hypothesis for electron recoils.
+        nuclear: the same hypothesis for nuclear recoils, in its own unit.
+        ratio: electron unit divided by nuclear unit of the parameters.
+    """
+    factors = unit_factors(nuclear, ratio)
+    return (
+        *electron_templates(data.electron, electron),
+        *nuclear_templates(data.nuclear, nuclear, factors),
+    )
+
+
+def joint_moment_templates(data: DataSets, unit_mu_b: float) -> tuple[ChannelTemplates, ...]:
+    """Magnetic moments in both kinds of recoils, in units of ``unit_mu_b``."""
+    electron = ElectronMagneticMoment(unit_mu_b)
+    return joint_templates(data, electron, MagneticMoment(), unit_mu_b / NUCLEAR_MOMENT_UNIT)
+
+
+def joint_charge_templates(data: DataSets, unit_e: float) -> tuple[ChannelTemplates, ...]:
+    """Millicharges in both kinds of recoils, in units of ``unit_e``."""
+    electron = ElectronMillicharge(unit_e)
+    return joint_templates(data, electron, Millicharge(), unit_e / NUCLEAR_CHARGE_UNIT)
+
+
+def joint_dipole_templates(
+    data: DataSets, m4_mev: float, unit_mu_b: float
+) -> tuple[ChannelTemplates, ...]:
+    """Sterile dipole in both kinds of recoils, in units of ``unit_mu_b``."""
+    electron = ElectronSterileDipole(m4_mev, unit_mu_b)
+    nuclear = SterileDipole(m4_mev)
+    return joint_templates(data, electron, nuclear, unit_mu_b / NUCLEAR_MOMENT_UNIT)
+
+
+def joint_moment_limit(data: DataSets, parameter: str) -> Row:
+    """90 % CL limit on a moment from electron and nuclear recoils in one workspace."""
+    strength = parameter.replace("mu_", "mu2_", 1)
+    document = workspace_of(joint_moment_templates(data, ELECTRON_MOMENT_UNIT))
+    likelihood = BatchedLikelihood.from_workspace(dict(document), strength)
+    found = interval(likelihood, None, strength)
+    model = ElectronMagneticMoment()
+    return {
+        **bound_row((*data.electron, *data.nuclear), data.label, model, parameter),
+        "cl": 0.9,
+        "dof": 1,
+        "lower": root(found.lower),
+        "upper": root(found.upper),
+        "best_fit": root(found.best_fit.parameters[strength]),
+        "published": None,
+        "ratio": None,
+    }
+
+
+@dataclass(frozen=True)
+class MassPoint:
+    """Likelihood of a dipole at one sterile mass; None where the mass cannot be made."""
+
+    m4_mev: float
+    unit_mu_b: float
+    likelihood: BatchedLikelihood | None
+    best: BestFit | None
+
+
+def mass_point(data: DataSets, flavour: str, m4_mev: float) -> MassPoint:
+    """Build and fit the likelihood of one sterile mass in a unit of a few events."""
+    strength = f"mu2_{flavour}"
+    trial = joint_dipole_templates(data, m4_mev, ELECTRON_MOMENT_UNIT)
+    events = sum(float(t.basis([strength]).sum()) for t in trial)
+    if events < CLOSED:
+        return MassPoint(m4_mev, ELECTRON_MOMENT_UNIT, None, None)
+    unit = ELECTRON_MOMENT_UNIT * math.sqrt(EVENTS_PER_UNIT / events)
+    document = workspace_of(joint_dipole_templates(data, m4_mev, unit))
+    likelihood = BatchedLikelihood.from_workspace(dict(document), strength)
+    return MassPoint(m4_mev, unit, likelihood, best_fit(likelihood))
+
+
+def dipole_contour(data: DataSets, flavour: str, m4_mev: Sequence[float], cl: float = 0.9) -> Row:
+    """Contour of ``-2 log L(m4, mu)`` above its global minimum, 2 dof.
+
+    At each mass the threshold is lowered by how much worse its own minimum is than the best of
+    all masses.
+
+    Args:
+        data: the experiments.
+        flavour: ``e``, ``mu`` or ``tau``.
+        m4_mev: sterile masses in MeV.
+        cl: confidence level.
+
+    Returns:
+        Row with ``m4_mev`` and ``upper_mu_b`` in Bohr magnetons (None where closed).
+
+    Raises:
+        FitError: if no mass of the scan can be made.
+    """
+    points = [mass_point(data, flavour, float(m)) for m in m4_mev]
+    fitted = [(p.best.twice_nll, p) for p in points if p.best is not None]
+    if not fitted:
+        raise FitError(f"dipole_{flavour}: no sterile mass of the scan can be made")
+    lowest, best = min(fitted, key=lambda item: item[0])
+    strength, cut = f"mu2_{flavour}", threshold(cl, 2)
+    upper: list[float | None] = []
+    for p in points:
+        if p.likelihood is None or p.best is None:
+            upper.append(None)
+            continue
+        level = float(chi2.cdf(cut - (p.best.twice_nll - lowest), 2))
+        end = root(interval(p.likelihood, None, strength, level, 2).upper)
+        upper.append(None if end is None else end * p.unit_mu_b)
+    assert best.best is not None
+    return {
+        "id": f"dipole_{flavour}",
+        "parameter": f"mu_{flavour}",
+        "experiment": data.label,
+        "method": "profile likelihood",
+        "cl": cl,
+        "dof": 2,
+        "provenance": data.provenance,
+        "m4_mev": [p.m4_mev for p in points],
+        "upper_mu_b": upper,
+        "best_fit_m4_mev": best.m4_mev,
+        "best_fit_mu_b": best.unit_mu_b * math.sqrt(max(best.best.parameters[strength], 0.0)),
+    }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What :func:`electron_results` computes.
+
+    Attributes:
+        sets: data sets of bounds. charges: charges to bound.
+        contours: data sets of dipole contours (also ``cevns`` and ``combined_all``).
+        flavours: flavours of the contours. m4_mev: sterile masses in MeV.
+    """
+
+    sets: tuple[str, ...] = (*ELECTRON_SETS, *ELECTRON_SETS["combined_er"][1:3])
+    charges: tuple[str, ...] = CHARGES
+    contours: tuple[str, ...] = (*ELECTRON_SETS, "cevns", "combined_all")
+    flavours: tuple[str, ...] = ("e", "mu", "tau")
+    m4_mev: tuple[float, ...] = tuple(np.round(np.geomspace(1e-3, 20.0, 44), 6).tolist())
+
+
+def electron_results(plan: Plan | None = None) -> dict[str, Any]:
+    """All electron-recoil results: validation, bounds, contours.
+
+    Args:
+        plan: what to compute; everything by default.
+    """
+    plan = plan or Plan()
+    bounds: list[Row] = []
+    for name in plan.sets:
+        data = experiments_of(name)
+        bounds += [moment_limit(data, name, p) for p in MOMENTS]
+        for q in plan.charges:
+            bounds += charge_limits(data, name, q)
+        log.info("bounds of %s done", name)
+    joint = data_sets(["combined_all"])[0]
+    bounds += [joint_moment_limit(joint, p) for p in MOMENTS]
+    contours = [
+        dipole_contour(d, f, plan.m4_mev) for d in data_sets(plan.contours) for f in plan.flavours
+    ]
+    names = ELECTRON_SETS["combined_er"]
+    return {
+        "schema": "histnu-electron-recoils/1",
+        "validation": [validation_row(n) for n in (*names, "combined_er")],
+        "bounds": bounds,
+        "contours": contours,
+        "units": {"mu": f"{ELECTRON_MOMENT_UNIT:g} mu_B", "q": f"{ELECTRON_CHARGE_UNIT:g} e"},
+    }
