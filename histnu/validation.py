@@ -1,0 +1,49 @@
+"""Check a file of any kind: a HistFactory document, or an experiment or analysis in YAML."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from histnu.errors import DataError, HistnuError, located
+from histnu.serialize import read_json
+from histnu.workspace.checks import Finding, check_document, error
+
+
+def check_file(path: str | Path, background: str | Path | None = None) -> list[Finding]:
+    """Findings of a file: workspace, PatchSet, or experiment or analysis in YAML.
+
+    A PatchSet is checked against ``background``, or against ``workspace.json`` beside it.
+
+    Raises:
+        DataError: if the file cannot be read or is none of these.
+    """
+    path = Path(path)
+    if path.suffix in {".yaml", ".yml"}:
+        return _check_yaml(path)
+    document = read_json(path)
+    if not isinstance(document, dict) or not {"patches", "channels"} & set(document):
+        problem = "is neither a workspace nor a PatchSet"
+        raise DataError(located(path, "", problem, "give a document with channels or patches"))
+    if background is None and "patches" in document:
+        beside = path.with_name("workspace.json")
+        background = beside if beside.is_file() else None
+    return check_document(document, None if background is None else read_json(background))
+
+
+def _check_yaml(path: Path) -> list[Finding]:
+    """Findings of an experiment or analysis file: what its loader says."""
+    from histnu.analyses import ANALYSIS_SCHEMA, load_analysis
+    from histnu.experiments.loader import load_experiment, read_yaml
+
+    try:
+        document = read_yaml(path)
+        schema = document.get("schema") if isinstance(document, dict) else None
+        if schema == ANALYSIS_SCHEMA:
+            for experiment in load_analysis(path).experiments:
+                load_experiment(experiment)
+        else:
+            load_experiment(path)
+    except HistnuError as fault:
+        text = str(fault).removeprefix(f"{path}: ")
+        return [error("schema", "", text, "correct the file")]
+    return []
