@@ -7,7 +7,7 @@ not depend on the interpolation between grid points.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,7 +35,7 @@ class RegionOptions:
     cl: float = 0.9
     dof: int = 2
     refine: int = 4
-    fit: FitOptions = FitOptions()
+    fit: FitOptions = field(default_factory=FitOptions)
 
 
 def region(

@@ -74,7 +74,9 @@ class ProfileFunction:
             raise FitError(f"{parameter} is fixed; it has no interval")
         self.best = _named(likelihood, fit(likelihood, observed, None, None, options))
         if not np.isfinite(self.best.twice_nll):
-            raise FitError("the likelihood is undefined at its start: an expected count is not positive")
+            raise FitError(
+                "the likelihood is undefined at its start: an expected count is not positive"
+            )
 
     def __call__(self, values: Array) -> tuple[Array, Array]:
         """Return Delta (P,) and its derivative (P,); lower the best fit if undercut."""
@@ -241,7 +243,9 @@ def _roots(
         low, high = np.minimum(inside, outside), np.maximum(inside, outside)
         good = np.isfinite(newton) & (newton > low) & (newton < high)
         guess = np.where(done, guess, np.where(good, newton, (inside + outside) / 2))
-    raise FitError(f"{function.parameter}: no root of the profile to {options.tolerance:g} in Delta")
+    raise FitError(
+        f"{function.parameter}: no root of the profile to {options.tolerance:g} in Delta"
+    )
 
 
 def _share(near: Array, far: Array, level: float) -> Array:
@@ -249,4 +253,3 @@ def _share(near: Array, far: Array, level: float) -> Array:
     a = np.sqrt(np.maximum(near, 0.0))
     b = np.sqrt(np.minimum(np.maximum(far, 0.0), 1e6))
     return np.clip((np.sqrt(level) - a) / np.maximum(b - a, 1e-300), 0.05, 0.95)
-

@@ -35,12 +35,17 @@ def best_fit(
         data: (B,) counts; the observation of the workspace if None.
         options: how to fit. auxdata: (A,); the model's own if None.
     """
-    return _named(likelihood, fit(likelihood, observe(likelihood, data, auxdata), None, None, options))
+    return _named(
+        likelihood, fit(likelihood, observe(likelihood, data, auxdata), None, None, options)
+    )
 
 
 def _named(likelihood: AnyLikelihood, found: BatchFit, index: int = 0) -> BestFit:
     """Return one fit of a batch with names."""
-    values = {k: float(v) for k, v in zip(likelihood.parameter_names, found.parameters[index], strict=True)}
+    values = {
+        k: float(v)
+        for k, v in zip(likelihood.parameter_names, found.parameters[index], strict=True)
+    }
     return BestFit(values, float(found.twice_nll[index]), bool(found.converged[index]))
 
 

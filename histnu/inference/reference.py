@@ -88,7 +88,8 @@ def _fit_model(
     start = problem.start[:, 0].tolist()
     fixed = [(int(i), start[i]) for i in np.flatnonzero(problem.fixed[:, 0])]
     bounds = [
-        (min(lo, x), max(hi, x)) for (lo, hi), x in zip(likelihood.bounds.tolist(), start, strict=True)
+        (min(lo, x), max(hi, x))
+        for (lo, hi), x in zip(likelihood.bounds.tolist(), start, strict=True)
     ]
     try:
         x, value = _optimizer(pyhf, options.engine).minimize(

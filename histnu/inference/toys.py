@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from histnu.errors import FitError
 from histnu.inference.engine.compile import Constraints
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe
+from histnu.inference.engine.global_min import GlobalOptions
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.limits import IntervalOptions, interval, threshold
@@ -30,7 +31,7 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Progress = Callable[[int, int], None]
 
-_MAPPED_SEARCH = {"starts": 4, "halton": 32, "distances": (2.0,)}
+_TOY_SEARCH = GlobalOptions(starts=4, halton=32, distances=(2.0,))
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def _toy_fit(likelihood: AnyLikelihood, options: FitOptions) -> FitOptions:
     """Return fit options with a search per toy that is smaller than for data."""
     if not isinstance(likelihood, MappedLikelihood) or options.search != FitOptions().search:
         return options
-    return replace(options, search=replace(options.search, **_MAPPED_SEARCH))
+    return replace(options, search=_TOY_SEARCH)
 
 
 def _statistics(
@@ -226,8 +227,10 @@ def neyman_scan(
     observed = observe(likelihood, data)
     best = _named(likelihood, fit(likelihood, observed, None, None, options.fit))
     held = conditional(likelihood, observed, {parameter: values}, best, options.fit)
-    best = best if held.twice_nll.min() >= best.twice_nll else replace(
-        best, twice_nll=float(held.twice_nll.min())
+    best = (
+        best
+        if held.twice_nll.min() >= best.twice_nll
+        else replace(best, twice_nll=float(held.twice_nll.min()))
     )
     delta = held.twice_nll - best.twice_nll
     streams = np.random.default_rng(options.seed).spawn(len(values))
@@ -313,4 +316,3 @@ def _scan_values(
     high = high if np.isfinite(high) else 2 * center - low
     margin = 0.4 * (high - low)
     return np.linspace(max(bound[0], low - margin), min(bound[1], high + margin), 21)
-

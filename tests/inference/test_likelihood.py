@@ -18,9 +18,7 @@ from histnu.inference.engine import examples
 SHAPES = ("textbook", "multichannel", "correlated", "combined")
 # rounding of about B + A terms of size 10: 1e-13; the requirement is 1e-10
 RELATIVE = 1e-10
-CODES = [
-    (norm, histo) for norm in ("code1", "code4") for histo in ("code0", "code2", "code4p")
-]
+CODES = [(norm, histo) for norm in ("code1", "code4") for histo in ("code0", "code2", "code4p")]
 
 
 def settings_of(norm: str, histo: str) -> dict[str, Any]:
@@ -285,7 +283,7 @@ def test_unsupported_things_are_refused_by_name() -> None:
         )
     bad = examples.combined()
     bad["channels"][0]["samples"][2]["modifiers"][0]["data"]["lo"] = 0.0
-    with np.errstate(all="ignore"), pytest.raises(FitError, match="neutron.*lo=0"):
+    with np.errstate(all="ignore"), pytest.raises(FitError, match=r"neutron.*lo=0"):
         BatchedLikelihood.from_workspace(bad)
 
 

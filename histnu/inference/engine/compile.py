@@ -190,8 +190,8 @@ class _Row:
                 lo, hi = float(modifier["data"]["lo"]), float(modifier["data"]["hi"])
                 if lo <= 0 or hi <= 0:
                     raise FitError(
-                        f"normsys {name!r} of sample {self._sample['name']!r} has lo={lo}, hi={hi}; "
-                        "both must be > 0; use a histosys"
+                        f"normsys {name!r} of sample {self._sample['name']!r} has lo={lo}, "
+                        f"hi={hi}; both must be > 0; use a histosys"
                     )
                 out.append(Effect(code, self._first(name), lo, hi))
         return tuple(out)

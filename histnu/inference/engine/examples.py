@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from histnu.polynomial import PolynomialMap
+from histnu.polynomial import Monomial, PolynomialMap
 
 Json = dict[str, Any]
 FLAVOURS = ("e", "mu", "tau")
@@ -50,9 +50,7 @@ def workspace(
     """
     return {
         "channels": [{"name": c, "samples": s} for c, s in channels.items()],
-        "observations": [
-            {"name": c, "data": [float(x) for x in d]} for c, d in observed.items()
-        ],
+        "observations": [{"name": c, "data": [float(x) for x in d]} for c, d in observed.items()],
         "measurements": [
             {"name": "measurement", "config": {"poi": poi, "parameters": parameters or []}}
         ],
@@ -73,9 +71,9 @@ def textbook() -> Json:
     return workspace({"singlechannel": samples}, {"singlechannel": [51, 48]}, "mu")
 
 
-def multichannel() -> Json:
-    """Two channels with shapesys, staterror, lumi and a control region."""
-    signal_region = [
+def _signal_region() -> list[Json]:
+    """Return the samples of the signal region of :func:`multichannel`."""
+    return [
         _sample(
             "signal",
             [5.0, 10.0, 4.0],
@@ -99,6 +97,10 @@ def multichannel() -> Json:
             ],
         ),
     ]
+
+
+def multichannel() -> Json:
+    """Two channels with shapesys, staterror, lumi and a control region."""
     control = [
         _sample(
             "top",
@@ -119,7 +121,7 @@ def multichannel() -> Json:
         "inits": [1.0],
     }
     return workspace(
-        {"signal_region": signal_region, "control": control},
+        {"signal_region": _signal_region(), "control": control},
         {"signal_region": [48, 44, 17], "control": [104, 77]},
         "mu",
         [lumi],
@@ -129,9 +131,7 @@ def multichannel() -> Json:
 def correlated() -> Json:
     """Two channels whose normsys and histosys are shared, one name for both kinds."""
     first = [
-        _sample(
-            "signal", [6.0, 9.0, 5.0], [_modifier("normfactor", "mu"), _normsys("flux", 0.12)]
-        ),
+        _sample("signal", [6.0, 9.0, 5.0], [_modifier("normfactor", "mu"), _normsys("flux", 0.12)]),
         _sample(
             "background",
             [40.0, 30.0, 25.0],
@@ -146,20 +146,14 @@ def correlated() -> Json:
         ),
     ]
     second = [
-        _sample(
-            "signal", [3.0, 4.0], [_modifier("normfactor", "mu"), _normsys("flux", 0.12)]
-        ),
+        _sample("signal", [3.0, 4.0], [_modifier("normfactor", "mu"), _normsys("flux", 0.12)]),
         _sample(
             "background",
             [15.0, 20.0],
             [
                 _modifier("normsys", "scale", {"lo": 0.9, "hi": 1.1}),
-                _modifier(
-                    "histosys", "shape", {"lo_data": [13.0, 21.0], "hi_data": [18.0, 19.5]}
-                ),
-                _modifier(
-                    "histosys", "scale", {"lo_data": [14.0, 19.0], "hi_data": [16.5, 20.5]}
-                ),
+                _modifier("histosys", "shape", {"lo_data": [13.0, 21.0], "hi_data": [18.0, 19.5]}),
+                _modifier("histosys", "scale", {"lo_data": [14.0, 19.0], "hi_data": [16.5, 20.5]}),
             ],
         ),
     ]
@@ -213,9 +207,7 @@ def combined() -> Json:
     poi = _modifier("normfactor", "mu")
     xenonnt.append(_sample("bsm", _XENONNT_SIGNAL, [poi, *xe_signal]))
     pandax.append(
-        _sample(
-            "bsm", _PANDAX_SIGNAL, [poi, *pandax_signal, _normsys("pandax4t_threshold", 0.1)]
-        )
+        _sample("bsm", _PANDAX_SIGNAL, [poi, *pandax_signal, _normsys("pandax4t_threshold", 0.1)])
     )
     return workspace(
         {"xenonnt": xenonnt, "pandax4t": pandax},
@@ -266,7 +258,8 @@ def millicharge() -> tuple[Json, PolynomialMap]:
 def charge_polynomial() -> PolynomialMap:
     """Return the map from six charges to ``lin_l`` and ``sq_l`` of each flavour."""
     parameters = ("q_ee", "q_mumu", "q_tautau", "q_emu", "q_etau", "q_mutau")
-    outputs, terms = [], []
+    outputs: list[str] = []
+    terms: list[tuple[Monomial, ...]] = []
     for flavour in FLAVOURS:
         diagonal = f"q_{flavour}{flavour}"
         transitions = [

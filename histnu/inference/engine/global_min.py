@@ -15,7 +15,8 @@ charge) and flat directions (parameters that enter in one combination only). Str
 4. *Newton* from every start, all problems and starts in one batch; saddle points, which every
    ``q_ll' = 0`` is, are left along their negative curvature.
 5. *Sweeps.* In a scan, each point is started again from the minima of its neighbours, until
-   nothing improves: a basin found at one point is carried to all others.
+   nothing improves: a basin found at one point is carried to all others. Scans of more than
+   400 points are searched fully at 200 of them, with fewer starts at the points between.
 
 :func:`relaxed_minimum` bounds the result from below: with ``s`` free the likelihood is that
 of a linear model, whose minimum no theta can undercut.
@@ -52,6 +53,7 @@ class GlobalOptions:
         halton: number of quasi-random design points.
         separation: distance in the reduced variables between two starts.
         sweeps: most neighbour sweeps of an ordered scan.
+        anchors: points of a scan of more than twice as many that are searched fully.
         minimise: options of the Newton minimiser.
     """
 
@@ -60,6 +62,7 @@ class GlobalOptions:
     halton: int = 256
     separation: float = 0.7
     sweeps: int = 4
+    anchors: int = 200
     minimise: MinimiseOptions = field(default_factory=MinimiseOptions)
 
 
@@ -163,17 +166,64 @@ def global_minimise(
     reduce = reduction(likelihood)
     points = design(likelihood, reduce, options)
     count = problems.start.shape[1]
-    per_chunk = max(1, _SCAN_CHUNK // len(points))
+    if ordered and count > 2 * options.anchors:
+        fit = _anchored(likelihood, observed, problems, (reduce, points), options)
+    else:
+        fit = _search(likelihood, observed, problems, (reduce, points), options)
+    if ordered and count > 1:
+        fit = _sweep(likelihood, observed, problems, fit, options)
+    return _finish(likelihood, observed, problems, fit, options)
+
+
+def _search(
+    likelihood: MappedLikelihood,
+    observed: Observed,
+    problems: Problems,
+    plan: tuple[Array, Array],
+    options: GlobalOptions,
+) -> BatchFit:
+    """Scan the design and minimise from the separated starts of every problem."""
+    count = problems.start.shape[1]
+    per_chunk = max(1, _SCAN_CHUNK // len(plan[1]))
     fits = []
     for first in range(0, count, per_chunk):
         which = slice(first, min(first + per_chunk, count))
         part, data = problems.select(which), observed.select(which)
-        starts = _starts(likelihood, data, part, (reduce, points), options)
+        starts = _starts(likelihood, data, part, plan, options)
         fits.append(_best_of(likelihood, data, part, starts, options.minimise))
-    fit = _concatenate(fits)
-    if ordered and count > 1:
-        fit = _sweep(likelihood, observed, problems, fit, options)
-    return _finish(likelihood, observed, problems, fit, options)
+    return _concatenate(fits)
+
+
+def _anchored(
+    likelihood: MappedLikelihood,
+    observed: Observed,
+    problems: Problems,
+    plan: tuple[Array, Array],
+    options: GlobalOptions,
+) -> BatchFit:
+    """Search fully at evenly spread anchors of a long scan, lightly at the points between.
+
+    A point between starts from the minima of both its anchors and from three separated
+    points of a thinned design.
+    """
+    count = problems.start.shape[1]
+    anchors = np.unique(np.linspace(0, count - 1, options.anchors).round().astype(np.intp))
+    data = observed.select(anchors)
+    full = _search(likelihood, data, problems.select(anchors), plan, options)
+    after = np.clip(np.searchsorted(anchors, np.arange(count)), 1, len(anchors) - 1)
+    light = replace(options, starts=3)
+    thin = (plan[0], plan[1][:: max(1, len(plan[1]) // 150)])
+    fits = []
+    per_chunk = max(1, _SCAN_CHUNK // len(thin[1]))
+    for first in range(0, count, per_chunk):
+        which = slice(first, min(first + per_chunk, count))
+        part, data = problems.select(which), observed.select(which)
+        near = [full.parameters[after[which] - side].T for side in (0, 1)]
+        near = [np.where(part.fixed, part.start, x) for x in near]
+        starts = _starts(likelihood, data, part, thin, light)
+        starts = np.concatenate([np.stack(near), starts[1:]])
+        fits.append(_best_of(likelihood, data, part, starts, options.minimise))
+    return _concatenate(fits)
 
 
 def _starts(

@@ -90,7 +90,9 @@ class EffectTable:
         self.second = np.array([e.second for e in effects], dtype=float)[:, None]
         if kind in NORMSYS_CODES:
             if np.any(self.first <= 0) or np.any(self.second <= 0):
-                raise FitError("a normsys has lo <= 0 or hi <= 0, which has no logarithm; use a histosys")
+                raise FitError(
+                    "a normsys has lo <= 0 or hi <= 0, which has no logarithm; use a histosys"
+                )
             self._log_lo, self._log_hi = np.log(self.first), np.log(self.second)
         if kind == "code4":
             self._poly = _code4_coefficients(self.first, self.second)

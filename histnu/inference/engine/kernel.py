@@ -63,9 +63,7 @@ class StrengthKernel:
         self._plan_first(terms, number, one)
         self._plan_second(terms, number, one)
 
-    def _plan_first(
-        self, terms: tuple[Term, ...], number: dict[Effect, int], one: int
-    ) -> None:
+    def _plan_first(self, terms: tuple[Term, ...], number: dict[Effect, int], one: int) -> None:
         """List the products whose sums are the first derivatives."""
         entries = []
         for t, term in enumerate(terms):
@@ -75,14 +73,12 @@ class StrengthKernel:
         entries.sort(key=lambda x: (x[0], x[1]))
         self._first_effect = np.array([e[2] for e in entries], dtype=np.intp)
         self._first_others = pad([e[3] for e in entries], one)
-        keys = [(e[0], e[1]) for e in entries]
+        keys: list[tuple[int, ...]] = [(e[0], e[1]) for e in entries]
         self._first_starts, unique = _starts(keys)
         self.first_parameter = np.array([k[0] for k in unique], dtype=np.intp)
         self.first_term = np.array([k[1] for k in unique], dtype=np.intp)
 
-    def _plan_second(
-        self, terms: tuple[Term, ...], number: dict[Effect, int], one: int
-    ) -> None:
+    def _plan_second(self, terms: tuple[Term, ...], number: dict[Effect, int], one: int) -> None:
         """List the products whose sums are the second derivatives."""
         entries = []
         for t, term in enumerate(terms):

@@ -21,7 +21,8 @@ from scipy.special import gammaln, xlogy
 
 from histnu.errors import FitError, WorkspaceError
 from histnu.inference.engine.compile import Compiled, Constraints, compile_model
-from histnu.inference.engine.kernel import Strengths, StrengthKernel
+from histnu.inference.engine.kernel import StrengthKernel, Strengths
+from histnu.inference.engine.shapes import ShapedRates, Weights
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -166,7 +167,6 @@ class BatchedLikelihood:
         self.template_sample: str | None = None
         self._kernel = StrengthKernel(compiled.terms)
         self._histograms = np.stack([t.histogram for t in compiled.terms])
-        self._template_terms: Index = np.zeros(0, dtype=np.intp)
         self._prepare()
 
     # ------------------------------------------------------------------ construction
@@ -224,12 +224,8 @@ class BatchedLikelihood:
         normal = c.constraints.normal
         self._gauss = _Auxiliary.of(c.constraints, normal, 1 / c.constraints.scale)
         self._poisson = _Auxiliary.of(c.constraints, ~normal, c.constraints.scale)
-        self._groups = [
-            np.array([t for t, term in enumerate(c.terms) if term.group == g], dtype=np.intp)
-            for g in range(len(c.groups))
-        ]
-        self._shaped = any(len(layers) for layers in c.groups)
         hist = self._histograms
+        self._shapes = ShapedRates(c, self._kernel, hist, np.zeros(0, dtype=np.intp))
         overlap = (hist[:, None] != 0) & (hist[None] != 0)
         first, second = np.nonzero(overlap.any(axis=2))
         upper = first <= second
@@ -246,10 +242,12 @@ class BatchedLikelihood:
         self._plan_pairs()
         self.kinks = np.array(sorted({e.parameter for e in k.effects if not e.smooth}), np.intp)
         n = len(self.init)
-        shaped = 3 * n * self.n_bins if self._shaped else 0
+        shaped = 3 * n * self.n_bins if self._shapes.active else 0
         self.floats_per_point = (
-            3 * n * n + 5 * self.n_bins + 4 * len(k.first_term) + 3 * len(k.second_term)
-        ) + len(self._pair_histograms) + shaped
+            (3 * n * n + 5 * self.n_bins + 4 * len(k.first_term) + 3 * len(k.second_term))
+            + len(self._pair_histograms)
+            + shaped
+        )
         key = k.second_i * len(self.init) + k.second_j
         starts = np.flatnonzero(np.diff(key, prepend=-1))
         self._second_starts = starts
@@ -298,19 +296,11 @@ class BatchedLikelihood:
         out = BatchedLikelihood(self.compiled, self.model)
         out.observation = self.observation
         out.template_sample = sample
-        out._template_terms = np.array([t for t, _ in terms], dtype=np.intp)
+        replaced = np.array([t for t, _ in terms], dtype=np.intp)
         out._histograms = self._histograms.copy()
-        out._template_masks = np.stack(
-            [self._term_mask(t) for t in out._template_terms]
-        )
-        out._histograms[out._template_terms] = 0.0
+        out._histograms[replaced] = 0.0
+        out._shapes = ShapedRates(self.compiled, out._kernel, out._histograms, replaced)
         return out
-
-    def _term_mask(self, t: int) -> Mask:
-        """Return the bins of the channel to which term ``t`` belongs."""
-        mask = np.zeros(self.n_bins, dtype=bool)
-        mask[self.compiled.channels[self.compiled.terms[t].channel]] = True
-        return mask
 
     def unbounded(self, names: Iterable[str]) -> BatchedLikelihood:
         """Return the same likelihood without bounds on the given parameters."""
@@ -372,26 +362,12 @@ class BatchedLikelihood:
         return np.ascontiguousarray(np.atleast_2d(array).T)
 
     # ------------------------------------------------------------------ evaluation
-    def _group_rates(self, strengths: Array, observed: Observed | None) -> list[Array]:
-        """Return, per shape group, expected counts (B, P) before its per-bin factors."""
-        if not self._shaped:
-            groups = [self._histograms.T @ strengths]
-        else:
-            groups = [self._histograms[t].T @ strengths[t] for t in self._groups]
-        if observed is not None and observed.templates is not None:
-            for t, mask in zip(self._template_terms, self._template_masks, strict=True):
-                g = self.compiled.terms[t].group if self._shaped else 0
-                groups[g] += strengths[t] * np.where(mask[:, None], observed.templates, 0.0)
-        return groups
-
     def _rates(self, pars: Array, strengths: Array, observed: Observed | None) -> Array:
         """Return expected counts (B, P)."""
-        groups = self._group_rates(strengths, observed)
-        if self._shaped:
-            for rates, layers in zip(groups, self.compiled.groups, strict=True):
-                for layer in layers:
-                    rates *= _shape_factor(pars, layer)
-        return groups[0] if len(groups) == 1 else np.sum(groups, axis=0)
+        templates = None if observed is None else observed.templates
+        if templates is None and not self._shapes.active:
+            return np.asarray(self._histograms.T @ strengths)
+        return self._shapes.rates(pars, strengths, templates)
 
     def value(self, pars: Array, observed: Observed) -> Array:
         """Return -2 log L (P,) at parameters (n, P).
@@ -430,56 +406,52 @@ class BatchedLikelihood:
         strengths = self._kernel.derivatives(pars)
         n, points = pars.shape
         gradient, hessian = np.zeros((n, points)), np.zeros((n, n, points))
-        if self._shaped or observed.templates is not None:
-            rates = self._shaped_derivatives(
-                pars, (strengths, observed, information), (gradient, hessian)
-            )
+        if self._shapes.active or observed.templates is not None:
+            rates, pull = self._shapes.derivatives(
+                pars, strengths, observed.templates, (observed.main, information),
+                (gradient, hessian),
+            )  # fmt: skip
+            self._add_second(strengths, pull, hessian)
         else:
-            rates = self._histograms.T @ strengths.value
-            poisson = _poisson_weights(rates, observed.main, information)
-            self._term_derivatives(strengths, poisson, information, (gradient, hessian))
+            rates = np.asarray(self._histograms.T @ strengths.value)
+            weights = Weights.of(rates, observed.main, information)
+            self._term_derivatives(strengths, weights, (gradient, hessian))
         gradient *= 2
         hessian *= 2
         self._constraint_derivatives(pars, observed, (gradient, hessian))
         return Derivatives(self._twice_nll(pars, rates, observed), gradient, hessian)
 
-    def _term_derivatives(
-        self,
-        s: Strengths,
-        poisson: tuple[Array, Array],
-        information: Mask | None,
-        out: tuple[Array, Array],
-    ) -> None:
+    def _term_derivatives(self, s: Strengths, weights: Weights, out: tuple[Array, Array]) -> None:
         """Add gradient and Hessian of the Poisson part, in the space of the terms.
 
         With ``r_b = 1 - d_b / lambda_b`` and ``w_b = d_b / lambda_b^2`` (half of -2 log L):
         ``g_i = sum_t c_t,i (T r)_t`` and
         ``H_ij = sum_tt' c_t,i (T w T')_tt' c_t',j + sum_t (T r)_t c_t,ij``.
         """
-        residual, weight = poisson
         gradient, hessian = out
         k = self._kernel
-        pull = self._histograms @ residual
+        pull = self._histograms @ weights.residual
         used, starts = self._parameters_used, self._parameter_starts
         if not len(used):
             return
         gradient[used] += np.add.reduceat(s.first * pull[k.first_term], starts, axis=0)
+        if weights.second is not weights.residual:
+            pull = self._histograms @ weights.second
+        self._add_second(s, pull, hessian)
         if self._products is not None:
             a, b, pair, first = self._products
             rows = s.first[a] * s.first[b]
-            rows *= (self._pair_histograms @ weight)[pair]
+            rows *= (self._pair_histograms @ weights.product)[pair]
             self._add_pairs(np.add.reduceat(rows, first, axis=0), self._product_pairs, hessian)
-            self._add_second(s, _without(pull, information), hessian)
             return
-        pairs = np.zeros((len(self._pair_histograms) + 1, weight.shape[1]))
-        np.matmul(self._pair_histograms, weight, out=pairs[:-1])
+        pairs = np.zeros((len(self._pair_histograms) + 1, s.value.shape[1]))
+        np.matmul(self._pair_histograms, weights.product, out=pairs[:-1])
         for j, entries in zip(used, self._parameter_entries, strict=True):
             columns = self._pair_of[k.first_term[entries]]
             push = pairs[columns[0]] * s.first[entries[0]]
             for column, entry in zip(columns[1:], entries[1:], strict=True):
                 push += pairs[column] * s.first[entry]
             hessian[used, j] += np.add.reduceat(s.first * push[k.first_term], starts, axis=0)
-        self._add_second(s, _without(pull, information), hessian)
 
     def _add_second(self, s: Strengths, pull: Array, hessian: Array) -> None:
         """Add ``sum_t pull_t d^2 c_t`` to the Hessian."""
@@ -511,102 +483,6 @@ class BatchedLikelihood:
             aux = observed.aux[self._poisson.where]
             gradient[i] += 2 * (self._poisson.scale - aux / pars[i])
             hessian[i, i] += 2 * aux / np.square(pars[i])
-
-    def _shaped_derivatives(
-        self,
-        pars: Array,
-        inputs: tuple[Strengths, Observed, Mask | None],
-        out: tuple[Array, Array],
-    ) -> Array:
-        """As :meth:`_term_derivatives` with per-bin modifiers or templates; return the rates."""
-        (s, observed, information), (gradient, hessian) = inputs, out
-        groups = self._group_rates(s.value, observed)
-        factors = [
-            [_shape_factor(pars, layer) for layer in layers] for layers in self.compiled.groups
-        ]
-        if not self._shaped:
-            factors = [[]]
-        totals = [_product_of(f) for f in factors]
-        rates = np.sum([g if t is None else g * t for g, t in zip(groups, totals, strict=True)], axis=0)
-        residual, weight = _poisson_weights(rates, observed.main, information)
-        second = _without(residual, information)
-        jacobian = np.zeros((len(pars), *rates.shape))
-        pull = np.empty_like(s.value)
-        for g, (before, shapes) in enumerate(zip(groups, factors, strict=True)):
-            terms = self._groups[g] if self._shaped else np.arange(len(s.value))
-            scale = residual if totals[g] is None else residual * totals[g]
-            pull[terms] = self._histograms[terms] @ scale
-            slopes = self._group_slopes(s, terms, observed)
-            self._shape_second(g, (before, slopes), (shapes, second), hessian)
-            jacobian += slopes if totals[g] is None else slopes * totals[g]
-            for m, layer in enumerate(self.compiled.groups[g] if shapes else ()):
-                others = _product_of(shapes[:m] + shapes[m + 1 :])
-                bins = np.flatnonzero(layer >= 0)
-                slope = before if others is None else before * others
-                jacobian[layer[bins], bins] += slope[bins]
-        if observed.templates is not None:
-            pull[self._template_terms] = self._template_pull(observed, residual, totals)
-        gradient += np.einsum("ibp,bp->ip", jacobian, residual)
-        hessian += _gram(jacobian, weight)
-        self._add_second(s, _without(pull, information), hessian)
-        return rates
-
-    def _template_pull(
-        self, observed: Observed, residual: Array, totals: list[Array | None]
-    ) -> Array:
-        """Return ``sum_b template_b r_b`` for each replaced term, (K, P)."""
-        assert observed.templates is not None
-        rows = [
-            np.where(mask[:, None], observed.templates * residual, 0.0).sum(axis=0)
-            for mask in self._template_masks
-        ]
-        return np.stack(rows)
-
-    def _group_slopes(self, s: Strengths, terms: Index, observed: Observed) -> Array:
-        """Return (n, B, P) derivatives of a group's rates before its per-bin factors."""
-        k = self._kernel
-        n, points = len(self.init), s.value.shape[1]
-        dense = np.zeros((n, len(terms), points))
-        position = np.full(len(s.value), -1, dtype=np.intp)
-        position[terms] = np.arange(len(terms))
-        chosen = np.flatnonzero(position[k.first_term] >= 0)
-        where = (k.first_parameter[chosen], position[k.first_term[chosen]])
-        dense[where] = s.first[chosen]
-        slopes = np.matmul(self._histograms[terms].T, dense)
-        if observed.templates is not None:
-            for t, mask in zip(self._template_terms, self._template_masks, strict=True):
-                if position[t] >= 0:
-                    here = np.where(mask[:, None], observed.templates, 0.0)
-                    slopes += dense[:, position[t], None, :] * here
-        return slopes
-
-    def _shape_second(
-        self,
-        g: int,
-        before: tuple[Array, Array],
-        shape: tuple[list[Array], Array],
-        hessian: Array,
-    ) -> None:
-        """Add the second derivatives that involve per-bin parameters of group ``g``."""
-        rates, slopes = before
-        shapes, residual = shape
-        layers = self.compiled.groups[g] if shapes else ()
-        for m, layer in enumerate(layers):
-            bins = np.flatnonzero(layer >= 0)
-            others = _product_of(shapes[:m] + shapes[m + 1 :])
-            scale = residual if others is None else residual * others
-            cross = slopes[:, bins] * scale[bins]
-            for b, i in enumerate(layer[bins]):
-                hessian[:, i] += cross[:, b]
-                hessian[i, :] += cross[:, b]
-            for q in range(m + 1, len(layers)):
-                both = np.flatnonzero((layer >= 0) & (layers[q] >= 0))
-                rest = [x for r, x in enumerate(shapes) if r not in (m, q)]
-                product = _product_of(rest)
-                twice = rates * residual if product is None else rates * residual * product
-                for b in both:
-                    hessian[layer[b], layers[q][b]] += twice[b]
-                    hessian[layers[q][b], layer[b]] += twice[b]
 
     # ------------------------------------------------------------------ public values
     def expected(self, pars: ArrayLike, templates: ArrayLike | None = None) -> Array:
@@ -644,15 +520,11 @@ class BatchedLikelihood:
         """
         return self.value(self._parameters(pars), self.observe(data, auxdata, templates))
 
-    def gradient(
-        self, pars: ArrayLike, data: ArrayLike, auxdata: ArrayLike | None = None
-    ) -> Array:
+    def gradient(self, pars: ArrayLike, data: ArrayLike, auxdata: ArrayLike | None = None) -> Array:
         """Return d(-2 log L)/d theta, shape (P, n)."""
         return self.derivatives(self._parameters(pars), self.observe(data, auxdata)).gradient.T
 
-    def hessian(
-        self, pars: ArrayLike, data: ArrayLike, auxdata: ArrayLike | None = None
-    ) -> Array:
+    def hessian(self, pars: ArrayLike, data: ArrayLike, auxdata: ArrayLike | None = None) -> Array:
         """Return the second derivatives of -2 log L, shape (P, n, n)."""
         h = self.derivatives(self._parameters(pars), self.observe(data, auxdata)).hessian
         return np.ascontiguousarray(np.moveaxis(h, -1, 0))
@@ -668,46 +540,3 @@ def checked_parameters(pars: ArrayLike, n: int) -> Array:
     if array.ndim not in (1, 2) or array.shape[-1] != n:
         raise FitError(f"parameters have shape {array.shape}; the last axis must be {n}")
     return np.ascontiguousarray(np.atleast_2d(array).T)
-
-
-def _without(values: Array, information: Mask | None) -> Array:
-    """Return values (..., P) with zero where the expected information is asked for."""
-    if information is None or not information.any():
-        return values
-    return np.where(information, 0.0, values)
-
-
-def _poisson_weights(
-    rates: Array, main: Array, information: Mask | None
-) -> tuple[Array, Array]:
-    """Return ``1 - d / lambda`` and the weights of the products of first derivatives.
-
-    The weights are ``d / lambda^2``, or ``1 / lambda`` where ``information`` is True. Both are
-    finite where lambda is not positive.
-    """
-    safe = rates if rates.min(initial=1.0) > 0 else np.where(rates > 0, rates, 1.0)
-    ratio = main / safe
-    weight = ratio if information is None else np.where(information, 1.0, ratio)
-    return 1 - ratio, weight / safe
-
-
-def _shape_factor(pars: Array, layer: Index) -> Array:
-    """Return the per-bin factors (B, P) of one layer: a parameter, or 1 where it is absent."""
-    return np.where((layer >= 0)[:, None], pars[np.maximum(layer, 0)], 1.0)
-
-
-def _product_of(factors: list[Array]) -> Array | None:
-    """Return the product of arrays, None for none of them."""
-    if not factors:
-        return None
-    out = factors[0]
-    for factor in factors[1:]:
-        out = out * factor
-    return out
-
-
-def _gram(jacobian: Array, weight: Array) -> Array:
-    """Return ``sum_b J_ib w_b J_jb`` as (n, n, P)."""
-    per_point = np.ascontiguousarray(np.moveaxis(jacobian, -1, 0))
-    weighted = np.ascontiguousarray(np.moveaxis(jacobian * weight, -1, 0))
-    return np.moveaxis(per_point @ weighted.transpose(0, 2, 1), 0, -1)

@@ -63,7 +63,9 @@ def newton_step(hessian: Array, gradient: Array, move: Mask, ridge: Array) -> Ne
     diagonal = np.abs(hessian[np.arange(m), np.arange(m)])
     largest = diagonal.max(axis=0, initial=0.0)
     usable = diagonal > 1e-300 + 1e-14 * largest
-    scale = np.where(move, 1 / np.sqrt(np.where(usable, diagonal, np.maximum(largest, 1e-300))), 0.0)
+    scale = np.where(
+        move, 1 / np.sqrt(np.where(usable, diagonal, np.maximum(largest, 1e-300))), 0.0
+    )
     matrix = hessian * (scale[:, None] * scale)
     matrix[np.arange(m), np.arange(m)] += np.where(move, ridge, 1.0)
     target = -gradient * scale
@@ -120,11 +122,12 @@ def _solve_vectorised(a: Array, b: Array) -> tuple[Array, Mask]:
 
 def _solve_lapack(a: Array, b: Array) -> tuple[Array, Mask]:
     """As :func:`_solve_vectorised` for larger systems."""
-    matrices = np.ascontiguousarray(np.moveaxis(a, -1, 0))
-    bad = np.zeros(len(matrices), dtype=bool)
+    matrices: Array = np.ascontiguousarray(np.moveaxis(a, -1, 0))
+    bad: Mask = np.zeros(len(matrices), dtype=bool)
     try:
         np.linalg.cholesky(matrices)
     except np.linalg.LinAlgError:
-        bad = np.linalg.eigvalsh(matrices)[:, 0] <= _PIVOT
+        bad = np.asarray(np.linalg.eigvalsh(matrices)[:, 0] <= _PIVOT)
         matrices[bad] = np.eye(len(b))
-    return np.linalg.solve(matrices, b.T[:, :, None])[:, :, 0].T.copy(), bad
+    solution: Array = np.linalg.solve(matrices, b.T[:, :, None])[:, :, 0].T.copy()
+    return solution, bad

@@ -111,9 +111,22 @@ def _collect(terms: tuple, parameters: tuple[str, ...]) -> dict[Powers, float]:
 
 def _derive(row: Mapping[Powers, float], i: int) -> dict[Powers, float]:
     """Return the derivative of a polynomial with respect to parameter ``i``."""
-    return {
-        (*p[:i], p[i] - 1, *p[i + 1 :]): c * p[i] for p, c in row.items() if p[i] > 0
-    }
+    return {(*p[:i], p[i] - 1, *p[i + 1 :]): c * p[i] for p, c in row.items() if p[i] > 0}
+
+
+def _check(base: BatchedLikelihood, polynomial: PolynomialMap) -> list[int]:
+    """Return the parameters that remain; FitError if the two do not fit together."""
+    missing = [k for k in polynomial.outputs if k not in base.compiled.normfactors]
+    if missing:
+        raise FitError(
+            f"the polynomial sets {missing[0]!r}, which is not a normfactor of the workspace; "
+            f"normfactors: {', '.join(sorted(base.compiled.normfactors))}"
+        )
+    rest = [i for i, name in enumerate(base.parameter_names) if name not in polynomial.outputs]
+    used = set(polynomial.parameters) & {base.parameter_names[i] for i in rest}
+    if used:
+        raise FitError(f"physical parameter {min(used)!r} is also a parameter of the workspace")
+    return rest
 
 
 class MappedLikelihood:
@@ -137,37 +150,30 @@ class MappedLikelihood:
         bounds: Mapping[str, tuple[float, float]] | None = None,
         init: Mapping[str, float] | None = None,
     ) -> None:
-        missing = [k for k in polynomial.outputs if k not in base.compiled.normfactors]
-        if missing:
-            raise FitError(
-                f"the polynomial sets {missing[0]!r}, which is not a normfactor of the workspace; "
-                f"normfactors: {', '.join(sorted(base.compiled.normfactors))}"
-            )
+        rest = _check(base, polynomial)
         self.base = base
         self.polynomial = polynomial
         self._table = PolynomialTable(polynomial)
-        outputs = [base.index(k) for k in polynomial.outputs]
-        rest = [i for i in range(len(base.init)) if i not in set(outputs)]
-        names = (*polynomial.parameters, *(base.parameter_names[i] for i in rest))
-        if len(set(names)) != len(names):
-            raise FitError("a physical parameter has the name of another parameter of the workspace")
-        self._outputs = np.array(outputs, dtype=np.intp)
+        self._outputs = np.array([base.index(k) for k in polynomial.outputs], dtype=np.intp)
         self._rest = np.array(rest, dtype=np.intp)
         d = len(polynomial.parameters)
         self.n_theta = d
-        self.parameter_names: tuple[str, ...] = names
+        self.parameter_names: tuple[str, ...] = (
+            *polynomial.parameters,
+            *(base.parameter_names[i] for i in rest),
+        )
         self.init = np.concatenate([np.full(d, 0.1), base.init[rest]])
         free = np.tile([-np.inf, np.inf], (d, 1))
         self.bounds = np.concatenate([free, base.bounds[rest]])
         self.fixed = np.concatenate([np.zeros(d, dtype=bool), base.fixed[rest]])
-        for name, (low, high) in (bounds or {}).items():
-            self.bounds[self._theta(name)] = low, high
+        for name, limits in (bounds or {}).items():
+            self.bounds[self._theta(name)] = limits
         for name, value in (init or {}).items():
             self.init[self._theta(name)] = value
         self.init = np.clip(self.init, self.bounds[:, 0], self.bounds[:, 1])
-        position = {int(b): d + k for k, b in enumerate(rest)}
+        position = {b: d + k for k, b in enumerate(rest)}
         self.kinks = np.array([position[int(b)] for b in base.kinks], dtype=np.intp)
-        self.floats_per_point = base.floats_per_point + 3 * len(names) ** 2
+        self.floats_per_point = base.floats_per_point + 3 * len(self.init) ** 2
         self.n_bins = base.n_bins
         self.channels = base.channels
         self.auxdata = base.auxdata

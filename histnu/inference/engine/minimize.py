@@ -111,7 +111,9 @@ class Problems:
             i = likelihood.index(name)
             given = np.asarray(values, dtype=float)
             if given.shape not in ((), (points,)) or not np.all(np.isfinite(given)):
-                raise FitError(f"{name}: give one finite value or {points}, not shape {given.shape}")
+                raise FitError(
+                    f"{name}: give one finite value or {points}, not shape {given.shape}"
+                )
             x[i] = given
             mask[i] = True
         return cls(x, mask)
@@ -201,7 +203,9 @@ class _State:
         """Drop the other problems."""
         self.number = self.number[which]
         self.observed = self.observed.select(which)
-        self.at = Derivatives(*(a[..., which] for a in (self.at.value, self.at.gradient, self.at.hessian)))
+        self.at = Derivatives(
+            *(a[..., which] for a in (self.at.value, self.at.gradient, self.at.hessian))
+        )
         for name in ("fixed", "x", "step", "slope", "length", "ridge", "fresh", "far"):
             setattr(self, name, getattr(self, name)[..., which])
 
@@ -283,7 +287,7 @@ class _Run:
 
     # ------------------------------------------------------------------ bounds
     def _limits(self, x: Array, fixed: Mask) -> tuple[Array, Array]:
-        """Return lower and upper bounds, (n, 1) or (n, P), with each side of a kink a domain of its own."""
+        """Return bounds, (n, 1) or (n, P), with each side of a kink a domain of its own."""
         lower, upper = self._bounds
         if len(self._kinks):
             lower, upper = (np.array(np.broadcast_to(b, x.shape)) for b in (lower, upper))
@@ -364,7 +368,9 @@ class _Run:
             if not again.any():
                 break
             move &= ~outward
-            part = newton_step(hessian[:, :, again], g[live][:, again], move[live][:, again], ridge[again])
+            part = newton_step(
+                hessian[:, :, again], g[live][:, again], move[live][:, again], ridge[again]
+            )
             for name in ("step", "edm", "indefinite", "lowest", "valley"):
                 getattr(out, name)[..., again] = getattr(part, name)
         return out, move
