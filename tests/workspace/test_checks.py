@@ -292,14 +292,14 @@ def test_workspace_traps(case):
 
 
 def evaluated(document):
-    """log L of pyhf with every jes at one standard deviation, and the parameter names."""
+    """log L of pyhf with every jes at half a standard deviation."""
     import pyhf
 
     workspace = pyhf.Workspace(document)
     with np.errstate(all="ignore"):
         model = workspace.model(poi_name=None)
         point = np.array(model.config.suggested_init())
-        point[model.config.par_slice("jes")] = 1.0
+        point[model.config.par_slice("jes")] = 0.5
         return model.logpdf(point.tolist(), workspace.data(model))[0]
 
 
