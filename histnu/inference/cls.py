@@ -66,7 +66,7 @@ def hypotest(
     >>> from histnu.inference.engine.likelihood import BatchedLikelihood
     >>> like = BatchedLikelihood.from_workspace(textbook())
     >>> round(hypotest(like, None, "mu", [1.0])[0].cls, 6)
-    0.052515
+    0.052516
     """
     options = options or FitOptions()
     _bounded(likelihood, parameter)

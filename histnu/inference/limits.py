@@ -138,7 +138,7 @@ def interval(
     >>> like = BatchedLikelihood.from_workspace(textbook())
     >>> limit = interval(like, None, "mu", cl=0.9)
     >>> limit.lower, round(limit.upper, 4)
-    (None, 0.802)
+    (None, 0.8122)
     """
     options = options or IntervalOptions()
     level = threshold(cl, dof)

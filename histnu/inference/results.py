@@ -19,6 +19,8 @@ def jsonable(value: Any) -> Any:
     >>> jsonable({"a": np.array([1.0, np.inf])})
     {'a': [1.0, None]}
     """
+    if isinstance(value, Result):
+        return value.to_json()
     if isinstance(value, Mapping):
         return {str(k): jsonable(v) for k, v in value.items()}
     if isinstance(value, np.ndarray):

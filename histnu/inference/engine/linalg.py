@@ -56,7 +56,7 @@ def newton_step(hessian: Array, gradient: Array, move: Mask, ridge: Array) -> Ne
     >>> import numpy as np
     >>> h = np.array([[2.0, 0.0], [0.0, 4.0]])[:, :, None]
     >>> g = np.array([[2.0], [4.0]])
-    >>> newton_step(h, g, np.ones((2, 1), bool), np.zeros(1)).step.ravel().tolist()
+    >>> newton_step(h, g, np.ones((2, 1), bool), np.zeros(1)).step.ravel().round(9).tolist()
     [-1.0, -1.0]
     """
     m = len(gradient)
@@ -103,6 +103,7 @@ def _solve_vectorised(a: Array, b: Array) -> tuple[Array, Mask]:
         wrong = ~(a[j, j] > _PIVOT)
         if wrong.any():
             bad |= wrong
+            a[j + 1 :, j, wrong] = 0.0  # leave the column out: the result is not used
             a[j, j, wrong] = 1.0
         inverse = 1 / np.sqrt(a[j, j])
         a[j:, j] *= inverse
@@ -129,5 +130,5 @@ def _solve_lapack(a: Array, b: Array) -> tuple[Array, Mask]:
     except np.linalg.LinAlgError:
         bad = np.asarray(np.linalg.eigvalsh(matrices)[:, 0] <= _PIVOT)
         matrices[bad] = np.eye(len(b))
-    solution: Array = np.linalg.solve(matrices, b.T[:, :, None])[:, :, 0].T.copy()
-    return solution, bad
+    solution = np.linalg.solve(matrices, b.T[:, :, None])[:, :, 0].T
+    return np.array(solution, dtype=np.float64, order="C"), bad

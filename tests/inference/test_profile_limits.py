@@ -1,0 +1,176 @@
+"""Profiles and intervals: the thresholds, the roots, the bounds and the reference engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy.stats import chi2
+
+from histnu.errors import FitError
+from histnu.inference import (
+    BatchedLikelihood,
+    FitOptions,
+    IntervalOptions,
+    MappedLikelihood,
+    best_fit,
+    interval,
+    profile,
+    threshold,
+)
+from histnu.inference.engine import examples
+
+Example = Callable[[str], BatchedLikelihood]
+
+
+def test_thresholds_are_chi_squared_quantiles() -> None:
+    for cl in (0.68, 0.9, 0.95, 0.9973):
+        for dof in (1, 2, 3):
+            assert threshold(cl, dof) == pytest.approx(chi2.ppf(cl, dof), rel=1e-12)
+    with pytest.raises(FitError, match="not between 0 and 1"):
+        threshold(1.0, 1)
+    with pytest.raises(FitError, match="degrees of freedom"):
+        threshold(0.9, 0)
+
+
+def test_gaussian_limit_of_a_large_sample() -> None:
+    """With n events and no nuisance the interval tends to n +- sqrt(threshold n)."""
+    n = 1e8
+    document = examples.workspace(
+        {
+            "c": [
+                {
+                    "name": "s",
+                    "data": [1e4],
+                    "modifiers": [{"name": "mu", "type": "normfactor", "data": None}],
+                }
+            ]
+        },
+        {"c": [n]},
+        "mu",
+        [{"name": "mu", "bounds": [[0.0, 1e6]], "inits": [1e4]}],
+    )
+    limit = interval(BatchedLikelihood.from_workspace(document), None, "mu")
+    half = np.sqrt(threshold(0.9, 1) * n) / 1e4
+    assert limit.lower is not None and limit.upper is not None
+    # the next order is threshold / (6 sqrt(n)) relative to the half width
+    assert limit.upper == pytest.approx(1e4 + half, abs=2e-4)
+    assert limit.lower == pytest.approx(1e4 - half, abs=2e-4)
+
+
+@pytest.mark.parametrize("shape", ["textbook", "multichannel", "correlated", "combined"])
+def test_the_ends_lie_on_the_threshold(example: Example, shape: str) -> None:
+    likelihood = example(shape)
+    for name in likelihood.parameter_names[:4]:
+        if likelihood.fixed[likelihood.index(name)]:
+            continue
+        limit = interval(likelihood, None, name, 0.9, 1)
+        ends = [x for x in (limit.lower, limit.upper) if x is not None]
+        assert ends
+        delta = profile(likelihood, None, name, ends).delta_twice_nll
+        np.testing.assert_allclose(delta, limit.threshold, rtol=0, atol=1e-7)
+
+
+def test_an_end_at_a_bound_is_none(example: Example) -> None:
+    limit = interval(example("textbook"), None, "mu")
+    assert limit.lower is None  # best fit at zero
+    assert limit.best_fit.parameters["mu"] == 0.0
+    narrow = examples.textbook()
+    narrow["measurements"][0]["config"]["parameters"] = [{"name": "mu", "bounds": [[0.0, 0.2]]}]
+    narrow["measurements"][0]["config"]["parameters"][0]["inits"] = [0.1]
+    limit = interval(BatchedLikelihood.from_workspace(narrow), None, "mu")
+    assert limit.lower is None and limit.upper is None
+
+
+@pytest.mark.parametrize("engine", ["pyhf", "pyhf-scipy"])
+def test_engine_and_pyhf_give_the_same_profile_and_limit(example: Example, engine: str) -> None:
+    likelihood = example("combined")
+    values = [0.0, 0.7, 2.0]
+    mine = profile(likelihood, None, "mu", values)
+    reference = profile(likelihood, None, "mu", values, FitOptions(engine=engine))
+    assert reference.engine == engine
+    # minuit at tolerance 1e-3 is within 2e-6 of the minimum, in both terms of Delta
+    np.testing.assert_allclose(mine.delta_twice_nll, reference.delta_twice_nll, atol=5e-6)
+    options = IntervalOptions(FitOptions(engine=engine), tolerance=1e-5)
+    upper = interval(likelihood, None, "mu", 0.9, 1, options).upper
+    assert upper == pytest.approx(interval(likelihood, None, "mu").upper, abs=2e-5)
+
+
+def test_engine_and_pyhf_agree_on_charges(charges: MappedLikelihood) -> None:
+    values = [-2.0, 3.0]
+    mine = profile(charges, None, "q_ee", values)
+    reference = profile(charges, None, "q_ee", values, FitOptions(engine="pyhf"))
+    np.testing.assert_allclose(mine.delta_twice_nll, reference.delta_twice_nll, atol=1e-5)
+
+
+def test_pyhf_state_is_left_alone(example: Example) -> None:
+    import pyhf
+
+    before = pyhf.get_backend()
+    try:
+        pyhf.set_backend("numpy", pyhf.optimize.minuit_optimizer(), precision="32b")
+        mine = pyhf.get_backend()
+        profile(example("textbook"), None, "mu", [0.5], FitOptions(engine="pyhf"))
+        assert pyhf.get_backend() == mine
+        with pytest.raises(FitError):
+            profile(example("textbook"), None, "x", [0.5], FitOptions(engine="pyhf"))
+        assert pyhf.get_backend() == mine
+    finally:
+        pyhf.set_backend(*before)
+
+
+def test_profile_is_zero_at_the_best_fit_and_convex_nearby(example: Example) -> None:
+    likelihood = example("correlated")
+    best = best_fit(likelihood)
+    x = best.parameters["mu"] + np.linspace(-0.3, 0.3, 13)
+    delta = profile(likelihood, None, "mu", x).delta_twice_nll
+    assert abs(delta[6]) < 1e-8
+    assert np.all(np.diff(delta, 2) > 0)
+
+
+def test_other_parameters_can_be_held(example: Example) -> None:
+    likelihood = example("combined")
+    free = interval(likelihood, None, "mu").upper
+    held = interval(likelihood, None, "mu", 0.9, 1, IntervalOptions(FitOptions(fixed={"ce": 0.0})))
+    assert held.upper is not None and free is not None
+    assert held.upper != pytest.approx(free, abs=1e-3)
+    assert held.best_fit.parameters["ce"] == 0.0
+    with pytest.raises(FitError, match="ce is fixed"):
+        interval(likelihood, None, "ce", 0.9, 1, IntervalOptions(FitOptions(fixed={"ce": 0.0})))
+
+
+def test_flat_direction_is_open(charges: MappedLikelihood) -> None:
+    """A parameter the data do not see has no ends."""
+    from histnu.polynomial import PolynomialMap
+
+    base = BatchedLikelihood.from_workspace(examples.combined())
+    blind = PolynomialMap(("g", "unseen"), ("mu",), (((1.0, {"g": 2}), (0.0, {"unseen": 1})),))
+    limit = interval(MappedLikelihood(base, blind), None, "unseen")
+    assert limit.lower is None and limit.upper is None
+    assert interval(MappedLikelihood(base, blind), None, "g").upper is not None
+
+
+def test_bad_requests_are_refused(example: Example) -> None:
+    likelihood = example("textbook")
+    with pytest.raises(FitError, match="unknown engine 'root'"):
+        FitOptions(engine="root")
+    with pytest.raises(FitError, match="list of finite values"):
+        profile(likelihood, None, "mu", [np.nan])
+    with pytest.raises(FitError, match="no parameter 'nu'"):
+        interval(likelihood, None, "nu")
+    with pytest.raises(FitError, match="give data"):
+        profile(BatchedLikelihood.from_model(likelihood.model), None, "mu", [0.0])
+
+
+def test_results_are_json(example: Example) -> None:
+    likelihood = example("textbook")
+    for result in (
+        interval(likelihood, None, "mu"),
+        profile(likelihood, None, "mu", [0.0, 1.0]),
+        best_fit(likelihood),
+    ):
+        text = json.dumps(result.to_json(), allow_nan=False)
+        assert json.loads(text) == result.to_json()
+    assert interval(likelihood, None, "mu").to_json()["best_fit"]["parameters"]["mu"] == 0.0

@@ -1,0 +1,238 @@
+"""Toys, CLs, Feldman-Cousins and coverage."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+
+import numpy as np
+import pyhf
+import pytest
+from scipy.stats import poisson
+
+from histnu.errors import FitError
+from histnu.inference import (
+    BatchedLikelihood,
+    MappedLikelihood,
+    ToyOptions,
+    cls_limit,
+    coverage,
+    feldman_cousins,
+    hypotest,
+    hypotest_toys,
+    neyman_scan,
+    sample,
+)
+from histnu.inference.engine import examples
+
+Example = Callable[[str], BatchedLikelihood]
+
+
+@pytest.fixture
+def tight() -> object:
+    """Give pyhf an optimizer that reaches the minimum, and restore its own."""
+    backend, optimizer = pyhf.get_backend()
+    pyhf.set_backend("numpy", pyhf.optimize.scipy_optimizer(tolerance=1e-13))
+    yield
+    pyhf.set_backend(backend, optimizer)
+
+
+@pytest.mark.usefixtures("tight")
+@pytest.mark.parametrize("shape", ["textbook", "multichannel", "correlated", "combined"])
+def test_asymptotic_cls_equals_pyhf(example: Example, shape: str) -> None:
+    likelihood = example(shape)
+    data = np.concatenate([likelihood.observation, likelihood.auxdata])
+    values = [0.3, 1.0, 2.2]
+    for test, value in zip(hypotest(likelihood, None, "mu", values), values, strict=True):
+        observed, tails, expected = pyhf.infer.hypotest(
+            value,
+            data,
+            likelihood.model,
+            test_stat="qtilde",
+            return_tail_probs=True,
+            return_expected_set=True,
+        )
+        # SLSQP with numerical gradients: -2 log L to 1e-7, its square root to 1e-6 or better
+        assert test.cls == pytest.approx(float(observed), abs=5e-6)
+        assert (test.cl_sb, test.cl_b) == pytest.approx([float(t) for t in tails], abs=5e-6)
+        assert test.expected == pytest.approx([float(e) for e in expected], abs=5e-6)
+
+
+def test_cls_limit_is_the_root(example: Example) -> None:
+    likelihood = example("combined")
+    limit = cls_limit(likelihood, None, "mu", 0.95)
+    assert limit.method == "cls"
+    assert limit.upper is not None
+    assert hypotest(likelihood, None, "mu", [limit.upper])[0].cls == pytest.approx(0.05, abs=1e-7)
+
+
+def test_cls_of_one_bin_is_exact() -> None:
+    """Without nuisances CLs of a counting experiment is a ratio of Poisson sums."""
+    document = examples.workspace(
+        {
+            "c": [
+                {
+                    "name": "s",
+                    "data": [5.0],
+                    "modifiers": [{"name": "mu", "type": "normfactor", "data": None}],
+                },
+                {"name": "b", "data": [4.0], "modifiers": []},
+            ]
+        },
+        {"c": [3]},
+        "mu",
+    )
+    likelihood = BatchedLikelihood.from_workspace(document)
+    test = hypotest_toys(likelihood, None, "mu", 1.0, ToyOptions(40000, seed=3))
+    # q-tilde falls with the count up to mu_hat = mu, so p-values are Poisson sums up to 3
+    assert test.cl_sb == pytest.approx(poisson.cdf(3, 9.0), abs=5 * test.errors[0])
+    assert test.cl_b == pytest.approx(poisson.cdf(3, 4.0), abs=5 * test.errors[1])
+    assert test.method == "toys"
+
+
+def test_toys_agree_with_pyhf_toys(example: Example) -> None:
+    likelihood = example("textbook")
+    test = hypotest_toys(likelihood, None, "mu", 1.0, ToyOptions(20000, seed=1))
+    asymptotic = hypotest(likelihood, None, "mu", [1.0])[0]
+    # pyhf 0.7.6 with 50,000 toys of the same model: CLs+b 0.0226(7), CLb 0.439(2); the
+    # asymptotic values 0.0233 and 0.444 differ by less than the tolerance too
+    assert test.cl_sb == pytest.approx(asymptotic.cl_sb, abs=5 * test.errors[0])
+    assert test.cl_b == pytest.approx(asymptotic.cl_b, abs=5 * test.errors[1])
+    assert list(test.expected) == sorted(test.expected)
+
+
+def test_toys_are_reproducible_and_independent_of_chunks(example: Example) -> None:
+    likelihood = example("textbook")
+    many = [hypotest_toys(likelihood, None, "mu", 1.0, ToyOptions(500, 7, c)) for c in (37, 500)]
+    assert many[0] == many[1]
+    other = hypotest_toys(likelihood, None, "mu", 1.0, ToyOptions(500, 8))
+    assert other.cl_b != many[0].cl_b
+
+
+def test_toys_have_the_moments_of_the_model(example: Example) -> None:
+    likelihood = example("multichannel")
+    rng = np.random.default_rng(0)
+    truth = likelihood.init.copy()
+    parts = list(sample(likelihood, truth, 20000, rng, 3000))
+    main, aux = (np.concatenate(x) for x in zip(*parts, strict=True))
+    mean = likelihood.expected(truth)[0]
+    error = np.sqrt(mean / 20000)
+    assert np.all(np.abs(main.mean(axis=0) - mean) < 5 * error)
+    assert np.all(np.abs(main.var(axis=0) / mean - 1) < 0.06)  # 5 sqrt(2 / 20000)
+    c = likelihood.compiled.constraints
+    center = likelihood.expected_auxdata(truth)[0]
+    width = np.where(c.normal, c.scale, np.sqrt(center))
+    assert np.all(np.abs(aux.mean(axis=0) - center) < 5 * width / np.sqrt(20000))
+    assert np.all(np.abs(aux.std(axis=0) / width - 1) < 0.04)
+    assert np.all(aux[:, ~c.normal] % 1 == 0)
+
+
+def test_coverage_of_many_events_is_nominal() -> None:
+    document = examples.combined()
+    for channel, observation in zip(document["channels"], document["observations"], strict=True):
+        for s in channel["samples"]:
+            s["data"] = [100 * x for x in s["data"]]
+            for m in s["modifiers"]:
+                if m["type"] == "histosys":
+                    m["data"] = {k: [100 * x for x in v] for k, v in m["data"].items()}
+        observation["data"] = [100 * x for x in observation["data"]]
+    likelihood = BatchedLikelihood.from_workspace(document)
+    found = coverage(likelihood, {"mu": 2.0}, "mu", 0.9, 1, ToyOptions(4000, seed=2))
+    assert found.failed == 0
+    assert found.error == pytest.approx(np.sqrt(0.09 / 4000), rel=0.2)
+    # Wilks holds with thousands of events per bin and a truth away from the bound
+    assert abs(found.coverage - 0.9) < 4 * found.error
+
+
+def test_coverage_counts_discrete_outcomes_exactly() -> None:
+    """One bin, no nuisance: coverage is a Poisson sum over covering counts."""
+    document = examples.workspace(
+        {
+            "c": [
+                {
+                    "name": "s",
+                    "data": [1.0],
+                    "modifiers": [{"name": "mu", "type": "normfactor", "data": None}],
+                },
+                {"name": "b", "data": [1.0], "modifiers": []},
+            ]
+        },
+        {"c": [3]},
+        "mu",
+        [{"name": "mu", "bounds": [[0.0, 100.0]], "inits": [1.0]}],
+    )
+    likelihood = BatchedLikelihood.from_workspace(document)
+    n = np.arange(60)
+    rate, best = 4.0, np.maximum(n, 1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        delta = 2 * (rate - best - np.where(n > 0, n * np.log(rate / best), 0.0))
+    exact = poisson.pmf(n, rate)[delta <= 2.705543].sum()
+    found = coverage(likelihood, {"mu": 3.0}, "mu", 0.9, 1, ToyOptions(20000, seed=5))
+    assert found.coverage == pytest.approx(exact, abs=5 * found.error)
+
+
+def test_feldman_cousins_reproduces_the_published_table() -> None:
+    """Table IV of physics/9711021: n = 4, background 3, 90 %: [0.00, 5.60]; n = 8: [1.51, 10.99].
+
+    The published upper ends include its smoothing of non-monotonic ends.
+    """
+
+    def model(n: float) -> BatchedLikelihood:
+        document = examples.workspace(
+            {
+                "c": [
+                    {
+                        "name": "s",
+                        "data": [1.0],
+                        "modifiers": [{"name": "mu", "type": "normfactor", "data": None}],
+                    },
+                    {"name": "b", "data": [3.0], "modifiers": []},
+                ]
+            },
+            {"c": [n]},
+            "mu",
+            [{"name": "mu", "bounds": [[0.0, 50.0]], "inits": [1.0]}],
+        )
+        return BatchedLikelihood.from_workspace(document)
+
+    grid = np.arange(0.0, 13.0, 0.25)
+    limit, scan = feldman_cousins(model(8), None, "mu", 0.9, ToyOptions(4000, seed=1), grid)
+    assert limit.method == "feldman_cousins"
+    assert limit.lower == pytest.approx(1.51, abs=0.3)  # grid step and discreteness
+    assert limit.upper == pytest.approx(10.99, abs=0.3)
+    assert scan.n_toys == 4000
+    limit, _ = feldman_cousins(model(4), None, "mu", 0.9, ToyOptions(4000, seed=1), grid)
+    assert limit.lower is None
+    assert limit.upper == pytest.approx(5.60, abs=0.3)
+
+
+def test_neyman_of_charges_runs_and_reports_progress(charges: MappedLikelihood) -> None:
+    seen: list[tuple[int, int]] = []
+    options = ToyOptions(40, chunk=20, progress=lambda a, b: seen.append((a, b)))
+    scan = neyman_scan(charges, None, "q_ee", [0.0, 5.0], 0.9, options)
+    assert seen == [(20, 80), (40, 80), (60, 80), (80, 80)]
+    assert np.all((scan.p_value >= 0) & (scan.p_value <= 1))
+    assert scan.p_value[0] > scan.p_value[1]
+
+
+def test_memory_is_bounded(example: Example) -> None:
+    tracemalloc.start()
+    coverage(example("textbook"), {"mu": 1.0}, "mu", 0.9, 1, ToyOptions(60000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60e6  # results of 60,000 toys are 1 MB; the rest are chunks
+
+
+def test_bad_requests_are_refused(example: Example, charges: MappedLikelihood) -> None:
+    with pytest.raises(FitError, match="at least 1"):
+        ToyOptions(0)
+    with pytest.raises(FitError, match="bounded at 0"):
+        hypotest(charges, None, "q_ee", [1.0])
+    with pytest.raises(FitError, match="expected counts >= 0"):
+        next(sample(example("combined"), np.full(10, -50.0), 1, np.random.default_rng(0)))
+    narrow = examples.combined()
+    narrow["measurements"][0]["config"]["parameters"].append(
+        {"name": "mu", "bounds": [[0.0, 0.5]], "inits": [0.1]}
+    )
+    with pytest.raises(FitError, match="stays above"):
+        cls_limit(BatchedLikelihood.from_workspace(narrow), None, "mu")
