@@ -101,6 +101,9 @@ class Channel:
         observed: events per bin, shape (B,).
         signal_rates: relative uncertainties of any signal (not the flux).
         response_variations: nuisance name -> responses at -1 and +1 standard deviation.
+        split_shapes: shape nuisances whose change of normalisation is written as ``normsys`` and
+            only the rest as ``histosys`` (see :mod:`histnu.workspace.shapes`).
+        nuisance_bounds: allowed values of nuisance parameters, in standard deviations.
     """
 
     name: str
@@ -114,6 +117,8 @@ class Channel:
     origins: Mapping[str, Origin]
     published_signal: PublishedExpectation | None = None
     response_variations: Mapping[str, tuple[Response, Response]] = field(default_factory=dict)
+    split_shapes: tuple[str, ...] = ()
+    nuisance_bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = self.observable.edges.size - 1

@@ -1,4 +1,4 @@
-"""Find a release on this machine: ``$HISTNU_RELEASES``, ``../shared/releases``, the user's cache."""
+"""Find a release: ``$HISTNU_RELEASES``, ``../shared/releases``, the user's cache."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ from histnu.workspace.modifiers import (
     shape_modifier,
     strength_modifier,
 )
+from histnu.workspace.shapes import split_shapes, with_bounds
 
 NUISANCE_RANGE = 5.0
 """Nuisance parameters are bounded at -5 and +5 standard deviations (pyhf's default), unless a
@@ -95,6 +96,9 @@ def build_workspace(
         ],
         "version": "1.0.0",
     }
+    document = split_shapes(document, {p for t in templates for p in t.channel.split_shapes})
+    for t in templates:
+        document = with_bounds(document, t.channel.nuisance_bounds)
     return float_document(document)
 
 
@@ -123,7 +127,8 @@ def _channel(t: ChannelTemplates, interpolation: str) -> ChannelSpec:
 
 
 def _signal_rates(s: SignalTemplate, t: ChannelTemplates) -> tuple[RateNuisance, ...]:
-    return (s.flux, *t.channel.signal_rates)
+    flux = () if s.flux is None else (s.flux,)
+    return (*flux, *t.channel.signal_rates)
 
 
 def _signal_sample(s: SignalTemplate, t: ChannelTemplates, interpolation: str) -> Sample:

@@ -113,8 +113,8 @@ class FullChannel:
         """Response at an anchor of the shape parameters."""
         return Response(self.e_recoil_kev, self.response.at(**point), "pchip")
 
-    def reduced(self) -> Channel:
-        """The channel with responses at -1 and +1 standard deviation."""
+    def reduced(self, bounds: Mapping[str, tuple[float, float]]) -> Channel:
+        """The channel with responses at -1 and +1 standard deviation, and parameter bounds."""
         n = self.observed.size
         names = ", ".join(self.edges)
         published = None
@@ -137,7 +137,16 @@ class FullChannel:
                 p: (self.response_at(**{p: -1.0}), self.response_at(**{p: 1.0}))
                 for p in self.response.parameters
             },
+            split_shapes=self.shape_parameters,
+            nuisance_bounds=bounds,
         )
+
+    @property
+    def shape_parameters(self) -> tuple[str, ...]:
+        """Shape parameters of response and backgrounds."""
+        used = [*self.response.parameters]
+        used += [p for b in self.backgrounds for p in b.expected.parameters]
+        return tuple(dict.fromkeys(used))
 
 
 @dataclass(frozen=True)
@@ -165,7 +174,7 @@ class FullExperiment:
             self.title,
             "xenon",
             "nuclear",
-            tuple(c.reduced() for c in self.channels),
+            tuple(c.reduced(self.bounds) for c in self.channels),
             self.references,
             self.assumptions,
             self.files,

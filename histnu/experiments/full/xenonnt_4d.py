@@ -38,6 +38,8 @@ from histnu.releases.readers import (
 
 Array = NDArray[np.float64]
 
+Rates = dict[str, tuple[RateParameter, Origin]]
+
 SHAPE = (3, 3, 3, 3)
 YIELD_ANCHORS = np.arange(-3.0, 4.0)
 SHAPE_PARAMETERS = ("t_ly", "t_qy")
@@ -61,7 +63,10 @@ RATES_2024 = {
 ASSUMED_AC_SR2 = RateParameter(1.0, 0.0576, (0.0, 100.0))
 """The 2026 release gives no uncertainty of the SR2 accidental rate: that of SR1 is assumed."""
 TITLES = {"ac": "accidental coincidences", "er": "electronic recoils", "neutron": "neutrons"}
-THRESHOLD_NOTE = "recoils below the first energy of the response (0.51 keV in 2024, 0.5 keV in 2026) are not counted"
+THRESHOLD_NOTE = (
+    "recoils below the first energy of the response (0.51 keV in 2024, 0.5 keV in 2026) "
+    "are not counted"
+)
 
 
 class RunReader:
@@ -163,7 +168,7 @@ def nuisance(name: str, parameter: RateParameter, origin: Origin) -> RateNuisanc
 
 
 def _backgrounds(
-    reader: RunReader, livetime: float, rates: dict[str, tuple[RateParameter, Origin]], origin: Origin
+    reader: RunReader, livetime: float, rates: Rates, origin: Origin
 ) -> tuple[FullBackground, ...]:
     run = reader.run
     grids = {
@@ -184,12 +189,12 @@ def _backgrounds(
     )
 
 
-def _bounds(rates: dict[str, tuple[RateParameter, Origin]]) -> dict[str, tuple[float, float]]:
-    bounds = {p: (YIELD_ANCHORS[0], YIELD_ANCHORS[-1]) for p in SHAPE_PARAMETERS}
+def _bounds(rates: Rates) -> dict[str, tuple[float, float]]:
+    bounds = dict.fromkeys(SHAPE_PARAMETERS, (-3.0, 3.0))
     for name, (rate, _) in rates.items():
         key = name if name == "signal_efficiency" else f"{name}_rate"
         bounds[key] = rate_bounds(float(rate.uncertainty or 1.0), rate.limits)
-    return {k: (float(a), float(b)) for k, (a, b) in bounds.items()}
+    return bounds
 
 
 def _statistical_model(path: Path) -> tuple[dict[str, float], dict[str, RateParameter]]:
@@ -247,7 +252,8 @@ def build_2024() -> FullExperiment:
                 reader.anchored(f"b8/template_XENONnT_{run}_b8").scaled(livetime),
             )
         )
-    return _experiment("xenonnt_4d_2024", "XENONnT SR0 + SR1, four dimensions", channels, rates, log)
+    title = "XENONnT SR0 + SR1, four dimensions"
+    return _experiment("xenonnt_4d_2024", title, channels, rates, log)
 
 
 def build_2026() -> FullExperiment:
@@ -287,7 +293,7 @@ def _experiment(
     name: str,
     title: str,
     channels: Sequence[FullChannel],
-    rates: dict[str, tuple[RateParameter, Origin]],
+    rates: Rates,
     log: FileLog,
 ) -> FullExperiment:
     assumptions = [THRESHOLD_NOTE]

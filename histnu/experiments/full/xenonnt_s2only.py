@@ -62,7 +62,8 @@ class S2OnlyReader:
         Raises:
             DataError: if the tables have other columns or energies than the first one.
         """
-        layers, energies = [], np.zeros(0)
+        layers: list[Array] = []
+        energies = np.zeros(0)
         for t in ANCHORS:
             path = self.log.add(self.folder / f"response/response_nr_tqy_{int(t)}_{self.run}.csv")
             columns = read_csv(path)

@@ -1,0 +1,82 @@
+"""Shape modifiers of a built workspace: split off their normalisation; set parameter bounds.
+
+A ``histosys`` is linear in its parameter beyond -1 and +1 and adds to other ``histosys``; a
+``normsys`` is exponential and multiplies. A yield changes the rate by a factor, so its
+normalisation belongs into a ``normsys`` and only the change of shape into a ``histosys`` of the
+same parameter. Both are plain HistFactory.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from histnu.errors import WorkspaceError
+from histnu.types import Modifier, ParameterConfig, Sample, Workspace
+
+
+def split_shapes(document: Workspace, parameters: Collection[str]) -> Workspace:
+    """Write the shape modifiers of some parameters as ``normsys`` (total) and ``histosys`` (rest).
+
+    ``f = sum(up)/sum(nominal)`` becomes the factor and ``up/f`` the shape, likewise down. Samples
+    whose total is zero or changes sign keep their ``histosys``.
+
+    Args:
+        document: a workspace; it is not changed.
+        parameters: names of nuisance parameters.
+
+    Returns:
+        A new workspace.
+    """
+    result = copy.deepcopy(document)
+    for channel in result["channels"]:
+        for sample in channel["samples"]:
+            sample["modifiers"] = _split_sample(sample, parameters)
+    return result
+
+
+def _split_sample(sample: Sample, parameters: Collection[str]) -> list[Modifier]:
+    total = float(np.sum(sample["data"]))
+    modifiers: list[Modifier] = []
+    for m in sample["modifiers"]:
+        if m["type"] != "histosys" or m["name"] not in parameters or total == 0.0:
+            modifiers.append(m)
+            continue
+        high, low = np.asarray(m["data"]["hi_data"]), np.asarray(m["data"]["lo_data"])
+        up, down = float(high.sum()) / total, float(low.sum()) / total
+        if up <= 0.0 or down <= 0.0:
+            modifiers.append(m)
+            continue
+        shape = {"hi_data": (high / up).tolist(), "lo_data": (low / down).tolist()}
+        modifiers.append({"name": m["name"], "type": "histosys", "data": shape})
+        modifiers.append({"name": m["name"], "type": "normsys", "data": {"hi": up, "lo": down}})
+    return modifiers
+
+
+def with_bounds(document: Workspace, bounds: Mapping[str, tuple[float, float]]) -> Workspace:
+    """Set the allowed range of nuisance parameters in every measurement.
+
+    Parameters that no sample uses are ignored.
+
+    Args:
+        document: a workspace; it is not changed.
+        bounds: parameter -> (lower, upper).
+
+    Raises:
+        WorkspaceError: if a range is empty or not finite.
+    """
+    result = copy.deepcopy(document)
+    used = {m["name"] for c in result["channels"] for s in c["samples"] for m in s["modifiers"]}
+    for name, (low, high) in bounds.items():
+        if not (np.isfinite(low) and np.isfinite(high) and low < high):
+            raise WorkspaceError(f"bounds of {name} are ({low}, {high}); give lower < upper")
+    for measurement in result["measurements"]:
+        entries = {p["name"]: p for p in measurement["config"]["parameters"]}
+        for name in sorted(set(bounds) & used):
+            entry: ParameterConfig = entries.get(name, {"name": name})
+            entry["bounds"] = [[float(b) for b in bounds[name]]]
+            if name not in entries:
+                measurement["config"]["parameters"].append(entry)
+    return result
