@@ -21,6 +21,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from histnu.constants import B8_FLUX
@@ -57,12 +58,13 @@ MODEL_TITLES: Mapping[str, str] = {
     "sterile_dipole": "sterile dipole portal",
 }
 
-STRENGTH_BOUNDS: Mapping[str, tuple[float, float]] = {
-    "mu2": (0.0, 100.0),  # (1e-9 mu_B)^2: up to 1e-8 mu_B
+CHARGE_BOUNDS: Mapping[str, tuple[float, float]] = {
     "q_lin": (-50.0, 50.0),  # 1e-8 e
     "q_sq": (0.0, 2500.0),  # (1e-8 e)^2
 }
-"""Allowed ranges of the strengths, wide against every bound of the paper."""
+"""Allowed ranges of the charges' strengths, wide against every bound of the paper."""
+EVENTS_AT_BOUND = 20.0
+"""A positive strength may grow until its signal is this many times the observed events."""
 
 SM_STRENGTH = Strength("b8_strength", (0.0, 10.0), 1.0)
 
@@ -141,7 +143,9 @@ def load_analysis(name_or_path: str | Path) -> Analysis:
         analysis = Analysis.model_validate(document)
     except ValidationError as error:
         raise ConfigError(explain(path, error)) from None
-    near = [str(path.parent / e) if e.endswith((".yaml", ".yml")) else e for e in analysis.experiments]
+    near = [
+        str(path.parent / e) if e.endswith((".yaml", ".yml")) else e for e in analysis.experiments
+    ]
     return analysis.model_copy(update={"experiments": tuple(near)})
 
 
@@ -210,12 +214,20 @@ def component(flux: FluxSection) -> Component:
     return Component(_source(flux.total_cm2_s), flux_nuisance(flux))
 
 
-def strengths_of(model: SignalModel) -> tuple[Strength, ...]:
-    """Settings of the strengths of a model; ranges by the kind of the strength."""
+def strengths_of(model: SignalModel, templates: Sequence[ChannelTemplates]) -> tuple[Strength, ...]:
+    """Settings of the strengths of a model.
+
+    A squared coupling runs from 0 to the power of ten at which its signal is
+    ``EVENTS_AT_BOUND`` times the observed events, at least 100.
+    """
+    observed = sum(float(t.channel.observed.sum()) for t in templates)
     result = []
     for name in model.polynomial.outputs:
         kind = name.rsplit("_", 1)[0]
-        result.append(Strength(name, STRENGTH_BOUNDS.get(kind, (0.0, 100.0))))
+        events = sum(float(t.basis([name]).sum()) for t in templates)
+        wanted = EVENTS_AT_BOUND * observed / events if events > 0 else 1.0
+        upper = max(100.0, 10.0 ** np.ceil(np.log10(wanted)))
+        result.append(Strength(name, CHARGE_BOUNDS.get(kind, (0.0, float(upper)))))
     return tuple(result)
 
 
@@ -255,18 +267,21 @@ def assemble(analysis: Analysis, experiments: Sequence[Experiment] | None = None
     model = load_model(analysis.model.name, **analysis.model.options)
     if analysis.model.name == "standard_model":
         templates = templates_for(analysis, data, [model])
-        free = tuple(
-            replace(t, signals=tuple(replace(s, strength=SM_STRENGTH.name) for s in t.signals))
-            for t in templates
-        )
+        free = tuple(_measured_rate(t) for t in templates)
         pois = [Poi(SM_STRENGTH.name, SM_STRENGTH.name)]
         document = build_workspace(free, [SM_STRENGTH], pois, analysis.interpolation)
         return Assembly(analysis, data, free, model, document)
     templates = templates_for(analysis, data, [StandardModel(), model])
     document = build_workspace(
-        templates, strengths_of(model), measurements_of(model), analysis.interpolation
+        templates, strengths_of(model, templates), measurements_of(model), analysis.interpolation
     )
     return Assembly(analysis, data, templates, model, document)
+
+
+def _measured_rate(t: ChannelTemplates) -> ChannelTemplates:
+    """The Standard Model signal with a free strength and without flux uncertainty."""
+    signals = tuple(replace(s, strength=SM_STRENGTH.name, flux=None) for s in t.signals)
+    return replace(t, signals=signals)
 
 
 def replaced_experiment(analysis: Analysis, old: str, new: str | Path) -> Analysis:
@@ -299,5 +314,3 @@ def describe(assembly: Assembly) -> dict[str, Any]:
         "model": {"name": assembly.model.name, "reference": assembly.model.reference},
         "polynomial": assembly.polynomial.to_json(),
     }
-
-

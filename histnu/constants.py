@@ -44,7 +44,9 @@ SIN2_THETA12: Final = Constant(0.318, "1", VALENCIA2020, 0.016)
 SIN2_THETA13: Final = Constant(0.0220, "1", VALENCIA2020, 0.00069)
 DM2_21: Final = Constant(7.50e-5, "eV^2", VALENCIA2020, 0.22e-5)
 
-B8_FLUX: Final = Constant(5.46e6, "cm^-2 s^-1", f"{B16}; 12 % uncertainty as in the {PAPER}", 0.6552e6)
+B8_FLUX: Final = Constant(
+    5.46e6, "cm^-2 s^-1", f"{B16}; 12 % uncertainty as in the {PAPER}", 0.6552e6
+)
 B8_FLUX_XENONNT: Final = Constant(
     5.25e6,
     "cm^-2 s^-1",
@@ -59,5 +61,8 @@ N13_FLUX: Final = Constant(2.78e8, "cm^-2 s^-1", B16, 0.15 * 2.78e8)
 O15_FLUX: Final = Constant(2.05e8, "cm^-2 s^-1", B16, 0.17 * 2.05e8)
 F17_FLUX: Final = Constant(5.29e6, "cm^-2 s^-1", B16, 0.20 * 5.29e6)
 BE7_EXCITED_FRACTION: Final = Constant(
-    0.1044, "1", "7Be electron capture to 478 keV 7Li, Tilley et al., Nucl. Phys. A 708 (2002) 3", 0.0004
+    0.1044,
+    "1",
+    "7Be electron capture to 478 keV 7Li, Tilley et al., Nucl. Phys. A 708 (2002) 3",
+    0.0004,
 )

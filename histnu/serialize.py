@@ -134,6 +134,8 @@ def read_json(path: str | Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(located(path, "", f"cannot be read ({error.strerror})", "check the path")) from None
+        raise DataError(
+            located(path, "", f"cannot be read ({error.strerror})", "check the path")
+        ) from None
     except (ValueError, UnicodeDecodeError) as error:
         raise DataError(located(path, "", f"is not JSON ({error})", "give a JSON file")) from None

@@ -55,7 +55,9 @@ def read_csv(path: str | Path) -> dict[str, NDArray[np.float64]]:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise DataError(located(path, "", f"cannot be read ({error.strerror})", "check the path")) from None
+        raise DataError(
+            located(path, "", f"cannot be read ({error.strerror})", "check the path")
+        ) from None
     except UnicodeDecodeError:
         raise DataError(located(path, "", "is not a text file", "give a CSV table")) from None
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
@@ -65,7 +67,9 @@ def read_csv(path: str | Path) -> dict[str, NDArray[np.float64]]:
     header = [name.strip() for name in rows[0]]
     if len(set(header)) != len(header):
         raise DataError(located(path, "header", "repeats a column name", "rename one of them"))
-    values = np.array([_numbers(path, number, row, header) for number, row in enumerate(rows[1:], 2)])
+    values = np.array(
+        [_numbers(path, number, row, header) for number, row in enumerate(rows[1:], 2)]
+    )
     return {name: values[:, i] for i, name in enumerate(header)}
 
 
@@ -82,7 +86,9 @@ def _numbers(path: Path, line: int, row: list[str], header: list[str]) -> list[f
             number = np.nan
         if not np.isfinite(number):
             problem = f"{cell.strip()!r} is not a finite number"
-            raise DataError(located(path, f"row {line}, column {name}", problem, "correct the cell"))
+            raise DataError(
+                located(path, f"row {line}, column {name}", problem, "correct the cell")
+            )
         numbers.append(number)
     return numbers
 

@@ -117,7 +117,11 @@ def write(result: dict[str, np.ndarray], folder: Path) -> None:
     write_text(folder / "response.csv", table(header, [np.array(ENERGIES), *rows.T]))
     names = ["observed", "ac", "er", "neutron", "b8"]
     write_text(folder / "rates.csv", table(names, [result[n] for n in names]))
-    common = {"source": SOURCE, "provenance": "derived", "derived_by": "scripts/derive_xenonnt_sr01.py"}
+    common = {
+        "source": SOURCE,
+        "provenance": "derived",
+        "derived_by": "scripts/derive_xenonnt_sr01.py",
+    }
     write_json(
         folder / "response.source.json",
         {

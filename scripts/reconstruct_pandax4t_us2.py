@@ -1,6 +1,6 @@
 """Write the tables of the reconstructed PandaX-4T US2 channel (see histnu/experiments/us2.py).
 
-    python scripts/reconstruct_pandax4t_us2.py [-o histnu/data/experiments/pandax4t_us2]
+python scripts/reconstruct_pandax4t_us2.py [-o histnu/data/experiments/pandax4t_us2]
 """
 
 from __future__ import annotations

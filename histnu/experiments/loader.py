@@ -96,15 +96,15 @@ def _load_packaged(name: str) -> Experiment:
 def _load(path: Path) -> Experiment:
     document = read_yaml(path)
     if not isinstance(document, dict):
-        raise ConfigError(located(path, "", "is not a mapping", f"start with schema: {schema.SCHEMA}"))
+        raise ConfigError(
+            located(path, "", "is not a mapping", f"start with schema: {schema.SCHEMA}")
+        )
     try:
         section = schema.ExperimentSection.model_validate(document)
     except ValidationError as error:
         raise ConfigError(explain(path, error)) from None
     reader = _Reader(path)
-    channels = tuple(
-        reader.channel(c, f"channels.{i}") for i, c in enumerate(section.channels)
-    )
+    channels = tuple(reader.channel(c, f"channels.{i}") for i, c in enumerate(section.channels))
     return Experiment(
         section.name,
         section.title,
@@ -175,7 +175,11 @@ class _Reader:
         published = c.published_signal
         origins = {
             key: Origin(section.provenance, section.source)
-            for key, section in (("exposure", c.exposure), ("response", r), ("observed", c.observed))
+            for key, section in (
+                ("exposure", c.exposure),
+                ("response", r),
+                ("observed", c.observed),
+            )
         }
         try:
             return Channel(

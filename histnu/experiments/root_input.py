@@ -39,7 +39,8 @@ def read_histogram(path: str | Path, name: str) -> NDArray[np.float64]:
             known = ", ".join(sorted(set(keys))) or "nothing"
             raise DataError(located(path, name, "no such histogram", f"the file holds {known}"))
         item = file[name]
-        values = item.values() if hasattr(item, "values") else np.zeros((0, 0))
+        is_histogram = str(getattr(item, "classname", "")).startswith("TH1")
+        values = item.values() if is_histogram else np.zeros((0, 0))
     array = np.asarray(values, dtype=float)
     if array.ndim != 1 or not array.size:
         raise DataError(located(path, name, "is not a one-dimensional histogram", "give a TH1"))

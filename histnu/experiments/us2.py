@@ -62,7 +62,10 @@ class Us2Assumptions:
 
 VARIATIONS: Mapping[str, tuple[Us2Assumptions, ...]] = {
     "charge yield +-20 %": (Us2Assumptions(yield_scale=0.8), Us2Assumptions(yield_scale=1.2)),
-    "electron extraction 0.8, 1.0": (Us2Assumptions(extraction=0.8), Us2Assumptions(extraction=1.0)),
+    "electron extraction 0.8, 1.0": (
+        Us2Assumptions(extraction=0.8),
+        Us2Assumptions(extraction=1.0),
+    ),
     "electron resolution 0.2, 0.4": (
         Us2Assumptions(single_electron_resolution=0.2),
         Us2Assumptions(single_electron_resolution=0.4),
@@ -119,7 +122,9 @@ def response(a: Us2Assumptions, signal_events: Array, signal_total: float) -> Re
     bare = bare_response(a)
     efficiency = signal_total / float(np.sum(signal_events))
     if not 0 < efficiency <= 1:
-        raise DataError(f"US2 reconstruction needs an efficiency of {efficiency:.3g}, not in (0, 1]")
+        raise DataError(
+            f"US2 reconstruction needs an efficiency of {efficiency:.3g}, not in (0, 1]"
+        )
     return Response(bare.e_recoil_kev, bare.probability * efficiency, bare.interpolation)
 
 

@@ -1,1 +1,78 @@
+"""Likelihoods in other people's formats, each with a way back: ROOT, XML, HS3, HEPData."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from histnu.errors import ConfigError, ExportError, WorkspaceError, located
+
+
+def load_workspace(path: str | Path, patch: str | None = None) -> dict[str, Any]:
+    """Read a workspace, and apply a patch of the ``patchset.json`` beside it if one is named.
+
+    Raises:
+        DataError: if a file is missing or not JSON.
+        WorkspaceError: if it is no workspace, or a background-only one without a patch.
+        PatchSetError: if the patch does not exist or does not fit.
+    """
+    from histnu.serialize import read_json
+    from histnu.workspace.patchset_reader import read_patchset
+
+    path = Path(path)
+    document = read_json(path)
+    if not isinstance(document, dict) or not {"channels", "measurements"} <= set(document):
+        raise WorkspaceError(located(path, "", "is no workspace", "give a HistFactory workspace"))
+    if patch is not None:
+        return read_patchset(path.with_name("patchset.json")).apply(document, patch)
+    names = {
+        m["name"] for c in document["channels"] for s in c["samples"] for m in s["modifiers"]
+    }
+    missing = [m["config"]["poi"] for m in document["measurements"]]
+    missing = [p for p in missing if p and p not in names]
+    if missing:
+        problem = f"has no parameter {missing[0]!r}: it is background-only"
+        raise WorkspaceError(located(path, "", problem, "name a patch with --patch"))
+    return document
+
+
+def export_document(
+    source: str | Path, target: str, folder: str | Path, patch: str | None = None
+) -> Path:
+    """Write a workspace in another format and return what was written.
+
+    Args:
+        source: workspace file; for ``hepdata`` also a results folder.
+        target: ``root``, ``xml``, ``hs3`` or ``hepdata``.
+        folder: where to write.
+        patch: patch of the ``patchset.json`` beside the source to apply first.
+
+    Raises:
+        ConfigError: for an unknown format, or a patch together with ``hepdata``.
+        HistnuError: for anything wrong with the source.
+    """
+    from histnu.export.bins import manifest_beside
+
+    folder = Path(folder)
+    if target == "hepdata":
+        from histnu.export.hepdata import write_submission
+
+        if patch is not None:
+            raise ConfigError("a submission holds the whole PatchSet; leave out --patch")
+        return write_submission(source, folder)
+    if Path(source).is_dir():
+        raise ExportError(located(source, "", "is a folder", "give a workspace file"))
+    document, manifest = load_workspace(source, patch), manifest_beside(source)
+    if target == "root":
+        from histnu.export.root import write_root
+
+        return write_root(document, folder / "templates.root", manifest)
+    if target == "xml":
+        from histnu.export.xml import write_xml
+
+        return write_xml(document, folder)
+    if target == "hs3":
+        from histnu.export.hs3 import write_hs3
+
+        return write_hs3(document, folder / "hs3.json", manifest)
+    raise ConfigError(f"unknown format {target!r}; known: root, xml, hs3, hepdata")

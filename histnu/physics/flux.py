@@ -116,9 +116,7 @@ class FluxMoments:
         weight = flux.total_cm2_s * flux.shape_per_mev * np.asarray(probability, dtype=float)
         slope = np.diff(weight) / np.diff(e)
         offset = weight[:-1] - slope * e[:-1]
-        pieces = np.stack(
-            [_segment(k, offset, slope, e[:-1], e[1:]) for k in range(MAX_POWER + 1)]
-        )
+        pieces = np.stack([_segment(k, offset, slope, e[:-1], e[1:]) for k in range(MAX_POWER + 1)])
         above = np.zeros((MAX_POWER + 1, e.size))
         above[:, :-1] = np.cumsum(pieces[:, ::-1], axis=1)[:, ::-1]
         return cls(e, weight, above)

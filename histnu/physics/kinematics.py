@@ -8,7 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from histnu.errors import PhysicsError
 
 
-def e_nu_min_mev(e_recoil_mev: ArrayLike, mass_mev: float, m4_mev: float = 0.0) -> NDArray[np.float64]:
+def e_nu_min_mev(
+    e_recoil_mev: ArrayLike, mass_mev: float, m4_mev: float = 0.0
+) -> NDArray[np.float64]:
     """Smallest neutrino energy that can give a recoil of kinetic energy T.
 
     ``E_min = (m4^2 + 2 m T) / (2 (sqrt(T (T + 2 m)) - T))``, which for m4 = 0 is

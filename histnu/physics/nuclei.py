@@ -95,4 +95,6 @@ def target(name: str) -> Target:
     try:
         return TARGETS[name]
     except KeyError:
-        raise PhysicsError(f"unknown target {name!r}; known: {', '.join(sorted(TARGETS))}") from None
+        raise PhysicsError(
+            f"unknown target {name!r}; known: {', '.join(sorted(TARGETS))}"
+        ) from None

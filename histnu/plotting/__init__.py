@@ -1,1 +1,1 @@
-
+"""Figures from results documents; takes plain results, knows nothing of fits."""

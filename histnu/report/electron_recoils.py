@@ -38,6 +38,7 @@ from histnu.physics.models.millicharge import Millicharge
 from histnu.physics.models.protocol import SignalModel
 from histnu.physics.models.sterile_dipole import SterileDipole
 from histnu.physics.nuclei import XENON
+from histnu.polynomial import PolynomialMap
 from histnu.report.electron_likelihoods import (
     ELECTRON_SETS,
     NUCLEAR_SET,
@@ -161,6 +162,27 @@ def validation_row(name: str) -> Row:
     return row
 
 
+def spectrum_row(name: str) -> Row:
+    """Counts and expectations per bin of one data set, with the moment at its own 90 % CL limit.
+
+    Backgrounds and neutrinos are nominal (before the fit), so the agreement is that of the
+    published prediction.
+    """
+    data = experiments_of(name)
+    (templates,) = electron_templates(data, ElectronMagneticMoment())
+    limit = float(moment_limit(data, name, "mu_universal")["upper"])
+    channel = templates.channel
+    return {
+        "experiment": name,
+        "edges_kev": channel.observable.edges,
+        "observed": channel.observed,
+        "expected_other": np.sum([b.expected for b in channel.backgrounds], axis=0),
+        "expected_solar": templates.standard_model(),
+        "expected_signal": limit**2 * templates.basis(["mu2_universal"])[0],
+        "mu_universal": limit,
+    }
+
+
 def bound_row(
     data: Sequence[Experiment], experiment: str, model: SignalModel, parameter: str
 ) -> Row:
@@ -276,6 +298,30 @@ def charge_limits(data: Sequence[Experiment], experiment: str, parameter: str) -
     return rows
 
 
+def universal_charge_limit(data: Sequence[Experiment], experiment: str) -> Row:
+    """90 % CL interval of one charge common to all flavours (diagonal, no transition), 1e-12 e."""
+    model = ElectronMillicharge()
+    outputs = model.polynomial.outputs
+    powers = [1 if name.startswith("q_lin") else 2 for name in outputs]
+    terms = tuple(((1.0, {"q_universal": n}),) for n in powers)
+    document = workspace_of(electron_templates(data, model))
+    base = BatchedLikelihood.from_workspace(dict(document), document["measurements"][0]["name"])
+    likelihood = MappedLikelihood(base, PolynomialMap(("q_universal",), outputs, terms))
+    found = interval(likelihood, None, "q_universal")
+    return {
+        **bound_row(data, experiment, model, "q_ee"),
+        "id": "q_universal",
+        "parameter": "q_universal",
+        "cl": 0.9,
+        "dof": 1,
+        "lower": found.lower,
+        "upper": found.upper,
+        "best_fit": found.best_fit.parameters["q_universal"],
+        "published": None,
+        "ratio": None,
+    }
+
+
 @dataclass(frozen=True)
 class DataSets:
     """Data of one contour: electron recoils, nuclear recoils, or both together."""
@@ -369,46 +415,61 @@ class MassPoint:
 
     m4_mev: float
     unit_mu_b: float
-    likelihood: BatchedLikelihood | None
-    best: BestFit | None
+    likelihood: BatchedLikelihood | None = None
+    best: BestFit | None = None
 
 
-def mass_point(data: DataSets, flavour: str, m4_mev: float) -> MassPoint:
-    """Build and fit the likelihood of one sterile mass in a unit of a few events."""
-    strength = f"mu2_{flavour}"
+def mass_points(data: DataSets, flavours: Sequence[str], m4_mev: float) -> dict[str, MassPoint]:
+    """Build and fit the likelihoods of one sterile mass, in a unit of a few events."""
     trial = joint_dipole_templates(data, m4_mev, ELECTRON_MOMENT_UNIT)
-    events = sum(float(t.basis([strength]).sum()) for t in trial)
-    if events < CLOSED:
-        return MassPoint(m4_mev, ELECTRON_MOMENT_UNIT, None, None)
-    unit = ELECTRON_MOMENT_UNIT * math.sqrt(EVENTS_PER_UNIT / events)
-    document = workspace_of(joint_dipole_templates(data, m4_mev, unit))
-    likelihood = BatchedLikelihood.from_workspace(dict(document), strength)
-    return MassPoint(m4_mev, unit, likelihood, best_fit(likelihood))
+    events = {f: sum(float(t.basis([f"mu2_{f}"]).sum()) for t in trial) for f in flavours}
+    if max(events.values()) < CLOSED:
+        return {f: MassPoint(m4_mev, ELECTRON_MOMENT_UNIT) for f in flavours}
+    unit = ELECTRON_MOMENT_UNIT * math.sqrt(EVENTS_PER_UNIT / max(events.values()))
+    document = dict(workspace_of(joint_dipole_templates(data, m4_mev, unit)))
+    result = {}
+    for f in flavours:
+        likelihood = BatchedLikelihood.from_workspace(document, f"mu2_{f}")
+        result[f] = MassPoint(m4_mev, unit, likelihood, best_fit(likelihood))
+    return result
 
 
-def dipole_contour(data: DataSets, flavour: str, m4_mev: Sequence[float], cl: float = 0.9) -> Row:
-    """Contour of ``-2 log L(m4, mu)`` above its global minimum, 2 dof.
+def dipole_contours(
+    data: DataSets, flavours: Sequence[str], m4_mev: Sequence[float], cl: float = 0.9
+) -> list[Row]:
+    """Contours of ``-2 log L(m4, mu)`` above its global minimum, 2 dof, one row per flavour.
 
-    At each mass the threshold is lowered by how much worse its own minimum is than the best of
-    all masses.
+    nu_mu and nu_tau arrive in equal numbers, so their contours are equal and fitted once.
 
     Args:
         data: the experiments.
-        flavour: ``e``, ``mu`` or ``tau``.
+        flavours: some of ``e``, ``mu``, ``tau``.
         m4_mev: sterile masses in MeV.
         cl: confidence level.
+    """
+    fitted = ["mu" if f == "tau" else f for f in flavours]
+    unique = tuple(dict.fromkeys(fitted))
+    scan = [mass_points(data, unique, float(m)) for m in m4_mev]
+    rows = {f: contour_row(data, f, [points[f] for points in scan], cl) for f in unique}
+    return [
+        {**rows[g], "id": f"dipole_{f}", "parameter": f"mu_{f}"}
+        for f, g in zip(flavours, fitted, strict=True)
+    ]
 
-    Returns:
-        Row with ``m4_mev`` and ``upper_mu_b`` in Bohr magnetons (None where closed).
+
+def contour_row(data: DataSets, flavour: str, points: Sequence[MassPoint], cl: float) -> Row:
+    """The contour of one flavour from its fitted masses.
+
+    At each mass the threshold is lowered by how much worse its own minimum is than the best of
+    all masses. ``upper_mu_b`` is in Bohr magnetons, None where the mass cannot be made.
 
     Raises:
         FitError: if no mass of the scan can be made.
     """
-    points = [mass_point(data, flavour, float(m)) for m in m4_mev]
-    fitted = [(p.best.twice_nll, p) for p in points if p.best is not None]
+    fitted = [(p.best.twice_nll, p.best, p) for p in points if p.best is not None]
     if not fitted:
         raise FitError(f"dipole_{flavour}: no sterile mass of the scan can be made")
-    lowest, best = min(fitted, key=lambda item: item[0])
+    lowest, best, at = min(fitted, key=lambda item: item[0])
     strength, cut = f"mu2_{flavour}", threshold(cl, 2)
     upper: list[float | None] = []
     for p in points:
@@ -418,10 +479,7 @@ def dipole_contour(data: DataSets, flavour: str, m4_mev: Sequence[float], cl: fl
         level = float(chi2.cdf(cut - (p.best.twice_nll - lowest), 2))
         end = root(interval(p.likelihood, None, strength, level, 2).upper)
         upper.append(None if end is None else end * p.unit_mu_b)
-    assert best.best is not None
     return {
-        "id": f"dipole_{flavour}",
-        "parameter": f"mu_{flavour}",
         "experiment": data.label,
         "method": "profile likelihood",
         "cl": cl,
@@ -429,8 +487,8 @@ def dipole_contour(data: DataSets, flavour: str, m4_mev: Sequence[float], cl: fl
         "provenance": data.provenance,
         "m4_mev": [p.m4_mev for p in points],
         "upper_mu_b": upper,
-        "best_fit_m4_mev": best.m4_mev,
-        "best_fit_mu_b": best.unit_mu_b * math.sqrt(max(best.best.parameters[strength], 0.0)),
+        "best_fit_m4_mev": at.m4_mev,
+        "best_fit_mu_b": at.unit_mu_b * math.sqrt(max(best.parameters[strength], 0.0)),
     }
 
 
@@ -464,16 +522,20 @@ def electron_results(plan: Plan | None = None) -> dict[str, Any]:
         bounds += [moment_limit(data, name, p) for p in MOMENTS]
         for q in plan.charges:
             bounds += charge_limits(data, name, q)
+        bounds.append(universal_charge_limit(data, name))
         log.info("bounds of %s done", name)
     joint = data_sets(["combined_all"])[0]
     bounds += [joint_moment_limit(joint, p) for p in MOMENTS]
     contours = [
-        dipole_contour(d, f, plan.m4_mev) for d in data_sets(plan.contours) for f in plan.flavours
+        row
+        for d in data_sets(plan.contours)
+        for row in dipole_contours(d, plan.flavours, plan.m4_mev)
     ]
     names = ELECTRON_SETS["combined_er"]
     return {
         "schema": "histnu-electron-recoils/1",
         "validation": [validation_row(n) for n in (*names, "combined_er")],
+        "spectra": [spectrum_row(n) for n in names],
         "bounds": bounds,
         "contours": contours,
         "units": {"mu": f"{ELECTRON_MOMENT_UNIT:g} mu_B", "q": f"{ELECTRON_CHARGE_UNIT:g} e"},

@@ -42,14 +42,14 @@ class SignalTemplate:
         sample: name of the sample.
         expected: events per bin at strength one; may be negative for interference, shape (B,).
         strength: the ``normfactor`` that multiplies it; None for the Standard Model.
-        flux: flux nuisance.
+        flux: flux nuisance; None where the flux itself is measured.
         variations: shape nuisance -> events per bin at -1 and +1 standard deviation.
     """
 
     sample: str
     expected: Array
     strength: str | None
-    flux: RateNuisance
+    flux: RateNuisance | None
     variations: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
 
     def scaled(self, factor: Array) -> SignalTemplate:
@@ -82,7 +82,9 @@ class ChannelTemplates:
         return rows
 
 
-def _fold_all(response: Response, exposure: float, spectra: Mapping[str, Array]) -> dict[str, Array]:
+def _fold_all(
+    response: Response, exposure: float, spectra: Mapping[str, Array]
+) -> dict[str, Array]:
     """Fold spectra given at the quadrature nodes of the response."""
     _, weights = response_nodes(response)
     return {k: checked(exposure * weights @ s, f"template {k}") for k, s in spectra.items()}

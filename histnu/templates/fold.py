@@ -16,7 +16,9 @@ PANELS_PER_INTERVAL = 4
 NODES_PER_PANEL = 6
 
 
-def quadrature(edges: Array, panels: int = PANELS_PER_INTERVAL, nodes: int = NODES_PER_PANEL) -> tuple[Array, Array]:
+def quadrature(
+    edges: Array, panels: int = PANELS_PER_INTERVAL, nodes: int = NODES_PER_PANEL
+) -> tuple[Array, Array]:
     """Composite Gauss-Legendre rule whose panels never cross an edge.
 
     Args:
@@ -49,7 +51,9 @@ def response_nodes(response: Response) -> tuple[Array, Array]:
     return nodes, response(nodes) * weights
 
 
-def fold(response: Response, spectrum: Callable[[Array], Array], exposure_tonne_year: float) -> Array:
+def fold(
+    response: Response, spectrum: Callable[[Array], Array], exposure_tonne_year: float
+) -> Array:
     """Expected events per bin, ``N_b = exposure integral R_b(T) dR/dT dT`` (Eq. 14).
 
     Args:

@@ -18,6 +18,7 @@ from histnu.experiments.full.grids import AnchorGrid, FullChannel, FullExperimen
 from histnu.physics.models.protocol import SignalModel
 from histnu.physics.nuclei import Target, target
 from histnu.physics.rates import NeutrinoSource
+from histnu.templates.basis import ChannelTemplates, Component, SignalTemplate
 from histnu.templates.fold import checked, quadrature
 
 Array = NDArray[np.float64]
@@ -123,3 +124,53 @@ def multilinear(grid: AnchorGrid, point: Mapping[str, float]) -> Array:
         share = (t - anchors[i]) / (anchors[i + 1] - anchors[i])
         values = (1.0 - share) * values[i] + share * values[i + 1]
     return np.asarray(values)
+
+
+def full_templates(
+    experiment: FullExperiment,
+    component: Component,
+    models: Sequence[SignalModel],
+    rules: Mapping[str, AnchorWeights] | None = None,
+) -> tuple[ChannelTemplates, ...]:
+    """Templates of a full likelihood for a workspace, made from the anchors.
+
+    The same as :func:`~histnu.templates.basis.experiment_templates` of ``experiment()``, but the
+    response is prepared once and every spectrum is computed once per run.
+
+    Args:
+        experiment: a full likelihood.
+        component: flux.
+        models: Standard Model first.
+        rules: channel name -> :func:`anchor_weights`, to reuse them for many models.
+
+    Raises:
+        TemplateError: for a model of electron recoils.
+    """
+    for model in models:
+        if model.recoil != "nuclear":
+            raise TemplateError(f"{experiment.name} responds to nuclear recoils, not {model.name}")
+    material, result = target("xenon"), []
+    reduced = experiment.experiment().channels
+    for full, channel in zip(experiment.channels, reduced, strict=True):
+        rule = (rules or {}).get(channel.name) or anchor_weights(full)
+        signals = [
+            template
+            for model in models
+            for template in _model_signals(rule, component, material, model)
+        ]
+        result.append(ChannelTemplates(channel, tuple(signals)))
+    return tuple(result)
+
+
+def _model_signals(
+    rule: AnchorWeights, component: Component, material: Target, model: SignalModel
+) -> list[SignalTemplate]:
+    spectra = model.basis_spectra(component.source, material, rule.nodes)
+    events = rule.fold(np.stack(list(spectra.values())))
+    signals = []
+    for name, values in zip(spectra, events, strict=True):
+        grid = AnchorGrid(rule.parameters, rule.anchors, values)
+        shapes = {p: (grid.at(**{p: -1.0}), grid.at(**{p: 1.0})) for p in rule.parameters}
+        strength = name if model.parameters else None
+        signals.append(SignalTemplate(name, grid.at(), strength, component.flux, shapes))
+    return signals

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from histnu.constants import ELECTRON_MASS, FERMI_CONSTANT, FINE_STRUCTURE, SIN2_THETA_W
+from histnu.constants import ELECTRON_MASS, FERMI_CONSTANT, FINE_STRUCTURE
 from histnu.errors import PhysicsError
 from histnu.physics import electron_scattering as es
 from histnu.physics.cross_sections import differential
@@ -20,7 +20,6 @@ from histnu.solar import solar_source
 M = float(ELECTRON_MASS)
 GF = float(FERMI_CONSTANT)
 ALPHA = float(FINE_STRUCTURE)
-S2W = float(SIN2_THETA_W)
 
 PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]], dtype=complex)
 ONE, ZERO = np.eye(2), np.zeros((2, 2))

@@ -97,9 +97,7 @@ def test_flavour_spectrum_against_scipy_quad(b8, xenon):
         )
         total += isotope.abundance * value
     total /= sum(i.abundance for i in XENON.isotopes)
-    ours = recoil_spectrum(
-        lambda x, i: xs.cevns_coefficients(x, i, WEAK), b8, "e", xenon, [0.8]
-    )[0]
+    ours = recoil_spectrum(lambda x, i: xs.cevns_coefficients(x, i, WEAK), b8, "e", xenon, [0.8])[0]
     from histnu.physics.rates import rate_unit
 
     assert ours == pytest.approx(total * rate_unit(xenon.atoms_per_tonne), rel=1e-6)

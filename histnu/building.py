@@ -1,0 +1,97 @@
+"""Build the documents of an analysis into a folder: workspace or PatchSet, and manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from histnu.analyses import Analysis, Assembly, assemble, load_model, templates_for
+from histnu.errors import ConfigError
+from histnu.experiments.loader import load_experiment
+from histnu.experiments.model import weakest
+from histnu.physics.models.standard_model import StandardModel
+from histnu.serialize import write_json
+from histnu.workspace.grids import Grid, default_grids
+from histnu.workspace.manifest import Manifest, bin_edges
+from histnu.workspace.patchset import (
+    Basis,
+    PatchSetInfo,
+    basis_of,
+    build_patchset,
+    reference_for,
+)
+
+
+def manifest_of(assembly: Assembly, options: dict[str, Any] | None = None) -> Manifest:
+    """The manifest of an assembled analysis."""
+    analysis = assembly.analysis
+    return Manifest(
+        analysis.name,
+        analysis.title,
+        assembly.experiments,
+        (assembly.model.name, assembly.model.reference),
+        analysis.interpolation,
+        assembly.polynomial,
+        {p.name: p.unit for p in assembly.model.parameters},
+        {**analysis.model_dump(mode="json", by_alias=True), **(options or {})},
+    )
+
+
+def write_workspace(analysis: Analysis, folder: Path) -> list[Path]:
+    """Write ``workspace.json`` (exact in all strengths) and ``manifest.json``."""
+    assembly = assemble(analysis)
+    path = folder / "workspace.json"
+    write_json(path, assembly.workspace)
+    return [path, manifest_of(assembly).write(folder, ["workspace.json"], with_environment=False)]
+
+
+def grid_for(analysis: Analysis, name: str) -> Grid:
+    """One of the default grids, if it belongs to the analysis' model.
+
+    Raises:
+        ConfigError: for an unknown grid or one of another model.
+    """
+    model = load_model(analysis.model.name)
+    outer = {"m4"} if model.name == "sterile_dipole" else set()
+    known = set(model.polynomial.parameters) | outer
+    grids = {n: g for n, g in default_grids().items() if _belongs(g, known, outer)}
+    if name not in grids:
+        available = ", ".join(sorted(grids)) or "none"
+        raise ConfigError(
+            f"unknown grid {name!r} for {analysis.name}; grids of {model.name}: {available}"
+        )
+    return grids[name]
+
+
+def _belongs(grid: Grid, known: set[str], outer: set[str]) -> bool:
+    labels = set(grid.labels)
+    return labels <= known and outer <= labels
+
+
+def write_patchset(analysis: Analysis, grid: Grid, folder: Path) -> list[Path]:
+    """Write background-only ``workspace.json``, ``patchset.json`` and ``manifest.json``."""
+    data = tuple(load_experiment(e) for e in analysis.experiments)
+
+    def basis(outer: dict[str, float]) -> Basis:
+        options = {"m4_mev": outer["m4"]} if "m4" in outer else dict(analysis.model.options)
+        model = load_model(analysis.model.name, **options)
+        templates = templates_for(analysis, data, [StandardModel(), model])
+        return basis_of(templates, model.polynomial, analysis.interpolation)
+
+    has_outer = any(axis.outer for axis in grid.axes)
+    info = PatchSetInfo(
+        name=f"{analysis.name}_{grid.name}",
+        description=f"{analysis.title}: grid in {', '.join(grid.labels)}",
+        hepdata=reference_for([e.name for e in data]),
+        provenance=weakest([e.provenance for e in data]),
+        bibliography=tuple(r for e in data for r in e.references),
+        extra={
+            "assumptions": {e.name: list(e.assumptions) for e in data},
+            "channels": bin_edges(data),
+        },
+    )
+    build_patchset(folder, grid, basis if has_outer else basis({}), info)
+    assembly = assemble(analysis)
+    names = ["workspace.json", "patchset.json"]
+    manifest = manifest_of(assembly, {"grid": grid.to_json()})
+    return [*(folder / n for n in names), manifest.write(folder, names, with_environment=False)]

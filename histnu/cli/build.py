@@ -1,0 +1,48 @@
+"""``histnu build``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from histnu.cli.common import output_option
+
+
+@click.command(help="Build workspace, PatchSet and manifest of an analysis.")
+@click.argument("analysis")
+@output_option
+@click.option("--grid", default=None, help="Write a PatchSet on this grid (q_ee, dipole_e, ...).")
+@click.option("--interpolation", type=click.Choice(["normsys", "linear"]), default=None)
+@click.option("--correction", type=click.Choice(["none", "published_sm"]), default=None)
+@click.option("--m4-mev", type=float, default=None, help="Sterile mass of a dipole workspace.")
+def command(
+    analysis: str,
+    output: Path,
+    grid: str | None,
+    interpolation: str | None,
+    correction: str | None,
+    m4_mev: float | None,
+) -> None:
+    """Write workspace.json and manifest.json; with --grid a PatchSet beside them.
+
+    \b
+    Examples:
+      histnu build magnetic_moment_combined -o likelihood
+      histnu build millicharge_xenonnt --grid q_ee -o grid
+    """
+    from histnu.analyses import load_analysis
+    from histnu.building import grid_for, write_patchset, write_workspace
+
+    chosen = load_analysis(analysis)
+    update = {"interpolation": interpolation, "correction": correction}
+    chosen = chosen.model_copy(update={k: v for k, v in update.items() if v is not None})
+    if m4_mev is not None:
+        model = chosen.model.model_copy(update={"options": {"m4_mev": m4_mev}})
+        chosen = chosen.model_copy(update={"model": model})
+    if grid is None:
+        paths = write_workspace(chosen, output)
+    else:
+        paths = write_patchset(chosen, grid_for(chosen, grid), output)
+    for path in paths:
+        click.echo(path)

@@ -1,0 +1,189 @@
+"""What a verb works on: a workspace file (with its manifest, if there is one) or an analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from histnu.errors import ConfigError, WorkspaceError, located
+from histnu.inference.engine.fit import AnyLikelihood
+from histnu.polynomial import PolynomialMap
+from histnu.serialize import read_json
+
+
+@dataclass(frozen=True)
+class Target:
+    """A likelihood to work on.
+
+    Attributes:
+        name: file or analysis.
+        document: HistFactory JSON workspace.
+        polynomial: physical parameters -> strengths, where a manifest or an analysis says so.
+        units: physical parameter -> unit.
+        provenance: weakest provenance of the inputs, or None where nothing says.
+    """
+
+    name: str
+    document: dict[str, Any]
+    polynomial: PolynomialMap | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
+    provenance: str | None = None
+
+    @property
+    def pois(self) -> tuple[str, ...]:
+        """Parameters of interest of the measurements, in their order."""
+        return tuple(dict.fromkeys(m["config"]["poi"] for m in self.document["measurements"]))
+
+
+@dataclass(frozen=True)
+class Question:
+    """One parameter of a target, ready to be asked of the likelihood.
+
+    Attributes:
+        likelihood: in strengths, or in physical parameters.
+        parameter: its name in the likelihood.
+        asked: the name the user gave.
+        squared: True where the likelihood's parameter is the square of what was asked.
+        unit: unit of what was asked.
+    """
+
+    likelihood: AnyLikelihood
+    parameter: str
+    asked: str
+    squared: bool
+    unit: str
+
+    def value(self, x: float | None) -> float | None:
+        """Convert a value of the likelihood's parameter to what was asked."""
+        if x is None or not self.squared:
+            return x
+        return max(x, 0.0) ** 0.5
+
+    def inverse(self, x: float) -> float:
+        """Convert a value of what was asked to the likelihood's parameter."""
+        return x * x if self.squared else x
+
+
+def read_workspace(path: str | Path) -> dict[str, Any]:
+    """Read and validate a workspace file.
+
+    Raises:
+        WorkspaceError: if it is no valid HistFactory JSON workspace.
+    """
+    document = read_json(path)
+    if not isinstance(document, dict) or "channels" not in document:
+        mend = "give a HistFactory JSON workspace (histnu build makes one)"
+        raise WorkspaceError(located(path, "", "is not a workspace", mend))
+    import pyhf
+
+    try:
+        pyhf.schema.validate(document, "workspace.json")
+    except pyhf.exceptions.InvalidSpecification as error:
+        problem = str(error).splitlines()[0]
+        raise WorkspaceError(located(path, "", problem, "see histnu validate")) from None
+    return document
+
+
+def load_target(text: str | Path) -> Target:
+    """Load a workspace file, or assemble an analysis.
+
+    Args:
+        text: path of a workspace (``.json``), an analysis file or the name of an analysis.
+
+    Raises:
+        HistnuError: for anything that cannot be read.
+    """
+    path = Path(text)
+    if path.suffix == ".json" or path.is_dir():
+        path = path / "workspace.json" if path.is_dir() else path
+        document = read_workspace(path)
+        manifest = path.with_name("manifest.json")
+        if not manifest.exists():
+            return Target(str(path), document)
+        described = read_json(manifest)
+        polynomial = described.get("polynomial")
+        return Target(
+            str(path),
+            document,
+            None if polynomial is None else PolynomialMap.from_json(polynomial),
+            described.get("units", {}),
+            described.get("provenance"),
+        )
+    from histnu.analyses import assemble, load_analysis
+
+    assembly = assemble(load_analysis(str(text)))
+    units = {p.name: p.unit for p in assembly.model.parameters}
+    document = dict(assembly.workspace)
+    polynomial = assembly.polynomial if assembly.model.parameters else None
+    return Target(assembly.analysis.name, document, polynomial, units, assembly.provenance)
+
+
+def is_lone_square(polynomial: PolynomialMap, parameter: str) -> str | None:
+    """The strength that is the square of the parameter and of nothing else, if there is one."""
+    users = [
+        (output, monomials)
+        for output, monomials in zip(polynomial.outputs, polynomial.terms, strict=True)
+        if any(parameter in powers for _, powers in monomials)
+    ]
+    if len(users) == 1 and list(users[0][1]) == [(1.0, {parameter: 2})]:
+        return users[0][0]
+    return None
+
+
+def ask(target: Target, poi: str | None) -> Question:
+    """Prepare the likelihood for one parameter.
+
+    A parameter of interest of the document is used as it is. A physical parameter that enters as
+    the square of one strength (a magnetic moment) is asked through that strength, the other
+    strengths held as the measurement says. Any other physical parameter (a charge) is asked with
+    all its companions profiled.
+
+    Raises:
+        ConfigError: for a name that is neither.
+    """
+    from histnu.inference.engine.likelihood import BatchedLikelihood
+    from histnu.inference.engine.mapped import MappedLikelihood
+
+    measurements = {m["config"]["poi"]: m["name"] for m in target.document["measurements"]}
+    asked = poi or target.pois[0]
+    if asked in measurements:
+        likelihood = BatchedLikelihood.from_workspace(
+            target.document, measurement=measurements[asked]
+        )
+        return Question(likelihood, asked, asked, False, _strength_unit(target, asked))
+    polynomial = target.polynomial
+    if polynomial is None or asked not in polynomial.parameters:
+        physical = () if polynomial is None else polynomial.parameters
+        known = ", ".join((*target.pois, *physical))
+        raise ConfigError(
+            located(target.name, "--poi", f"unknown {asked!r}", f"use one of {known}")
+        )
+    unit = target.units.get(asked, "")
+    strength = is_lone_square(polynomial, asked)
+    if strength is not None and strength in measurements:
+        likelihood = BatchedLikelihood.from_workspace(
+            target.document, measurement=measurements[strength]
+        )
+        return Question(likelihood, strength, asked, True, unit)
+    base = BatchedLikelihood.from_workspace(
+        target.document, measurement=target.document["measurements"][0]["name"]
+    )
+    return Question(MappedLikelihood(base, polynomial), asked, asked, False, unit)
+
+
+def _strength_unit(target: Target, strength: str) -> str:
+    """Unit of a strength: the square of a physical unit where it is one."""
+    if target.polynomial is None or strength not in target.polynomial.outputs:
+        return ""
+    k = target.polynomial.outputs.index(strength)
+    units = {
+        (target.units.get(p, "?"), sum(powers.values()))
+        for _, powers in target.polynomial.terms[k]
+        for p in powers
+    }
+    if len(units) != 1:
+        return ""
+    unit, power = next(iter(units))
+    return unit if power == 1 else f"({unit})^{power}"
