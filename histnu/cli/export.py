@@ -1,0 +1,38 @@
+"""``histnu export``: a likelihood as ROOT, HistFactory XML, HS3 or a HEPData submission."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+FORMATS = ("root", "xml", "hs3", "hepdata")
+
+
+@click.command("export")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--to", "target", type=click.Choice(FORMATS), required=True, help="Format to write.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("export"),
+    show_default=True,
+    help="Folder to write into.",
+)
+@click.option("--patch", help="Apply this patch of the patchset.json beside SOURCE first.")
+def command(source: Path, target: str, output: Path, patch: str | None) -> None:
+    """Write SOURCE, a workspace (or, for hepdata, also a results folder), in another format.
+
+    \b
+    root     templates and data as histograms with axes and units: templates.root
+    xml      HistFactory XML with its ROOT file, for hist2workspace and other tools
+    hs3      HEP Statistics Serialization Standard: hs3.json
+    hepdata  complete submission: tables, likelihoods, figures: submission.tar.gz
+
+    Edges and units come from the manifest.json beside SOURCE.
+    """
+    from histnu.export import export_document
+
+    written = export_document(source, target, output, patch)
+    click.echo(f"wrote {written}")

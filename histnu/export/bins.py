@@ -1,0 +1,71 @@
+"""Binning of channels: HistFactory JSON has none, the manifest beside a document does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from histnu.errors import ExportError, located
+from histnu.serialize import read_json
+
+
+@dataclass(frozen=True)
+class Binning:
+    """Observable of a channel.
+
+    Attributes:
+        name: identifier of the observable.
+        title: what it is, for people.
+        unit: unit of the edges.
+        edges: B + 1 increasing edges.
+    """
+
+    name: str
+    title: str
+    unit: str
+    edges: tuple[float, ...]
+
+    @property
+    def label(self) -> str:
+        """Title with unit, for axes."""
+        return f"{self.title} [{self.unit}]" if self.unit else self.title
+
+
+def binnings(
+    workspace: Mapping[str, Any], manifest: Mapping[str, Any] | None = None
+) -> dict[str, Binning]:
+    """Binning of every channel: from the manifest, else bin numbers.
+
+    Args:
+        workspace: HistFactory JSON.
+        manifest: the manifest (``histnu-manifest/1``) written with it.
+
+    Raises:
+        ExportError: if the manifest has another number of bins.
+    """
+    described: dict[str, Any] = {}
+    for experiment in (manifest or {}).get("experiments", {}).values():
+        described |= experiment["channels"]
+    result = {}
+    for channel in workspace["channels"]:
+        name, n_bins = channel["name"], len(channel["samples"][0]["data"])
+        if name not in described:
+            edges = tuple(float(i) for i in range(n_bins + 1))
+            result[name] = Binning(f"bin_{name}", "bin number", "", edges)
+            continue
+        entry = described[name]
+        edges = tuple(float(e) for e in entry["edges"])
+        if len(edges) != n_bins + 1:
+            problem = f"the manifest has {len(edges) - 1} bins, the workspace {n_bins}"
+            raise ExportError(located(None, f"channel {name}", problem, "use its own manifest"))
+        title = entry.get("observable_title", entry["observable"])
+        result[name] = Binning(entry["observable"], title, entry["unit"], edges)
+    return result
+
+
+def manifest_beside(path: str | Path) -> dict[str, Any] | None:
+    """The ``manifest.json`` in the folder of a file, if there is one."""
+    file = Path(path).with_name("manifest.json")
+    return dict(read_json(file)) if file.is_file() else None
