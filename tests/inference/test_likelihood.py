@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from histnu.errors import FitError, WorkspaceError
-from histnu.inference import BatchedLikelihood
+from histnu.inference import BatchedLikelihood, fit
 from histnu.inference.engine import examples
 
 SHAPES = ("textbook", "multichannel", "correlated", "combined")
@@ -210,6 +210,34 @@ def test_any_workspace_equals_pyhf(
     positive = np.all(likelihood.expected(pars) > 0, axis=1) & np.isfinite(reference)
     mine = likelihood.twice_nll(pars, data, aux)
     np.testing.assert_allclose(mine[positive], reference[positive], rtol=RELATIVE)
+
+
+@given(workspaces(), st.floats(0.0, 2.0), st.integers(0, 2**31))
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # SLSQP leaves the bounds on its way
+def test_pyhf_finds_no_lower_minimum_of_any_workspace(
+    document: dict[str, Any], tested: float, seed: int
+) -> None:
+    likelihood = BatchedLikelihood.from_workspace(document)
+    data = np.random.default_rng(seed).poisson(likelihood.expected(likelihood.init)[0])
+    found = fit(likelihood, likelihood.observe(data), {"mu": tested})
+    full = [*map(float, data), *likelihood.auxdata.tolist()]
+    if not np.isfinite(found.twice_nll[0]):  # a bin that mu = 0 leaves empty, with events in it
+        assert np.any(likelihood.expected(found.parameters)[0] <= 0)
+        return
+    assert found.converged.all()
+    at = -2 * likelihood.model.logpdf(found.parameters[0], full)[0]
+    assert found.twice_nll[0] == pytest.approx(float(at), abs=1e-8)
+    try:
+        _, value = pyhf.infer.mle.fixed_poi_fit(
+            tested, full, likelihood.model, return_fitted_val=True
+        )
+    except pyhf.exceptions.FailedMinimization:
+        return
+    if np.isfinite(value):
+        assert found.twice_nll[0] < float(value) + 1e-7
 
 
 def test_undefined_points_are_infinite() -> None:
