@@ -15,6 +15,7 @@ VERBS: dict[str, str] = {
     "build": "Build workspace, PatchSet and manifest of an analysis.",
     "contour": "Two-dimensional confidence region of an analysis.",
     "coverage": "Coverage of intervals, with toys at true parameters.",
+    "electron": "Electron recoils: bounds, dipole contours, figures, workspaces.",
     "export": "Write a likelihood as ROOT, XML, HS3 or a HEPData submission.",
     "fetch": "Download a public data release.",
     "limit": "Confidence interval or upper limit from a workspace.",

@@ -105,7 +105,7 @@ def dipole_figure(
         grid[0].set_ylabel(r"$|\mu_{\nu_\ell}|\;[\mu_B]$", loc="center")
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
-        figure.text(0.995, 0.004, NOTE, ha="right", va="bottom", fontsize=8.5)
+        figure.text(0.995, 0.995, NOTE, ha="right", va="top", fontsize=8.5)
         return save(figure, stem)
 
 
@@ -149,5 +149,5 @@ def spectra_figure(results: Results, stem: Path) -> list[Path]:
             _spectrum_panel(axes, row)
         handles, labels = grid[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
-        figure.text(0.995, 0.004, NOTE, ha="right", va="bottom", fontsize=8.5)
+        figure.text(0.995, 0.995, NOTE, ha="right", va="top", fontsize=8.5)
         return save(figure, stem)

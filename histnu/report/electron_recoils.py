@@ -63,6 +63,12 @@ NUCLEAR_MOMENT_UNIT = 1e-9
 NUCLEAR_CHARGE_UNIT = 1e-8
 EVENTS_PER_UNIT = 20.0
 """Dipole templates are scaled so that a strength of one is about this many events."""
+STERILE_MASSES_MEV: tuple[float, ...] = tuple(
+    float(f"{m:.4g}")
+    for low, high, n in ((1e-3, 0.05, 5), (0.06, 2.0, 30), (2.3, 20.0, 13))
+    for m in np.geomspace(low, high, n)
+)
+"""Finer where the pp and 7Be neutrinos reach their thresholds."""
 CLOSED = 1e-30
 """Fewer events than this at the unit of the model: the process is kinematically closed."""
 
@@ -506,7 +512,7 @@ class Plan:
     charges: tuple[str, ...] = CHARGES
     contours: tuple[str, ...] = (*ELECTRON_SETS, "cevns", "combined_all")
     flavours: tuple[str, ...] = ("e", "mu", "tau")
-    m4_mev: tuple[float, ...] = tuple(np.round(np.geomspace(1e-3, 20.0, 44), 6).tolist())
+    m4_mev: tuple[float, ...] = STERILE_MASSES_MEV
 
 
 def electron_results(plan: Plan | None = None) -> dict[str, Any]:

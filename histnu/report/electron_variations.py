@@ -6,10 +6,8 @@ package's tables, and repeats the fit. Nothing is chosen by its effect on the re
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,7 +33,6 @@ from histnu.report.electron_recoils import (
     median_moment_limit,
     moment_limit,
 )
-from histnu.serialize import write_json
 from histnu.tables import load_table
 
 Row = dict[str, Any]
@@ -259,14 +256,3 @@ def full_results(plan: Plan | None = None) -> dict[str, Any]:
     ]
     results["variations"] = [row for s in sets for row in variation_rows(s)]
     return results
-
-
-def main() -> None:
-    """Write all results: ``python -m histnu.report.electron_variations FILE``."""
-    parser = argparse.ArgumentParser(description="Compute all electron-recoil results.")
-    parser.add_argument("file", type=Path, help="JSON file to write")
-    write_json(parser.parse_args().file, full_results())
-
-
-if __name__ == "__main__":
-    main()

@@ -129,7 +129,7 @@ def test_dipole_of_zero_mass_is_the_magnetic_moment() -> None:
 
 
 def test_heavy_sterile_states_are_not_made() -> None:
-    # pp ends at 0.4234 MeV: m4 + m4^2/(2 m_e) <= E gives m4 <= 0.329 MeV
+    # pp ends at 0.4234 MeV: m4 + m4^2/(2 m_e) <= E gives m4 <= 0.322 MeV
     source = solar_source("pp")
     for m4, open_channel in ((0.32, True), (0.34, False)):
         t = np.geomspace(0.1, 400, 2000)
