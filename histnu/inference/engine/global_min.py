@@ -25,15 +25,16 @@ of a linear model, whose minimum no theta can undercut.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from histnu.errors import FitError
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.engine.minimize import BatchFit, MinimiseOptions, Problems, minimise
+from histnu.polynomial import PolynomialMap
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -365,24 +366,39 @@ def _finish(
 
 
 def relaxed_minimum(
-    likelihood: MappedLikelihood,
-    data: ArrayLike,
-    auxdata: ArrayLike | None = None,
-    start: Mapping[str, float] | None = None,
+    likelihood: MappedLikelihood, data: ArrayLike, auxdata: ArrayLike | None = None
 ) -> float:
-    """Return a lower bound of -2 log L: its minimum with all strengths free.
+    """Return a lower bound of -2 log L: its minimum with the reduced variables free.
+
+    The strengths are linear functions ``pinv(R) y`` of free reduced variables y, which every
+    theta can be expressed in, so that no theta is below the minimum over y.
 
     Args:
         likelihood: a polynomial model.
         data: (B,) counts. auxdata: (A,) or None.
-        start: strengths at which to start; zero where not given.
 
-    If it equals the minimum over theta, that minimum is certainly global. The bound is not
-    reached where the best strengths are outside the image of the polynomial map.
+    Returns:
+        The bound. If it equals the minimum over theta, that minimum is certainly global; it
+        is not reached where the best strengths are outside the image of the polynomial map.
+
+    Raises:
+        FitError: the minimum over y was not found.
     """
-    free = likelihood.base.unbounded(likelihood.polynomial.outputs)
-    first = free.init.copy()
-    for name in likelihood.polynomial.outputs:
-        first[free.index(name)] = (start or {}).get(name, 0.0)
-    problems = Problems.make(free, 1, start=first)
-    return float(minimise(free, free.observe(data, auxdata), problems).twice_nll[0])
+    inverse = np.linalg.pinv(reduction(likelihood), rcond=_RANK)
+    names = tuple(f"reduced_{j}" for j in range(inverse.shape[1]))
+    terms = tuple(
+        tuple((float(c), {name: 1}) for c, name in zip(row, names, strict=True)) for row in inverse
+    )
+    linear = PolynomialMap(names, likelihood.polynomial.outputs, terms)
+    free = MappedLikelihood(likelihood.base, linear)
+    starts = Problems.make(free, 5)
+    starts.start[: len(names)] = 0.0
+    for j, size in enumerate((-1.0, -0.1, 0.1, 1.0)):
+        starts.start[: len(names), j + 1] = size
+    options = MinimiseOptions(max_iterations=300)
+    found = minimise(free, free.observe(data, auxdata), starts, options)
+    value = np.where(np.isfinite(found.twice_nll), found.twice_nll, np.inf)
+    best = int(np.argmin(value))
+    if not found.converged[best]:
+        raise FitError("the minimum over free strengths was not found; there is no lower bound")
+    return float(value[best])

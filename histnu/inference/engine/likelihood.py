@@ -11,7 +11,7 @@ References: HistFactory, CERN-OPEN-2012-016; pyhf, JOSS 6 (2021) 2823.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -300,15 +300,6 @@ class BatchedLikelihood:
         out._histograms = self._histograms.copy()
         out._histograms[replaced] = 0.0
         out._shapes = ShapedRates(self.compiled, out._kernel, out._histograms, replaced)
-        return out
-
-    def unbounded(self, names: Iterable[str]) -> BatchedLikelihood:
-        """Return the same likelihood without bounds on the given parameters."""
-        out = BatchedLikelihood(self.compiled, self.model)
-        out.observation = self.observation
-        out.bounds = self.bounds.copy()
-        for name in names:
-            out.bounds[self.index(name)] = -np.inf, np.inf
         return out
 
     # ------------------------------------------------------------------ data
