@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pyhf
 import pytest
@@ -12,6 +14,7 @@ from histnu.physics.models.electron_magnetic_moment import ElectronMagneticMomen
 from histnu.physics.models.electron_millicharge import ElectronMillicharge
 from histnu.plotting.electron_recoils import dipole_figure, parse_overlays, spectra_figure
 from histnu.report import electron_recoils as er
+from histnu.report import electron_report as report
 from histnu.report import electron_variations as ev
 from histnu.report.electron_likelihoods import (
     ELECTRON_SETS,
@@ -59,6 +62,18 @@ def test_workspace_is_valid_and_equal_to_pyhf(lz):
     # -2 log L of the engine is pyhf's, to the rounding of sums of about 1e3
     value = likelihood.twice_nll(pars[None, :], likelihood.observation)[0]
     assert value == pytest.approx(-2 * float(model.logpdf(pars, data)[0]), abs=1e-9)
+
+
+def test_likelihood_of_a_scan_is_the_checked_one(lz):
+    document = workspace_of(electron_templates(lz, ElectronMagneticMoment()))
+    fast = er.unchecked_likelihood(document, "mu2_e")
+    slow = BatchedLikelihood.from_workspace(dict(document), "mu2_e")
+    assert fast.parameter_names == slow.parameter_names
+    assert np.array_equal(fast.fixed, slow.fixed)
+    pars = np.where(fast.fixed, fast.init, fast.init + 0.3)[None, :]
+    assert np.array_equal(
+        fast.twice_nll(pars, fast.observation), slow.twice_nll(pars, slow.observation)
+    )
 
 
 @pytest.mark.parametrize("name", ELECTRON_SETS["combined_er"])
@@ -222,3 +237,34 @@ def test_bad_overlays(tmp_path):
     file.write_text("m4_mev,mu_b\n1,-2\n")
     with pytest.raises(DataError, match=r"mu_b: values must be positive"):
         parse_overlays([f"a={file}"])
+
+
+def test_crossing_of_electron_and_nuclear_recoils():
+    def row(experiment, upper):
+        masses = [0.1, 1.0]
+        return {"experiment": experiment, "id": "dipole_e", "m4_mev": masses, "upper_mu_b": upper}
+
+    rows = [row("combined_er", [1e-11, 1e-7]), row("cevns", [1e-9, 1e-9])]
+    # in logarithms the electron curve rises by 4 decades, and crosses after 2 of them
+    assert report.crossing_mev({"contours": rows}, "e") == pytest.approx(10**-0.5)
+    assert report.crossing_mev({"contours": rows}, "mu") is None
+    assert report.crossing_mev({"contours": [row("cevns", [1e-9, None])]}, "e") is None
+
+
+def test_report_text(small_results):
+    shift = {"description": "x", "experiment": "lz_er", "shift": 0.1}
+    text = report.report_text({**small_results, "variations": [shift]})
+    assert "| lz_er_ws2022 | 19 | 471 |" in text
+    assert "+10.0 %" in text and "1.36 | 0.997" in text
+
+
+def test_workspaces_are_written_and_share_the_flux(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "ELECTRON_SETS", {"xenonnt_er": ("xenonnt_er_2022",)})
+    paths = report.write_workspaces(tmp_path)
+    assert len(paths) == 4
+    joint = json.loads((tmp_path / "electron_millicharge_combined_all/workspace.json").read_text())
+    model = pyhf.Workspace(joint).model()
+    assert {"xenonnt_sr01", "xenonnt_er_2022"} <= set(model.config.channels)
+    assert model.config.par_names.count("b8_flux") == 1
+    units = json.loads((paths[0].parent / "units.json").read_text())["units"]
+    assert units["mu_e"] == "1e-11 mu_B"
