@@ -172,7 +172,7 @@ def _scan(
     center, sigma = function.center, function.sigma()
     xs, deltas = [np.array([center])], [np.zeros(1)]
     for sign, bound in ((-1.0, bounds[0]), (1.0, bounds[1])):
-        offset = 0.35 * sigma
+        offset = _first_offset(function, sign, bound, (0.35 * sigma, level))
         while offset < options.reach * sigma:
             steps = offset * 1.5 ** np.arange(8)
             x = center + sign * steps
@@ -191,17 +191,40 @@ def _scan(
     return x, delta[first]
 
 
+def _first_offset(
+    function: ProfileFunction, sign: float, bound: float, start: tuple[float, float]
+) -> float:
+    """Return a first step at which Delta is still of the order of the level.
+
+    The curvature at a nearly flat minimum can suggest a step that is far too long.
+    """
+    offset, level = start
+    for _ in range(4):
+        steps = offset / 8.0 ** np.arange(6)
+        x = function.center + sign * np.minimum(steps, abs(bound - function.center))
+        delta, _ = function(x)
+        small = np.flatnonzero(delta <= 2 * level)
+        if len(small):
+            return float(steps[small[0]])
+        offset = steps[-1] / 8
+    return offset
+
+
 def _scan_inside(
     function: ProfileFunction,
     scan: tuple[Array, Array],
     level: float,
     options: IntervalOptions,
 ) -> tuple[Array, Array]:
-    """Add a linear scan of the reach of the first one, which may hold further minima."""
+    """Add a linear scan of the allowed reach of the first one, which may hold further minima."""
     x, delta = scan
     if not np.any(delta > level):
         return scan
-    more = np.linspace(x[0], x[-1], options.linear_points)
+    allowed = np.flatnonzero(delta <= level)
+    first, last = max(allowed[0] - 1, 0), min(allowed[-1] + 1, len(x) - 1)
+    margin = 0.25 * (x[last] - x[first])
+    low, high = max(x[0], x[first] - margin), min(x[-1], x[last] + margin)
+    more = np.linspace(low, high, options.linear_points)
     more = more[~np.isin(more, x)]
     value, _ = function(more)
     x, delta = np.concatenate([x, more]), np.concatenate([delta, value])

@@ -298,6 +298,12 @@ def _take(fit: BatchFit, index: Index) -> BatchFit:
     )
 
 
+def _put(fit: BatchFit, index: Index, part: BatchFit) -> None:
+    """Overwrite some problems of a fit that nobody else holds."""
+    for name in ("parameters", "twice_nll", "converged", "iterations", "straggler"):
+        getattr(fit, name)[index] = getattr(part, name)
+
+
 def _concatenate(fits: list[BatchFit]) -> BatchFit:
     columns = zip(
         *((f.parameters, f.twice_nll, f.converged, f.iterations, f.straggler) for f in fits),
@@ -343,8 +349,7 @@ def _sweep(
         better = np.zeros(len(fit), dtype=bool)
         better[todo] = again.twice_nll < fit.twice_nll[todo] - 1e-8
         full = _take(fit, np.arange(len(fit)))
-        for name in ("parameters", "twice_nll", "converged", "iterations", "straggler"):
-            getattr(full, name)[todo] = getattr(again, name)
+        _put(full, todo, again)
         fit = _choose(fit, full, better)
         changed = better
     return fit
@@ -357,7 +362,20 @@ def _finish(
     fit: BatchFit,
     options: GlobalOptions,
 ) -> BatchFit:
-    """Finish unconverged best candidates with MIGRAD."""
+    """Give unconverged best candidates more Newton iterations, then MIGRAD.
+
+    Curved flat valleys, which are walked in many short steps, are what needs them.
+    """
+    left = np.flatnonzero(~fit.converged)
+    if len(left):
+        start = fit.parameters[left].T[None]
+        longer = replace(options.minimise, max_iterations=5 * options.minimise.max_iterations)
+        again = _best_of(likelihood, observed.select(left), problems.select(left), start, longer)
+        full = _take(fit, np.arange(len(fit)))
+        better = np.zeros(len(fit), dtype=bool)
+        better[left] = again.twice_nll <= fit.twice_nll[left]
+        _put(full, left, again)
+        fit = _choose(fit, full, better)
     if not options.minimise.stragglers or fit.converged.all():
         return fit
     from histnu.inference.engine.stragglers import finish
