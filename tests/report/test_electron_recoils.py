@@ -268,3 +268,13 @@ def test_workspaces_are_written_and_share_the_flux(tmp_path, monkeypatch):
     assert model.config.par_names.count("b8_flux") == 1
     units = json.loads((paths[0].parent / "units.json").read_text())["units"]
     assert units["mu_e"] == "1e-11 mu_B"
+
+
+def test_verb_refuses_a_bad_overlay(tmp_path, capsys):
+    from histnu.cli.main import main
+
+    with pytest.raises(SystemExit) as exit_info:
+        main(["electron", "-o", str(tmp_path / "out"), "--overlay", "x"])
+    assert exit_info.value.code == 2
+    assert "--overlay 'x' must be of the form name=file.csv" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
