@@ -1,0 +1,88 @@
+"""Folding: closed form, convergence, limits of the coupling."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+
+from histnu.analyses import assemble, load_analysis
+from histnu.errors import TemplateError
+from histnu.experiments.loader import load_experiment
+from histnu.experiments.response import Response
+from histnu.physics.models.standard_model import StandardModel
+from histnu.templates.fold import fold, quadrature, response_nodes
+
+
+def test_linear_response_closed_form():
+    r = Response(np.array([1.0, 3.0]), np.array([[0.0, 1.0]]), "linear")
+    # int_1^3 (t - 1)/2 t^2 dt = 17/3 - ... evaluated exactly
+    exact = (81 / 4 - 27 / 3 - (1 / 4 - 1 / 3)) / 2
+    assert fold(r, lambda t: t**2, 2.0)[0] == pytest.approx(2 * exact, rel=1e-13)
+
+
+@pytest.mark.parametrize("name", ["xenonnt_sr01", "pandax4t_us2"])
+def test_against_adaptive_quadrature(name, b8, xenon):
+    channel = load_experiment(name).channels[0]
+    model = StandardModel()
+
+    def spectrum(t):
+        return model.basis_spectra(b8, xenon, np.atleast_1d(t))["cevns"]
+
+    ours = fold(channel.response, spectrum, channel.exposure_tonne_year)
+    nodes = channel.response.e_recoil_kev
+    for b in range(channel.n_bins):
+        expected = sum(
+            quad(
+                lambda t, b=b: channel.response([t])[b, 0] * spectrum(t)[0],
+                low,
+                high,
+                epsrel=1e-8,
+                epsabs=1e-12,
+                limit=200,
+            )[0]
+            for low, high in zip(nodes[:-1], nodes[1:], strict=True)
+        )
+        # asked: 1e-6 against adaptive quadrature
+        assert ours[b] == pytest.approx(channel.exposure_tonne_year * expected, rel=1e-6)
+
+
+def test_halving_the_step_changes_nothing(b8, xenon):
+    channel = load_experiment("xenonnt_sr01").channels[0]
+    model = StandardModel()
+    nodes, weights = response_nodes(channel.response)
+    coarse = weights @ model.basis_spectra(b8, xenon, nodes)["cevns"]
+    x, w = quadrature(channel.response.e_recoil_kev, panels=16)
+    fine = (channel.response(x) * w) @ model.basis_spectra(b8, xenon, x)["cevns"]
+    assert coarse == pytest.approx(fine, rel=1e-6)
+
+
+def test_coupling_to_zero_is_the_sm():
+    sm = assemble(load_analysis("standard_model_combined"))
+    moment = assemble(load_analysis("magnetic_moment_combined"))
+    for a, b in zip(sm.templates, moment.templates, strict=True):
+        total = np.sum([s.expected for s in a.signals], axis=0)
+        assert np.array_equal(total, b.standard_model())
+
+
+def test_dipole_templates_become_the_moments():
+    moment = assemble(load_analysis("magnetic_moment_combined"))
+    analysis = load_analysis("sterile_dipole_combined")
+    dipole = assemble(analysis)  # m4 = 0
+    for a, b in zip(moment.templates, dipole.templates, strict=True):
+        for s in ("mu2_e", "mu2_mu", "mu2_tau"):
+            assert a.basis([s]) == pytest.approx(b.basis([s]), rel=1e-12)
+
+
+def test_nan_is_refused():
+    r = Response(np.array([1.0, 3.0]), np.array([[0.5, 1.0]]), "linear")
+    with pytest.raises(TemplateError, match="NaN or infinity"):
+        fold(r, lambda t: np.full_like(t, np.nan), 1.0)
+
+
+def test_wrong_recoil_type():
+    from histnu.templates.basis import experiment_templates
+
+    model = StandardModel(recoil="electron")
+    with pytest.raises(TemplateError, match="responds to nuclear recoils, model standard_model"):
+        experiment_templates(load_experiment("xenonnt_sr01"), [], [model])

@@ -1,0 +1,107 @@
+"""Architecture: arrows run one way, importing is light, the command starts fast."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "histnu"
+
+FORBIDDEN = {
+    "physics": ("experiments", "templates", "workspace", "inference", "report", "cli", "export",
+                "plotting", "analyses", "solar", "tables", "releases", "building", "targets"),
+    "experiments": ("physics", "templates", "workspace", "inference", "report", "cli", "export",
+                    "plotting", "analyses", "solar", "building", "targets"),
+    "templates": ("workspace", "inference", "report", "cli", "export", "plotting", "analyses"),
+    "workspace": ("inference", "report", "cli", "export", "plotting", "analyses"),
+    "inference": ("physics", "experiments", "templates", "report", "cli", "export", "plotting",
+                  "analyses"),
+    "plotting": ("physics", "experiments", "templates", "workspace", "cli", "export", "analyses"),
+    "export": ("report", "cli"),
+    "report": ("cli",),
+}  # fmt: skip
+HEAVY = {"pyhf", "uproot", "h5py", "hepdata_lib", "matplotlib", "iminuit", "pooch", "hist", "mplhep"}
+
+
+def modules(folder: str) -> list[Path]:
+    return sorted((PACKAGE / folder).rglob("*.py"))
+
+
+def imported(path: Path, top_level_only: bool = False) -> set[str]:
+    tree = ast.parse(path.read_text())
+    nodes = ast.walk(tree) if not top_level_only else iter(tree.body)
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("folder", sorted(FORBIDDEN))
+def test_arrows_run_one_way(folder):
+    wrong = [
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for path in modules(folder)
+        for name in imported(path)
+        if name.startswith("histnu.") and name.split(".")[1] in FORBIDDEN[folder]
+    ]
+    assert not wrong
+
+
+def test_physics_and_experiments_know_no_pyhf():
+    for folder in ("physics", "experiments"):
+        for path in modules(folder):
+            assert not {n for n in imported(path) if n.split(".")[0] == "pyhf"}, path
+
+
+def test_heavy_libraries_are_imported_where_they_are_used():
+    wrong = [
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for name in imported(path, top_level_only=True)
+        if name.split(".")[0] in HEAVY
+    ]
+    assert not wrong
+
+
+def run(code: str) -> str:
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return result.stdout.strip()
+
+
+def test_import_is_silent_and_light():
+    code = (
+        "import sys, histnu, histnu.physics.rates, histnu.cli.main;"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & "
+        "{'pyhf', 'matplotlib', 'pandas', 'jax', 'uproot', 'iminuit'}))"
+    )
+    assert run(code) == "[]"
+
+
+def test_help_imports_no_numerics():
+    # the command must start in 0.5 s; what takes time is numpy, scipy, pydantic, rich and pyhf
+    code = (
+        "import sys\nfrom histnu.cli.main import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & "
+        "{'numpy', 'scipy', 'pydantic', 'rich', 'pyhf', 'yaml'}), file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stderr.strip() == "[]"
+
+
+def test_no_print_and_no_assert_on_input():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            is_print = (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in {"print", "eval", "exec"}
+            )
+            assert not is_print, path

@@ -1,0 +1,224 @@
+"""Workspaces: schema, Eq. 15 exactly, no NaN inside the bounds, the quadratic document."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from histnu.analyses import assemble, builtin, load_analysis
+from histnu.errors import WorkspaceError
+from histnu.experiments.model import Origin, RateNuisance
+from histnu.workspace.build import Poi, Strength, build_workspace
+from histnu.workspace.modifiers import linear_bounds, rate_modifier
+
+pyhf = pytest.importorskip("pyhf")
+
+NAMES = sorted(builtin())
+PAPER = [n for n in NAMES if n.startswith(("magnetic", "millicharge"))]
+
+
+def model_and_data(document, measurement=None):
+    workspace = pyhf.Workspace(document)
+    name = measurement or document["measurements"][0]["name"]
+    model = workspace.model(measurement_name=name)
+    return model, workspace.data(model)
+
+
+def linear(name):
+    analysis = load_analysis(name).model_copy(update={"interpolation": "linear"})
+    return assemble(analysis)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_valid_and_deterministic(name):
+    document = assemble(load_analysis(name)).workspace
+    pyhf.schema.validate(document, "workspace.json")
+    again = assemble(load_analysis(name)).workspace
+    assert json.dumps(document, sort_keys=True) == json.dumps(again, sort_keys=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_are_floats(name):
+    def walk(value):
+        if isinstance(value, dict):
+            for v in value.values():
+                walk(v)
+        elif isinstance(value, list):
+            for v in value:
+                walk(v)
+        else:
+            assert not isinstance(value, int) or isinstance(value, bool)
+
+    walk(assemble(load_analysis(name)).workspace)
+
+
+def test_one_flux_parameter_for_all():
+    document = assemble(load_analysis("magnetic_moment_combined")).workspace
+    carriers = {
+        (c["name"], s["name"])
+        for c in document["channels"]
+        for s in c["samples"]
+        if any(m["name"] == "b8_flux" for m in s["modifiers"])
+    }
+    signals = {"cevns", "mu2_e", "mu2_mu", "mu2_tau", "mu2_universal"}
+    assert carriers == set(itertools.product(("xenonnt_sr01", "pandax4t_us2"), signals))
+    model, _ = model_and_data(document)
+    assert model.config.par_names.count("b8_flux") == 1
+
+
+def test_a_measurement_per_flavour():
+    document = assemble(load_analysis("magnetic_moment_combined")).workspace
+    pois = [m["config"]["poi"] for m in document["measurements"]]
+    assert pois == ["mu2_e", "mu2_mu", "mu2_tau", "mu2_universal"]
+    for m in document["measurements"]:
+        free = [p["name"] for p in m["config"]["parameters"] if p["name"].startswith("mu2")]
+        free = [
+            p["name"]
+            for p in m["config"]["parameters"]
+            if p["name"] in free and not p.get("fixed", False)
+        ]
+        assert free == [m["config"]["poi"]]
+
+
+def eq15(assembly, strengths, nuisances):
+    """-2 log(L/L_saturated) as Eq. 15 writes it, with N_i (1 + sum of sigma alpha)."""
+    total = 0.0
+    used = {}
+    for t in assembly.templates:
+        observed = t.channel.observed
+        expected = np.zeros(t.channel.n_bins)
+        for s in t.signals:
+            rates = (s.flux, *t.channel.signal_rates)
+            scale = 1.0 if s.strength is None else strengths[s.strength]
+            shift = sum(r.relative * nuisances[r.name] for r in rates)
+            used |= {r.name: nuisances[r.name] for r in rates}
+            expected += scale * s.expected * (1.0 + shift)
+        for b in t.channel.backgrounds:
+            shift = sum(r.relative * nuisances[r.name] for r in b.rates)
+            used |= {r.name: nuisances[r.name] for r in b.rates}
+            expected += b.expected * (1.0 + shift)
+        total += 2 * np.sum(expected - observed + observed * np.log(observed / expected))
+    return total + sum(a**2 for a in used.values())
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_linear_interpolation_is_equation_15(name):
+    assembly = linear(name)
+    model, data = model_and_data(assembly.workspace)
+    rng = np.random.default_rng(7)
+    main = np.array(data[: model.config.nmaindata])
+    # the saturated likelihood: rates equal to the data, nuisances at their constraints
+    from scipy.special import gammaln
+
+    n_constraints = len(data) - len(main)
+    saturated = np.sum(main * np.log(main) - main - gammaln(main + 1))
+    saturated += -0.5 * n_constraints * np.log(2 * np.pi)
+    checked = 0
+    while checked < 50:
+        pars, strengths, nuisances = [], {}, {}
+        theta = rng.normal(0, 2.0, len(assembly.polynomial.parameters))
+        values = dict(zip(assembly.polynomial.outputs, assembly.polynomial(theta), strict=True))
+        for p in model.config.par_order:
+            if p in values:
+                strengths[p] = values[p]
+                pars.append(values[p])
+            else:
+                nuisances[p] = rng.uniform(-0.9, 1.5)
+                pars.append(nuisances[p])
+        ours = eq15(assembly, strengths, nuisances)
+        if not np.isfinite(ours):
+            continue
+        theirs = -2 * (model.logpdf(pars, data)[0] - saturated)
+        # 1e-8 is asked for; the document keeps ten significant digits of every template
+        assert theirs == pytest.approx(ours, rel=1e-8, abs=1e-8)
+        checked += 1
+
+
+@pytest.mark.parametrize("interpolation", ["normsys", "linear"])
+@pytest.mark.parametrize("name", PAPER)
+def test_no_nan_inside_the_bounds(name, interpolation):
+    analysis = load_analysis(name).model_copy(update={"interpolation": interpolation})
+    document = assemble(analysis).workspace
+    for measurement in document["measurements"]:
+        model, data = model_and_data(document, measurement["name"])
+        bounds = np.array(model.config.suggested_bounds())
+        fixed = np.array(model.config.suggested_fixed())
+        init = np.array(model.config.suggested_init())
+        free = np.flatnonzero(~fixed)
+        rng = np.random.default_rng(3)
+        corners = list(itertools.product((0, 1), repeat=len(free)))
+        picked = rng.permutation(len(corners))[:48]
+        points = [bounds[free, np.array(corners[i])] for i in picked]
+        points += [rng.uniform(bounds[free, 0], bounds[free, 1]) for _ in range(30)]
+        points.append(bounds[free, 0])
+        for point in points:
+            pars = init.copy()
+            pars[free] = point
+            assert np.isfinite(model.logpdf(pars.tolist(), data)[0])
+
+
+def test_hundred_percent_is_linear_or_lognormal():
+    origin = Origin("published", "test")
+    nominal = np.array([2.0, 4.0])
+    default = RateNuisance("er_rate", 1.0, "default", origin)
+    assert rate_modifier(default, nominal, "normsys")["type"] == "histosys"
+    assert linear_bounds([default], "normsys") == {"er_rate": -0.99}
+    lognormal = RateNuisance("er_rate", 1.0, "lognormal", origin)
+    assert rate_modifier(lognormal, nominal, "normsys") == {
+        "name": "er_rate",
+        "type": "normsys",
+        "data": {"hi": 2.0, "lo": 0.5},
+    }
+
+
+def test_quadratic_document_equals_a_direct_template():
+    """SM, linear and squared samples with normfactors against one directly built template."""
+    assembly = assemble(load_analysis("millicharge_combined"))
+    model, data = model_and_data(assembly.workspace)
+    theta = np.array([0.8, -1.1, 0.4, 0.9, -0.3, 0.2])
+    strengths = dict(zip(assembly.polynomial.outputs, assembly.polynomial(theta), strict=True))
+    direct = json.loads(json.dumps(assembly.workspace))
+    for channel in direct["channels"]:
+        signals = [s for s in channel["samples"] if s["name"] in (*strengths, "cevns")]
+        total = sum(np.array(s["data"]) * strengths.get(s["name"], 1.0) for s in signals)
+        cevns = next(s for s in signals if s["name"] == "cevns")
+        cevns["data"] = total.tolist()
+        channel["samples"] = [s for s in channel["samples"] if s["name"] not in strengths]
+    for m in direct["measurements"]:
+        m["config"]["parameters"] = [
+            p for p in m["config"]["parameters"] if p["name"] not in strengths
+        ]
+        m["config"]["poi"] = ""
+    other = pyhf.Workspace(direct).model(poi_name=None)
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        nuisance = {n: rng.uniform(-0.8, 0.8) for n in other.config.par_order}
+        a = model.logpdf([strengths.get(n, nuisance.get(n)) for n in model.config.par_order], data)
+        b = other.logpdf([nuisance[n] for n in other.config.par_order], data)
+        # the direct template is not rounded to ten digits a second time
+        assert a[0] == pytest.approx(b[0], abs=1e-9)
+
+
+def test_published_correction_scales_to_the_release():
+    analysis = load_analysis("magnetic_moment_xenonnt")
+    assembly = assemble(analysis.model_copy(update={"correction": "published_sm"}))
+    t = assembly.templates[0]
+    expected = t.channel.published_signal.expected * 5.46 / 5.25
+    assert t.standard_model() == pytest.approx(expected, rel=1e-12)
+    plain = assemble(analysis).templates[0]
+    factor = t.standard_model() / plain.standard_model()
+    for a, b in zip(t.signals, plain.signals, strict=True):
+        assert a.expected == pytest.approx(b.expected * factor, rel=1e-12)
+
+
+def test_errors():
+    templates = assemble(load_analysis("magnetic_moment_xenonnt")).templates
+    with pytest.raises(WorkspaceError, match="'nothing' is no strength of a sample; known: mu2_e"):
+        build_workspace(templates, [], [Poi("a", "nothing")])
+    with pytest.raises(WorkspaceError, match="a channel appears twice"):
+        build_workspace([*templates, *templates], [], [Poi("a", "mu2_e")])
+    with pytest.raises(WorkspaceError, match="unknown interpolation 'cubic'"):
+        build_workspace(templates, [Strength("mu2_e", (0, 1))], [Poi("a", "mu2_e")], "cubic")
