@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -22,12 +22,12 @@ from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.limits import interval, threshold
 from histnu.inference.profile import best_fit
-from histnu.inference.results import Interval
 from histnu.physics.models.magnetic_moment import MagneticMoment
 from histnu.physics.models.millicharge import CHARGES, Millicharge
 from histnu.physics.models.protocol import SignalModel
 from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.models.sterile_dipole import SterileDipole
+from histnu.report.charges import charge_interval
 from histnu.report.published import PUBLISHED
 from histnu.solar import solar_source
 from histnu.templates.basis import ChannelTemplates, Component, experiment_templates
@@ -52,6 +52,7 @@ OVERLAPS = (
     "xenonnt_sr01 is xenonnt_4d_2024 reduced to three bins: never both",
     "pandax4t_us2 is another detector: it combines with any one of the XENONnT likelihoods",
 )
+TWINS = {"q_tautau": "q_mumu", "q_etau": "q_emu"}
 MOMENTS = ("mu_e", "mu_mu", "mu_universal")
 M4_MEV = (0.1, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0)
 STRENGTH_LIMIT = 1e5
@@ -163,7 +164,7 @@ def asimov(likelihood: AnyLikelihood) -> Array:
     return np.asarray(likelihood.expected(pars)[0])
 
 
-def _row(name: str, model: SignalModel, parameter: str, found: Interval) -> Row:
+def _row(name: str, model: SignalModel, parameter: str, cl: float) -> Row:
     units = {p.name: p.unit for p in model.parameters}
     published = next((b for b in PUBLISHED if b.id == parameter), None)
     return {
@@ -172,8 +173,8 @@ def _row(name: str, model: SignalModel, parameter: str, found: Interval) -> Row:
         "parameter": parameter,
         "experiment": name,
         "method": "profile likelihood",
-        "cl": found.cl,
-        "dof": found.dof,
+        "cl": cl,
+        "dof": 1,
         "unit": units[parameter],
         "provenance": provenance(name),
         "published": None if published is None else published.to_json(),
@@ -196,7 +197,7 @@ def moment_row(name: str, parameter: str, options: FullOptions) -> Row:
     document = full_workspace(name, model, options)
     likelihood = BatchedLikelihood.from_workspace(document, strength)
     found = interval(likelihood, None, strength, options.cl)
-    row = _row(name, model, parameter, found) | {
+    row = _row(name, model, parameter, options.cl) | {
         "lower": _root(found.lower),
         "upper": _root(found.upper),
         "best_fit": _root(found.best_fit.parameters[strength]),
@@ -208,26 +209,33 @@ def moment_row(name: str, parameter: str, options: FullOptions) -> Row:
     return row | {"ratio": _ratio(row)}
 
 
-def charge_rows(name: str, parameters: Iterable[str], options: FullOptions) -> list[Row]:
-    """Intervals of charges in 1e-8 e, each with the other five profiled."""
+def charge_rows(name: str, options: FullOptions) -> list[Row]:
+    """Intervals of the six charges in 1e-8 e, each with the other five profiled.
+
+    With maximal theta_23 the rates of nu_mu and nu_tau are equal, so the intervals of
+    ``q_tautau`` and ``q_etau`` are those of ``q_mumu`` and ``q_emu``; they are copied.
+    """
     model = Millicharge()
-    document = full_workspace(name, model, options)
-    base = BatchedLikelihood.from_workspace(document)
+    base = BatchedLikelihood.from_workspace(full_workspace(name, model, options), "q_sq_e")
     likelihood = MappedLikelihood(base, model.polynomial)
-    rows = []
-    for parameter in parameters:
-        found = interval(likelihood, None, parameter, options.cl)
-        row = _row(name, model, parameter, found) | {
-            "lower": found.lower,
-            "upper": found.upper,
-            "best_fit": found.best_fit.parameters[parameter],
-            "expected": None,
-        }
-        if options.expected:
-            s = interval(likelihood, asimov(likelihood), parameter, options.cl)
-            row["expected"] = {"lower": s.lower, "upper": s.upper}
-        rows.append(row | {"ratio": _ratio(row)})
-    return rows
+    level = threshold(options.cl, 1)
+    data = asimov(likelihood) if options.expected else None
+    rows: dict[str, Row] = {}
+    for parameter in CHARGES:
+        twin = TWINS.get(parameter)
+        if twin is None:
+            found = charge_interval(likelihood, None, parameter, level)
+            values: Row = {k: getattr(found, k) for k in ("lower", "upper", "best_fit")}
+            values["expected"] = None
+            if data is not None:
+                s = charge_interval(likelihood, data, parameter, level)
+                values["expected"] = {"lower": s.lower, "upper": s.upper}
+        else:
+            keys = ("lower", "upper", "best_fit", "expected")
+            values = {k: rows[twin][k] for k in keys} | {"equal_to": twin}
+        row = _row(name, model, parameter, options.cl) | values
+        rows[parameter] = row | {"ratio": _ratio(row)}
+    return list(rows.values())
 
 
 def dipole_rows(name: str, flavours: Sequence[str], options: FullOptions) -> list[Row]:
@@ -319,7 +327,7 @@ def mass_contour(
 def results_for(name: str, options: FullOptions) -> list[Row]:
     """All rows of one experiment: three moments, six charges, two dipole curves."""
     rows = [moment_row(name, p, options) for p in MOMENTS]
-    rows += charge_rows(name, CHARGES, options)
+    rows += charge_rows(name, options)
     rows += dipole_rows(name, ("e", "mu"), options)
     log.info("%s: %d results", name, len(rows))
     return rows
