@@ -16,7 +16,7 @@ from scipy.special import ndtr
 from histnu.errors import FitError
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe
 from histnu.inference.engine.likelihood import Observed
-from histnu.inference.profile import _named, conditional
+from histnu.inference.profile import conditional, named
 from histnu.inference.results import BestFit, HypothesisTest, Interval
 from histnu.inference.toys import ToyOptions, toy_statistics
 
@@ -41,7 +41,7 @@ def _qtilde(
     options: FitOptions,
 ) -> tuple[Array, BestFit]:
     """Return q-tilde (P,) of the tested values, and the free fit."""
-    best = _named(likelihood, fit(likelihood, observed, None, None, options))
+    best = named(likelihood, fit(likelihood, observed, None, None, options))
     held = conditional(likelihood, observed, {parameter: values}, best, options)
     lowest = min(best.twice_nll, float(held.twice_nll.min()))
     q = held.twice_nll - lowest
@@ -165,7 +165,7 @@ def cls_limit(
     """
     options = options or (toys.fit if toys else FitOptions())
     observed = observe(likelihood, data)
-    found = _named(likelihood, fit(likelihood, observed, None, None, options))
+    found = named(likelihood, fit(likelihood, observed, None, None, options))
     limit = _asymptotic_root(likelihood, data, (parameter, 1 - cl), options)
     method = "cls"
     if toys is not None:

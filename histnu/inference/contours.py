@@ -16,7 +16,7 @@ from histnu.errors import FitError
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.limits import threshold
-from histnu.inference.profile import _named, conditional, improved
+from histnu.inference.profile import conditional, improved, named
 from histnu.inference.results import BestFit, Region2D
 
 Array = NDArray[np.float64]
@@ -91,7 +91,7 @@ class _Surface:
         self._names = parameters
         self._options = options
         self._index = [likelihood.index(p) for p in parameters]
-        self.best: BestFit = _named(likelihood, fit(likelihood, observed, None, None, options))
+        self.best: BestFit = named(likelihood, fit(likelihood, observed, None, None, options))
 
     def grid(self, x: Array, y: Array) -> Array:
         """Return Delta (Y, X); the scan runs to and fro, so that neighbours are neighbours."""

@@ -18,7 +18,7 @@ from histnu.errors import FitError
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
-from histnu.inference.profile import _named, conditional, improved
+from histnu.inference.profile import conditional, improved, named
 from histnu.inference.results import Interval
 
 Array = NDArray[np.float64]
@@ -72,7 +72,7 @@ class ProfileFunction:
         self.index = likelihood.index(parameter)
         if likelihood.fixed[self.index] or parameter in options.fixed:
             raise FitError(f"{parameter} is fixed; it has no interval")
-        self.best = _named(likelihood, fit(likelihood, observed, None, None, options))
+        self.best = named(likelihood, fit(likelihood, observed, None, None, options))
         if not np.isfinite(self.best.twice_nll):
             raise FitError(
                 "the likelihood is undefined at its start: an expected count is not positive"

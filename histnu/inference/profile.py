@@ -35,12 +35,12 @@ def best_fit(
         data: (B,) counts; the observation of the workspace if None.
         options: how to fit. auxdata: (A,); the model's own if None.
     """
-    return _named(
+    return named(
         likelihood, fit(likelihood, observe(likelihood, data, auxdata), None, None, options)
     )
 
 
-def _named(likelihood: AnyLikelihood, found: BatchFit, index: int = 0) -> BestFit:
+def named(likelihood: AnyLikelihood, found: BatchFit, index: int = 0) -> BestFit:
     """Return one fit of a batch with names."""
     values = {
         k: float(v)
@@ -92,7 +92,7 @@ def profile(
         raise FitError(f"{parameter}: give a list of finite values")
     observed = observe(likelihood, data, auxdata)
     likelihood.index(parameter)
-    best = _named(likelihood, fit(likelihood, observed, None, None, options))
+    best = named(likelihood, fit(likelihood, observed, None, None, options))
     found = conditional(likelihood, observed, {parameter: values}, best, options)
     best = improved(likelihood, best, found)
     return Profile1D(
@@ -117,4 +117,4 @@ def improved(likelihood: AnyLikelihood, best: BestFit, found: BatchFit) -> BestF
     inside = np.all((found.parameters >= lower) & (found.parameters <= upper), axis=1)
     value = np.where(inside & np.isfinite(found.twice_nll), found.twice_nll, np.inf)
     k = int(np.argmin(value))
-    return _named(likelihood, found, k) if value[k] < best.twice_nll - 1e-8 else best
+    return named(likelihood, found, k) if value[k] < best.twice_nll - 1e-8 else best

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from histnu.errors import FitError
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions
-from histnu.inference.engine.global_min import _starts, design, reduction
+from histnu.inference.engine.global_min import design, reduction, separated_starts
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.engine.minimize import BatchFit, Problems
@@ -111,7 +111,7 @@ def _fit_mapped(
     """Return the minimum of one problem over physical parameters and nuisances."""
     reduce = reduction(likelihood)
     points = design(likelihood, reduce, options.search)
-    starts = _starts(likelihood, observed[0], problem, (reduce, points), options.search)
+    starts = separated_starts(likelihood, observed[0], problem, (reduce, points), options.search)
     found = [_migrad(likelihood, observed[1], problem, s[:, 0]) for s in starts[:4]]
     return min(found, key=lambda f: (not np.isfinite(f[1]), f[1]))
 

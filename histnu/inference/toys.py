@@ -24,7 +24,7 @@ from histnu.inference.engine.global_min import GlobalOptions
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.limits import IntervalOptions, interval, threshold
-from histnu.inference.profile import _named, conditional
+from histnu.inference.profile import conditional, named
 from histnu.inference.results import Coverage, Interval, NeymanScan
 
 Array = NDArray[np.float64]
@@ -225,7 +225,7 @@ def neyman_scan(
     options = options or ToyOptions()
     values = np.atleast_1d(np.asarray(values, dtype=float))
     observed = observe(likelihood, data)
-    best = _named(likelihood, fit(likelihood, observed, None, None, options.fit))
+    best = named(likelihood, fit(likelihood, observed, None, None, options.fit))
     held = conditional(likelihood, observed, {parameter: values}, best, options.fit)
     best = (
         best

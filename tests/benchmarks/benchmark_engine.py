@@ -6,8 +6,8 @@
 
 A pyhf loop is timed on a subsample where the whole task would take minutes; the column ``of``
 says on how many points. Times are processor time, which other work on the machine does not
-change; set OMP_NUM_THREADS=1 to measure one core. pyhf runs with its own default tolerances, minuit as in
-:mod:`histnu.inference.reference`; jax is used if it is installed.
+change; set OMP_NUM_THREADS=1 to measure one core. pyhf runs with its own default tolerances,
+minuit as in :mod:`histnu.inference.reference`; jax is used if it is installed.
 """
 
 # ruff: noqa: T201
@@ -281,7 +281,8 @@ def plot(results: dict[str, dict[str, list[float]]], path: Path) -> None:
     }
     for axis, (key, title) in zip(axes.flat, titles.items(), strict=True):
         r = results[key]
-        axis.loglog(r["x"], np.array(r["pyhf"]) * 1e6, "s--", color="0.5", label="pyhf (numpy, SLSQP)")
+        reference = np.array(r["pyhf"]) * 1e6
+        axis.loglog(r["x"], reference, "s--", color="0.5", label="pyhf (numpy, SLSQP)")
         axis.loglog(r["x"], np.array(r["batched"]) * 1e6, "o-", color="C0", label="batched")
         axis.set_xlabel(title)
         axis.set_ylabel("microseconds per " + ("toy" if key == "toys" else "point"))

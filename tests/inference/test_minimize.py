@@ -72,7 +72,7 @@ def polished(likelihood: BatchedLikelihood, data: Any, aux: Any, tested: float) 
 @pytest.mark.parametrize(
     ("shape", "count"),
     # 1,000 random points over the shapes, fewer where pyhf is slow
-    [("textbook", 450), ("correlated", 300), ("combined", 150), ("multichannel", 100)],
+    [("textbook", 550), ("correlated", 300), ("combined", 90), ("multichannel", 60)],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # SLSQP leaves the bounds on its way
 def test_profiled_likelihood_equals_pyhf(example: Example, shape: str, count: int) -> None:

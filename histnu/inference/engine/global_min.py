@@ -190,7 +190,7 @@ def _search(
     for first in range(0, count, per_chunk):
         which = slice(first, min(first + per_chunk, count))
         part, data = problems.select(which), observed.select(which)
-        starts = _starts(likelihood, data, part, plan, options)
+        starts = separated_starts(likelihood, data, part, plan, options)
         fits.append(_best_of(likelihood, data, part, starts, options.minimise))
     return _concatenate(fits)
 
@@ -221,13 +221,13 @@ def _anchored(
         part, data = problems.select(which), observed.select(which)
         near = [full.parameters[after[which] - side].T for side in (0, 1)]
         near = [np.where(part.fixed, part.start, x) for x in near]
-        starts = _starts(likelihood, data, part, thin, light)
+        starts = separated_starts(likelihood, data, part, thin, light)
         starts = np.concatenate([np.stack(near), starts[1:]])
         fits.append(_best_of(likelihood, data, part, starts, options.minimise))
     return _concatenate(fits)
 
 
-def _starts(
+def separated_starts(
     likelihood: MappedLikelihood,
     observed: Observed,
     problems: Problems,
