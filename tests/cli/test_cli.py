@@ -1,0 +1,238 @@
+"""The command line: every verb, and every kind of bad input as one line with status 2."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from histnu.cli.main import VERBS, main
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command line; returns (status, stdout, stderr)."""
+
+    def call(*arguments: str):
+        with pytest.raises(SystemExit) as stop:
+            main([str(a) for a in arguments])
+        out = capsys.readouterr()
+        return stop.value.code, out.out, out.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def likelihood(tmp_path_factory):
+    """A built combined magnetic-moment likelihood."""
+    folder = tmp_path_factory.mktemp("likelihood")
+    with pytest.raises(SystemExit):
+        main(["build", "magnetic_moment_combined", "-o", str(folder)])
+    return folder
+
+
+def assert_bad(result, *words: str):
+    status, out, err = result
+    assert status == 2
+    assert out == ""
+    assert err.startswith("histnu: error: ")
+    assert err.count("\n") == 1
+    for word in words:
+        assert word in err
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_help_shows_an_example(run, verb):
+    status, out, _ = run(verb, "--help")
+    assert status == 0
+    assert f"histnu {verb}" in out
+
+
+def test_main_help(run):
+    status, out, _ = run("--help")
+    assert status == 0
+    assert all(verb in out for verb in VERBS)
+    assert "histnu reproduce -o results" in out
+
+
+def test_version(run):
+    import histnu
+
+    assert run("--version")[1].strip().endswith(histnu.__version__)
+
+
+def test_list_json(run):
+    _, out, _ = run("list", "--json")
+    names = json.loads(out)
+    assert "magnetic_moment_combined" in {a["name"] for a in names["analyses"]}
+    provenance = {e["name"]: e["provenance"] for e in names["experiments"]}
+    assert provenance["pandax4t_us2"] == "reconstructed"
+
+
+def test_build_writes_the_same_bytes_twice(run, likelihood, tmp_path):
+    run("build", "magnetic_moment_combined", "-o", tmp_path)
+    for name in ("workspace.json", "manifest.json"):
+        assert (tmp_path / name).read_bytes() == (likelihood / name).read_bytes()
+
+
+def test_limit_agrees_with_pyhf(run, likelihood):
+    arguments = ("limit", likelihood, "--poi", "mu_universal", "--json", "--engine")
+    ours, reference, scipy = (
+        json.loads(run(*arguments, e)[1]) for e in ("batched", "pyhf", "pyhf-scipy")
+    )
+    assert ours["provenance"] == "reconstructed"
+    # minuit's tolerance of 1e-3 leaves 1e-6 in -2 log L; SLSQP runs at 1e-10
+    assert ours["upper"] == pytest.approx(reference["upper"], rel=1e-5)
+    assert ours["upper"] == pytest.approx(scipy["upper"], rel=1e-6)
+
+
+def test_limit_of_a_strength_is_the_square(run, likelihood):
+    strength = json.loads(run("limit", likelihood, "--poi", "mu2_e", "--json")[1])
+    moment = json.loads(run("limit", likelihood, "--poi", "mu_e", "--json")[1])
+    assert moment["upper"] ** 2 == pytest.approx(strength["upper"], rel=1e-9)
+    assert strength["unit"] == "(1e-9 mu_B)^2"
+
+
+def test_cls_agrees_with_pyhf(run, likelihood):
+    pyhf = pytest.importorskip("pyhf")
+    arguments = ("limit", likelihood, "--poi", "mu2_universal", "--method", "cls", "--cl", "0.95")
+    found = json.loads(run(*arguments, "--json")[1])
+    workspace = pyhf.Workspace(json.loads((likelihood / "workspace.json").read_text()))
+    model = workspace.model(measurement_name="mu2_universal")
+    backend, optimizer = pyhf.get_backend()
+    pyhf.set_backend("numpy", pyhf.optimize.minuit_optimizer(tolerance=1e-3, strategy=1))
+    try:
+        cls = pyhf.infer.hypotest(
+            found["upper"], workspace.data(model), model, test_stat="qtilde"
+        )
+    finally:
+        pyhf.set_backend(backend, optimizer)
+    # minuit's 1e-6 in -2 log L moves CLs by a few 1e-6
+    assert float(cls) == pytest.approx(0.05, abs=2e-5)
+
+
+def test_scan_and_contour(run, tmp_path):
+    _, out, _ = run(
+        "scan", "millicharge_xenonnt", "--poi", "q_ee", "--from", "-5", "--to", "5",
+        "--points", "5", "--json",
+    )  # fmt: skip
+    scan = json.loads(out)
+    assert len(scan["values"]) == 5
+    assert min(scan["delta_twice_nll"]) >= 0
+    figure = tmp_path / "region.png"
+    status, out, _ = run(
+        "contour", "millicharge_xenonnt", "--x", "q_ee", "--y", "q_emu", "--points", "15",
+        "--x-range", "-10", "20", "--plot", figure, "--json",
+    )  # fmt: skip
+    assert status == 0
+    assert json.loads(out)["polylines"]
+    assert figure.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_toys_are_reproducible(run, likelihood):
+    arguments = ("toys", likelihood, "--poi", "mu_universal", "--value", "1.1", "--n-toys", "500")
+    first, again = (run(*arguments, "--json", "--seed", "3")[1] for _ in range(2))
+    assert first == again
+    assert first != run(*arguments, "--json", "--seed", "4")[1]
+
+
+def test_coverage(run, likelihood):
+    _, out, _ = run(
+        "coverage", likelihood, "--poi", "mu_universal", "--true", "1.5", "--n-toys", "400",
+        "--json",
+    )  # fmt: skip
+    found = json.loads(out)
+    # far from the boundary the coverage of the profile interval is the nominal one; 5 sigma
+    assert abs(found["coverage"] - 0.9) < 5 * (0.9 * 0.1 / 400) ** 0.5
+
+
+def test_analysis_file(run, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "schema: histnu-analysis/1\nname: mine\ntitle: My analysis\n"
+        "experiments: [xenonnt_sr01]\nmodel: {name: sterile_dipole, options: {m4_mev: 5.0}}\n"
+        "flux: {total_cm2_s: 5.25e+6, relative: 0.04, source: my table}\n"
+    )
+    status, _, _ = run("build", file, "-o", tmp_path / "out")
+    assert status == 0
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["options"]["flux"]["total_cm2_s"] == 5.25e6
+
+
+BAD = {
+    "unknown verb": (("reprodce",), "No such command"),
+    "unknown option": (("list", "--colour"), "No such option"),
+    "unknown analysis": (("build", "nothing"), "unknown analysis 'nothing'; known: "),
+    "missing file": (("limit", "none.json"), "none.json: cannot be read (No such file"),
+    "missing yaml": (("build", "none.yaml"), "none.yaml: cannot be read"),
+    "bad level": (("limit", "magnetic_moment_xenonnt", "--cl", "1.5"), "--cl"),
+    "bad mass": (("build", "sterile_dipole_xenonnt", "--m4-mev", "-1"), "m4 = -1.0 MeV"),
+    "option of another model": (
+        ("build", "magnetic_moment_xenonnt", "--m4-mev", "1"),
+        "model magnetic_moment",
+    ),
+    "unknown parameter": (
+        ("limit", "magnetic_moment_xenonnt", "--poi", "q_ee"),
+        "unknown 'q_ee'; use one of mu2_e",
+    ),
+    "unknown grid": (
+        ("build", "magnetic_moment_xenonnt", "--grid", "q_ee"),
+        "grids of magnetic_moment",
+    ),
+    "bad range": (
+        ("scan", "millicharge_xenonnt", "--poi", "q_ee", "--from", "3", "--to", "1"),
+        "--from 3 must be below --to 1",
+    ),
+    "missing results": (("plot", "nowhere.json"), "nowhere.json: cannot be read"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line(run, case, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    arguments, message = BAD[case]
+    assert_bad(run(*arguments), message)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_not_a_workspace(run, tmp_path):
+    file = tmp_path / "file.json"
+    file.write_text("{}")
+    assert_bad(run("limit", file), "is not a workspace")
+    file.write_text("{")
+    assert_bad(run("limit", file), "is not JSON")
+    file.write_text('{"channels": [], "observations": [], "measurements": [], "version": "9"}')
+    assert_bad(run("limit", file), "see histnu validate")
+
+
+def test_unwritable_output(run, tmp_path):
+    blocker = tmp_path / "file"
+    blocker.write_text("")
+    assert_bad(run("build", "magnetic_moment_xenonnt", "-o", blocker / "x"), "cannot be written")
+
+
+def test_interrupted_run_leaves_nothing(run, tmp_path, monkeypatch):
+    import histnu.building
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(histnu.building, "manifest_of", stop)
+    monkeypatch.setattr(histnu.building, "write_json", stop)
+    status, out, err = run("build", "magnetic_moment_xenonnt", "-o", tmp_path / "x")
+    # click ends the line in which the terminal shows ^C
+    assert_bad((status, out, err.lstrip()), "interrupted")
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_results_of_another_schema(run, tmp_path):
+    (tmp_path / "results.json").write_text('{"schema": "other/1"}')
+    assert_bad(run("plot", tmp_path), "schema is 'other/1'", "histnu reproduce")
+
+
+def test_wrong_pandax_table(run, tmp_path):
+    table = tmp_path / "mine.yaml"
+    table.write_text("schema: histnu-experiment/1\n")
+    result = run("reproduce", "-q", "-j", "1", "-o", tmp_path / "out", "--pandax-table", table)
+    assert_bad(result, "mine.yaml", "Field required")
+    assert not (tmp_path / "out").exists()
