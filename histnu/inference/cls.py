@@ -26,11 +26,13 @@ _SIGMAS = np.array([2.0, 1.0, 0.0, -1.0, -2.0])
 _PERCENTILES = 100 * ndtr(-_SIGMAS)
 
 
-def _bounded(likelihood: AnyLikelihood, parameter: str) -> None:
-    """Raise unless the parameter is bounded at zero, as q-tilde needs."""
+def _bounded(likelihood: AnyLikelihood, parameter: str, values: Array) -> None:
+    """Raise unless the parameter is bounded at zero and the tested values are above it."""
     low = likelihood.bounds[likelihood.index(parameter), 0]
     if low != 0:
         raise FitError(f"q-tilde needs {parameter} bounded at 0, not at {low:g}; set its bounds")
+    if not np.all(np.isfinite(values)) or np.any(values <= 0):
+        raise FitError(f"CLs of {parameter} needs tested values above 0")
 
 
 def _qtilde(
@@ -69,8 +71,8 @@ def hypotest(
     0.052516
     """
     options = options or FitOptions()
-    _bounded(likelihood, parameter)
     values = np.atleast_1d(np.asarray(values, dtype=float))
+    _bounded(likelihood, parameter, values)
     observed = observe(likelihood, data)
     q, _ = _qtilde(likelihood, observed, parameter, values, options)
     background = fit(likelihood, observed, {parameter: 0.0}, None, options).parameters
@@ -111,7 +113,7 @@ def hypotest_toys(
         parameter, value: tested. options: number and fits of the toys, per hypothesis.
     """
     options = options or ToyOptions()
-    _bounded(likelihood, parameter)
+    _bounded(likelihood, parameter, np.array([value]))
     observed = observe(likelihood, data)
     q, best = _qtilde(likelihood, observed, parameter, np.array([value]), options.fit)
     truths = conditional(
@@ -212,8 +214,11 @@ def _cls(
     options: FitOptions,
 ) -> Array:
     """Return observed CLs (P,); one at zero, where signal and background are the same."""
-    tests = hypotest(likelihood, data, parameter, values, options)
-    return np.array([1.0 if t.value == 0 else t.cls for t in tests])
+    above = values > 0
+    tests = hypotest(likelihood, data, parameter, values[above], options)
+    out = np.ones(len(values))
+    out[above] = [t.cls for t in tests]
+    return out
 
 
 def _toy_root(

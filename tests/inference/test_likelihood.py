@@ -263,9 +263,10 @@ def test_undefined_points_are_infinite() -> None:
     assert zero[0] == 0.0
 
 
-def test_template_per_problem_equals_patched_documents() -> None:
-    document = examples.combined()
-    likelihood = BatchedLikelihood.from_workspace(document).with_template("bsm")
+@pytest.mark.parametrize(("shape", "name"), [("combined", "bsm"), ("multichannel", "signal")])
+def test_template_per_problem_equals_patched_documents(shape: str, name: str) -> None:
+    document = getattr(examples, shape)()
+    likelihood = BatchedLikelihood.from_workspace(document).with_template(name)
     rng = np.random.default_rng(7)
     yields = rng.uniform(0.5, 6.0, (4, likelihood.n_bins))
     pars, data, _ = random_points(BatchedLikelihood.from_workspace(document), 4, seed=8)
@@ -277,7 +278,7 @@ def test_template_per_problem_equals_patched_documents() -> None:
         for channel in patched["channels"]:
             bins = likelihood.channels[channel["name"]]
             for sample in channel["samples"]:
-                if sample["name"] == "bsm":
+                if sample["name"] == name:
                     sample["data"] = yields[p, bins].tolist()
         other = BatchedLikelihood.from_workspace(patched)
         np.testing.assert_allclose(mine[p], other.twice_nll(pars[p], data[p])[0], rtol=1e-12)

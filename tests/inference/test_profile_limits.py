@@ -174,3 +174,19 @@ def test_results_are_json(example: Example) -> None:
         text = json.dumps(result.to_json(), allow_nan=False)
         assert json.loads(text) == result.to_json()
     assert interval(likelihood, None, "mu").to_json()["best_fit"]["parameters"]["mu"] == 0.0
+
+
+@pytest.mark.parametrize("factor", [1e-4, 1e5])
+def test_a_wrong_scale_does_not_move_the_ends(
+    example: Example, monkeypatch: pytest.MonkeyPatch, factor: float
+) -> None:
+    """The curvature of a nearly flat minimum says little about the width of the profile."""
+    from histnu.inference.limits import ProfileFunction
+
+    likelihood = example("correlated")
+    right = interval(likelihood, None, "mu")
+    sigma = ProfileFunction.sigma
+    monkeypatch.setattr(ProfileFunction, "sigma", lambda self: factor * sigma(self))
+    wrong = interval(likelihood, None, "mu")
+    assert wrong.upper == pytest.approx(right.upper, abs=1e-8)
+    assert wrong.lower == (right.lower and pytest.approx(right.lower, abs=1e-8))

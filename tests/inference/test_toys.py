@@ -227,6 +227,8 @@ def test_bad_requests_are_refused(example: Example, charges: MappedLikelihood) -
         ToyOptions(0)
     with pytest.raises(FitError, match="bounded at 0"):
         hypotest(charges, None, "q_ee", [1.0])
+    with pytest.raises(FitError, match="tested values above 0"):
+        hypotest(example("textbook"), None, "mu", [0.0])
     with pytest.raises(FitError, match="expected counts >= 0"):
         next(sample(example("combined"), np.full(10, -50.0), 1, np.random.default_rng(0)))
     narrow = examples.combined()
