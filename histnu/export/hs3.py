@@ -60,10 +60,17 @@ def hs3_document(
                 "data": [f"data_{n}" for n in names],
             }
         ],
-        "domains": [_domain(workspace, m) for m in measurements],
-        "parameter_points": [_point(workspace, m) for m in measurements],
+        "domains": _with_default([_domain(workspace, m) for m in measurements], "default_domain"),
+        "parameter_points": _with_default(
+            [_point(workspace, m) for m in measurements], "default_values"
+        ),
         "analyses": [_analysis(m) for m in measurements],
     }
+
+
+def _with_default(entries: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """Repeat the first entry under the name that ROOT looks for."""
+    return [{**entries[0], "name": name}, *entries]
 
 
 def write_hs3(
