@@ -463,6 +463,7 @@ def unchecked_likelihood(document: Workspace, measurement: str) -> BatchedLikeli
     )
     likelihood = BatchedLikelihood.from_model(model)
     likelihood.observation = np.asarray(workspace.data(model, include_auxdata=False))
+    likelihood.model = None  # 15 MB for each mass; the batched engine does not need it
     return likelihood
 
 

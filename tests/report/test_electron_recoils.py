@@ -23,7 +23,7 @@ from histnu.report.electron_likelihoods import (
     sm_workspace,
     workspace_of,
 )
-from histnu.serialize import dumps
+from histnu.serialize import dumps, read_json
 
 
 @pytest.fixture(scope="module")
@@ -278,3 +278,16 @@ def test_verb_refuses_a_bad_overlay(tmp_path, capsys):
     assert exit_info.value.code == 2
     assert "--overlay 'x' must be of the form name=file.csv" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_documented_results_are_current(project_root, combined):
+    document = read_json(project_root / "docs" / "electron_recoils.json")
+    rows = {(r["experiment"], r["id"]): r for r in document["bounds"]}
+    again = er.moment_limit(combined, "combined_er", "mu_universal")
+    # the root finder stops at 1e-8 in Delta
+    assert rows["combined_er", "mu_universal"]["upper"] == pytest.approx(again["upper"], rel=1e-6)
+    shown = {r["experiment"]: r["chi2"] for r in document["validation"]}
+    chi2 = er.validation_row("lz_er_ws2024")["chi2"]
+    assert shown["lz_er_ws2024"] == pytest.approx(chi2, rel=1e-5)
+    text = (project_root / "docs" / "electron_recoils.md").read_text()
+    assert f"{again['upper']:.2f} |" in text
