@@ -226,47 +226,56 @@ def table(columns: dict[str, np.ndarray]) -> str:
 
 
 def write(folder: Path, data: DataSet) -> None:
-    """Write both tables of a data set with their sources."""
-    detector = data.detector
+    """Write the three tables of a data set with their sources."""
+    detector, efficiency = data.detector, data.detector.efficiency
     response = smeared_response(
-        detector.edges_kev, detector.efficiency, detector.resolution, XENON_SHELLS.steps_kev()
+        detector.edges_kev, efficiency, detector.resolution, XENON_SHELLS.steps_kev()
     )
     rows = {f"bin_{i}": r for i, r in enumerate(response.probability)}
-    columns = {"e_recoil_kev": response.e_recoil_kev, **rows}
-    write_text(folder / "response.csv", table(columns))
-    write_text(folder / "rates.csv", table({"observed": data.observed, **data.backgrounds}))
-    efficiency = detector.efficiency
-    write_text(
-        folder / "efficiency.csv", table({"e_kev": efficiency.e_kev, "value": efficiency.value})
-    )
+    tables = {
+        "efficiency": {"e_kev": efficiency.e_kev, "value": efficiency.value},
+        "response": {"e_recoil_kev": response.e_recoil_kev, **rows},
+        "rates": {"observed": data.observed, **data.backgrounds},
+    }
     common = {
         "provenance": "derived",
         "derived_by": SCRIPT,
         "input_sha256": {p.name: file_digest(p) for p in data.inputs},
         "notes": data.notes,
     }
+    notes = source_notes(detector)
+    for name, columns in tables.items():
+        write_text(folder / f"{name}.csv", table(columns))
+        write_json(folder / f"{name}.source.json", {**notes[name], **common})
+
+
+def source_notes(detector: Detector) -> dict[str, dict]:
+    """Title, source and units of each table."""
     sigma = " + ".join(f"{a:g} T^{p:g}" for a, p in detector.resolution.terms)
-    probability = {
-        "title": "Probability per bin of reconstructed energy against true recoil energy",
-        "source": f"published efficiency; Gaussian resolution sigma/keV = {sigma}",
-        "units": {"e_recoil_kev": "keV"},
+    return {
+        "efficiency": {
+            "title": "Efficiency and Gaussian resolution that response.csv is made of",
+            "source": "published efficiency (digitised where the publication has a figure only)",
+            "units": {
+                "e_kev": "keV",
+                "value": "1",
+                "resolution": "terms (a, p) of sum a T^p in keV",
+            },
+            "of_reconstructed": detector.efficiency.of_reconstructed,
+            "beyond": detector.efficiency.beyond,
+            "resolution": detector.resolution.terms,
+        },
+        "response": {
+            "title": "Probability per bin of reconstructed energy against true recoil energy",
+            "source": f"published efficiency; Gaussian resolution sigma/keV = {sigma}",
+            "units": {"e_recoil_kev": "keV"},
+        },
+        "rates": {
+            "title": "Observed events and expected backgrounds per bin, without solar neutrinos",
+            "source": "digitised figures of the publication",
+            "units": {"observed": "events", "backgrounds": "events"},
+        },
     }
-    rates = {
-        "title": "Observed events and expected backgrounds per bin, without solar neutrinos",
-        "source": "digitised figures of the publication",
-        "units": {"observed": "events", "backgrounds": "events"},
-    }
-    declared = {
-        "title": "Efficiency and Gaussian resolution that response.csv is made of",
-        "source": "published efficiency (digitised where the publication has a figure only)",
-        "units": {"e_kev": "keV", "value": "1", "resolution": "terms (a, p) of sum a T^p in keV"},
-        "of_reconstructed": efficiency.of_reconstructed,
-        "beyond": efficiency.beyond,
-        "resolution": detector.resolution.terms,
-    }
-    write_json(folder / "efficiency.source.json", {**declared, **common})
-    write_json(folder / "response.source.json", {**probability, **common})
-    write_json(folder / "rates.source.json", {**rates, **common})
 
 
 def write_many_body(releases: Path, folder: Path) -> None:

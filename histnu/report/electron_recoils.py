@@ -6,7 +6,6 @@ with the rows of nuclear recoils. Bounds are ends of profile-likelihood interval
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from histnu.physics.models.electron_magnetic_moment import (
     ELECTRON_MOMENT_UNIT,
     ElectronMagneticMoment,
 )
-from histnu.physics.models.electron_millicharge import ELECTRON_CHARGE_UNIT, ElectronMillicharge
+from histnu.physics.models.electron_millicharge import ElectronMillicharge
 from histnu.physics.models.electron_standard_model import ElectronStandardModel
 from histnu.physics.models.electron_sterile_dipole import ElectronSterileDipole
 from histnu.physics.models.magnetic_moment import MagneticMoment
@@ -52,8 +51,6 @@ from histnu.report.electron_likelihoods import (
 )
 from histnu.templates.basis import ChannelTemplates
 from histnu.types import Workspace
-
-log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 Row = dict[str, Any]
@@ -527,7 +524,7 @@ def contour_row(data: DataSets, flavour: str, points: Sequence[MassPoint], cl: f
 
 @dataclass(frozen=True)
 class Plan:
-    """What :func:`electron_results` computes.
+    """What is computed.
 
     Attributes:
         sets: data sets of bounds. charges: charges to bound.
@@ -542,34 +539,21 @@ class Plan:
     m4_mev: tuple[float, ...] = STERILE_MASSES_MEV
 
 
-def electron_results(plan: Plan | None = None) -> dict[str, Any]:
-    """All electron-recoil results: validation, bounds, contours.
+def set_bounds(name: str, charges: Sequence[str]) -> list[Row]:
+    """All bounds of one data set: moments, charges, and one charge common to all flavours."""
+    data = experiments_of(name)
+    rows = [moment_limit(data, name, p) for p in MOMENTS]
+    for q in charges:
+        rows += charge_limits(data, name, q)
+    return [*rows, universal_charge_limit(data, name)]
 
-    Args:
-        plan: what to compute; everything by default.
-    """
-    plan = plan or Plan()
-    bounds: list[Row] = []
-    for name in plan.sets:
-        data = experiments_of(name)
-        bounds += [moment_limit(data, name, p) for p in MOMENTS]
-        for q in plan.charges:
-            bounds += charge_limits(data, name, q)
-        bounds.append(universal_charge_limit(data, name))
-        log.info("bounds of %s done", name)
-    joint = data_sets(["combined_all"])[0]
-    bounds += [joint_moment_limit(joint, p) for p in MOMENTS]
-    contours = [
-        row
-        for d in data_sets(plan.contours)
-        for row in dipole_contours(d, plan.flavours, plan.m4_mev)
-    ]
-    names = ELECTRON_SETS["combined_er"]
-    return {
-        "schema": "histnu-electron-recoils/1",
-        "validation": [validation_row(n) for n in (*names, "combined_er")],
-        "spectra": [spectrum_row(n) for n in names],
-        "bounds": bounds,
-        "contours": contours,
-        "units": {"mu": f"{ELECTRON_MOMENT_UNIT:g} mu_B", "q": f"{ELECTRON_CHARGE_UNIT:g} e"},
-    }
+
+def joint_bounds(label: str) -> list[Row]:
+    """Bounds on the moments from electron and nuclear recoils together."""
+    data = data_sets([label])[0]
+    return [joint_moment_limit(data, p) for p in MOMENTS]
+
+
+def labelled_contours(label: str, flavours: Sequence[str], m4_mev: Sequence[float]) -> list[Row]:
+    """:func:`dipole_contours` of the data sets called ``label``."""
+    return dipole_contours(data_sets([label])[0], flavours, m4_mev)

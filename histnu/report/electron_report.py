@@ -16,13 +16,11 @@ from histnu.physics.models.electron_millicharge import ELECTRON_CHARGE_UNIT, Ele
 from histnu.plotting.electron_recoils import Curve, dipole_figure, spectra_figure
 from histnu.report.electron_likelihoods import ELECTRON_SETS, electron_templates, workspace_of
 from histnu.report.electron_recoils import (
-    Plan,
     data_sets,
     experiments_of,
     joint_charge_templates,
     joint_moment_templates,
 )
-from histnu.report.electron_variations import full_results
 from histnu.serialize import jsonable, write_json, write_text
 
 Results = Mapping[str, Any]
@@ -172,22 +170,18 @@ def write_workspaces(folder: Path) -> list[Path]:
 
 
 def write_electron_report(
-    folder: Path, plan: Plan | None = None, overlays: Mapping[str, Curve] | None = None
-) -> dict[str, Any]:
-    """Compute everything and write it into a folder.
+    results: dict[str, Any], folder: Path, overlays: Mapping[str, Curve] | None = None
+) -> None:
+    """Write ``electron_recoils.json`` and ``.md``, figures and ``workspaces`` into a folder.
 
     Args:
-        folder: gets ``electron_recoils.json`` and ``.md``, figures and ``workspaces``.
-        plan: what to compute; everything by default.
+        results: from :func:`histnu.report.electron_jobs.electron_results`.
+        folder: made if it does not exist.
         overlays: published dipole curves by name, for the figure.
-
-    Returns:
-        The results document.
     """
-    results: dict[str, Any] = jsonable(full_results(plan))
-    write_json(folder / "electron_recoils.json", results)
-    write_text(folder / "electron_recoils.md", report_text(results))
-    dipole_figure(results, folder / "electron_dipole", overlays)
-    spectra_figure(results, folder / "electron_spectra")
+    document = jsonable(results)
+    write_json(folder / "electron_recoils.json", document)
+    write_text(folder / "electron_recoils.md", report_text(document))
+    dipole_figure(document, folder / "electron_dipole", overlays)
+    spectra_figure(document, folder / "electron_spectra")
     write_workspaces(folder / "workspaces")
-    return results

@@ -25,14 +25,8 @@ from histnu.physics.models.electron_standard_model import (
     ElectronStandardModel,
     ManyBodyCorrection,
 )
-from histnu.report.electron_likelihoods import ELECTRON_SETS, electron_templates
-from histnu.report.electron_recoils import (
-    Plan,
-    electron_results,
-    experiments_of,
-    median_moment_limit,
-    moment_limit,
-)
+from histnu.report.electron_likelihoods import electron_templates
+from histnu.report.electron_recoils import experiments_of, moment_limit
 from histnu.tables import load_table
 
 Row = dict[str, Any]
@@ -238,21 +232,3 @@ def variation_rows(name: str, parameter: str = "mu_universal") -> list[Row]:
             }
         )
     return rows
-
-
-def full_results(plan: Plan | None = None) -> dict[str, Any]:
-    """All electron-recoil results with the variations of every data set of the plan."""
-    plan = plan or Plan()
-    results = electron_results(plan)
-    sets = [s for s in plan.sets if s in ELECTRON_SETS]
-    results["median_limits"] = [
-        {
-            "experiment": s,
-            "parameter": "mu_universal",
-            "unit": results["units"]["mu"],
-            "upper": median_moment_limit(experiments_of(s), "mu_universal"),
-        }
-        for s in sets
-    ]
-    results["variations"] = [row for s in sets for row in variation_rows(s)]
-    return results

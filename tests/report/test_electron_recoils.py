@@ -13,6 +13,7 @@ from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.physics.models.electron_magnetic_moment import ElectronMagneticMoment
 from histnu.physics.models.electron_millicharge import ElectronMillicharge
 from histnu.plotting.electron_recoils import dipole_figure, parse_overlays, spectra_figure
+from histnu.report import electron_jobs as jobs
 from histnu.report import electron_recoils as er
 from histnu.report import electron_report as report
 from histnu.report import electron_variations as ev
@@ -204,7 +205,7 @@ def small_results():
         contours=("pandax4t_er",),
         m4_mev=(0.01, 0.1, 1.0, 4.0),
     )
-    return er.electron_results(plan)
+    return jobs.electron_results(plan)
 
 
 def test_results_document(small_results):
@@ -252,6 +253,7 @@ def test_crossing_of_electron_and_nuclear_recoils():
 
 
 def test_report_text(small_results):
+    assert small_results["variations"] == []  # only data sets of a collaboration are varied
     shift = {"description": "x", "experiment": "lz_er", "shift": 0.1}
     text = report.report_text({**small_results, "variations": [shift]})
     assert "| lz_er_ws2022 | 19 | 471 |" in text
