@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from histnu.errors import ConfigError, WorkspaceError, located
+from histnu.export.hepdata import archived_likelihood
 from histnu.inference.engine.fit import AnyLikelihood
 from histnu.polynomial import PolynomialMap
 from histnu.serialize import read_json
@@ -86,31 +87,41 @@ def read_workspace(path: str | Path) -> dict[str, Any]:
     return document
 
 
+def _described(
+    name: str, document: dict[str, Any], manifest: Mapping[str, Any] | None
+) -> Target:
+    """The target of a document and what its manifest says."""
+    if manifest is None:
+        return Target(name, document)
+    polynomial = manifest.get("polynomial")
+    return Target(
+        name,
+        document,
+        None if polynomial is None else PolynomialMap.from_json(polynomial),
+        manifest.get("units", {}),
+        manifest.get("provenance"),
+    )
+
+
 def load_target(text: str | Path) -> Target:
     """Load a workspace file, or assemble an analysis.
 
     Args:
-        text: path of a workspace (``.json``), an analysis file or the name of an analysis.
+        text: path of a workspace (``.json``), a HEPData submission or likelihood archive
+            (``ARCHIVE`` or ``ARCHIVE::NAME``), an analysis file or the name of an analysis.
 
     Raises:
         HistnuError: for anything that cannot be read.
     """
+    archived = archived_likelihood(str(text))
+    if archived is not None:
+        return _described(*archived)
     path = Path(text)
     if path.suffix == ".json" or path.is_dir():
         path = path / "workspace.json" if path.is_dir() else path
         document = read_workspace(path)
         manifest = path.with_name("manifest.json")
-        if not manifest.exists():
-            return Target(str(path), document)
-        described = read_json(manifest)
-        polynomial = described.get("polynomial")
-        return Target(
-            str(path),
-            document,
-            None if polynomial is None else PolynomialMap.from_json(polynomial),
-            described.get("units", {}),
-            described.get("provenance"),
-        )
+        return _described(str(path), document, read_json(manifest) if manifest.exists() else None)
     from histnu.analyses import assemble, load_analysis
 
     assembly = assemble(load_analysis(str(text)))

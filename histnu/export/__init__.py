@@ -7,6 +7,9 @@ from typing import Any
 
 from histnu.errors import ConfigError, ExportError, WorkspaceError, located
 
+FILES = {"root": "templates.root", "hs3": "hs3.json"}
+"""Files that formats of one file are written to."""
+
 
 def load_workspace(path: str | Path, patch: str | None = None) -> dict[str, Any]:
     """Read a workspace, and apply a patch of the ``patchset.json`` beside it if one is named.
@@ -64,15 +67,13 @@ def export_document(
         raise ExportError(located(source, "", "is a folder", "give a workspace file"))
     document, manifest = load_workspace(source, patch), manifest_beside(source)
     if target == "root":
-        from histnu.export.root import write_root
-
-        return write_root(document, folder / "templates.root", manifest)
-    if target == "xml":
+        from histnu.export.root import write_root as write
+    elif target == "xml":
         from histnu.export.xml import write_xml
 
         return write_xml(document, folder)
-    if target == "hs3":
-        from histnu.export.hs3 import write_hs3
-
-        return write_hs3(document, folder / "hs3.json", manifest)
-    raise ConfigError(f"unknown format {target!r}; known: root, xml, hs3, hepdata")
+    elif target == "hs3":
+        from histnu.export.hs3 import write_hs3 as write
+    else:
+        raise ConfigError(f"unknown format {target!r}; known: root, xml, hs3, hepdata")
+    return write(document, folder / FILES[target], manifest)

@@ -307,6 +307,35 @@ def read_submission(path: str | Path) -> Bundle:
     return bundle
 
 
+ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
+
+
+def archived_likelihood(text: str) -> tuple[str, dict[str, Any], dict[str, Any] | None] | None:
+    """The likelihood that ``ARCHIVE`` or ``ARCHIVE::NAME`` names, or None for any other text.
+
+    Args:
+        text: a submission or likelihood archive; ``NAME`` is a document inside it and may be left
+            out where there is only one.
+
+    Returns:
+        Name, workspace, and its manifest if there is one.
+
+    Raises:
+        ExportError: as :func:`read_submission`, or for an unknown name.
+    """
+    archive, _, name = text.partition("::")
+    if not archive.endswith(ARCHIVE_SUFFIXES):
+        return None
+    bundle = read_submission(archive)
+    if not name and len(bundle.workspaces) == 1:
+        name = next(iter(bundle.workspaces))
+    if name not in bundle.workspaces:
+        mend = f"write {archive}::NAME with one of {', '.join(sorted(bundle.workspaces))}"
+        raise ExportError(located(archive, name, "names no likelihood in the archive", mend))
+    folder = name.rpartition("/")[0] or "."
+    return f"{archive}::{name}", bundle.workspaces[name], bundle.manifests.get(folder)
+
+
 def _contents(path: Path) -> dict[str, bytes]:
     """Files of a submission folder or archive."""
     if path.is_dir():

@@ -35,36 +35,36 @@ def hs3_document(
         ExportError: for a ``lumi`` modifier, which HS3 does not know.
     """
     axes = binnings(workspace, manifest)
-    names = [c["name"] for c in workspace["channels"]]
-    observed = {o["name"]: o["data"] for o in workspace["observations"]}
     measurements = workspace["measurements"]
+    domains = [_domain(workspace, m) for m in measurements]
+    points = [_point(workspace, m) for m in measurements]
     return {
         "metadata": {
             "hs3_version": VERSION,
             "packages": [{"name": "histnu", "version": histnu.__version__}],
         },
         "distributions": [_channel(c, axes[c["name"]]) for c in workspace["channels"]],
-        "data": [
-            {
-                "name": f"data_{n}",
-                "type": "binned",
-                "axes": [_axis(n, axes[n])],
-                "contents": observed[n],
-            }
-            for n in names
-        ],
-        "likelihoods": [
-            {
-                "name": "likelihood",
-                "distributions": [f"model_{n}" for n in names],
-                "data": [f"data_{n}" for n in names],
-            }
-        ],
-        "domains": _with_default([_domain(workspace, m) for m in measurements], "default_domain"),
-        "parameter_points": _with_default(
-            [_point(workspace, m) for m in measurements], "default_values"
-        ),
+        "data": [_data(o, axes[o["name"]]) for o in workspace["observations"]],
+        "likelihoods": [_likelihood([c["name"] for c in workspace["channels"]])],
+        "domains": _with_default(domains, "default_domain"),
+        "parameter_points": _with_default(points, "default_values"),
         "analyses": [_analysis(m) for m in measurements],
+    }
+
+
+def _data(observation: Mapping[str, Any], binning: Binning) -> dict[str, Any]:
+    """Observed counts of a channel."""
+    name = observation["name"]
+    axes = [_axis(name, binning)]
+    return {"name": f"data_{name}", "type": "binned", "axes": axes, "contents": observation["data"]}
+
+
+def _likelihood(channels: list[str]) -> dict[str, Any]:
+    """The likelihood of all channels."""
+    return {
+        "name": "likelihood",
+        "distributions": [f"model_{n}" for n in channels],
+        "data": [f"data_{n}" for n in channels],
     }
 
 

@@ -91,11 +91,9 @@ class GridAxis:
         return cls(label, unit, tuple(np.linspace(low, high, n).tolist()))
 
     @classmethod
-    def logarithmic(
-        cls, label: str, unit: str, ends: tuple[float, float], n: int, outer: bool = False
-    ) -> GridAxis:
+    def logarithmic(cls, label: str, unit: str, ends: tuple[float, float], n: int) -> GridAxis:
         """Logarithmically spaced coordinates, both ends included."""
-        return cls(label, unit, tuple(np.geomspace(*ends, n).tolist()), outer)
+        return cls(label, unit, tuple(np.geomspace(*ends, n).tolist()))
 
     def to_json(self) -> dict[str, Any]:
         """Label, unit and coordinates."""
@@ -165,19 +163,27 @@ def charge_plane(x: str, y: str, reach: float = 10.0, n: int = 41) -> Grid:
     return Grid(f"{x}_{y}", axes)
 
 
+DIPOLE_MASSES_MEV = (*np.geomspace(1e-3, 5.0, 20).tolist(), *range(6, 21))
+"""Sterile masses from 1 keV, logarithmic while the signal hardly changes, then in steps of 1 MeV
+past the end of the solar 8B spectrum (about 16 MeV), where upscattering is no longer possible."""
+
+
 def dipole_grid(
     flavour: str,
-    masses_mev: tuple[float, float] = (1e-3, 20.0),
+    masses_mev: Sequence[float] = DIPOLE_MASSES_MEV,
     moments: tuple[float, float] = (0.1, 100.0),
-    shape: tuple[int, int] = (41, 31),
+    n_moments: int = 31,
 ) -> Grid:
-    """Grid in (m4, mu) of the sterile dipole portal, both logarithmic.
+    """Grid in (m4, mu) of the sterile dipole portal.
 
-    The default masses run from 1 keV past the end of the solar 8B spectrum (about 16 MeV), where
-    upscattering is no longer possible and the signal is zero.
+    Args:
+        flavour: ``e``, ``mu`` or ``tau``.
+        masses_mev: sterile masses in MeV, increasing.
+        moments: ends of the logarithmic axis of the moment in 1e-9 mu_B.
+        n_moments: points of that axis.
     """
-    mass = GridAxis.logarithmic("m4", "MeV", masses_mev, shape[0], outer=True)
-    moment = GridAxis.logarithmic(f"mu_{flavour}", MOMENT_UNIT, moments, shape[1])
+    mass = GridAxis("m4", "MeV", tuple(map(float, masses_mev)), outer=True)
+    moment = GridAxis.logarithmic(f"mu_{flavour}", MOMENT_UNIT, moments, n_moments)
     return Grid(f"dipole_{flavour}", (mass, moment))
 
 

@@ -9,6 +9,20 @@ A patch adds one sample per channel and flux component, multiplied by the free n
 ``mu_sig``: ``mu_sig = 1`` is the hypothesis theta, ``mu_sig = 0`` the background-only one (with
 the Standard Model signal). As in likelihoods on HEPData the background-only document already
 names ``mu_sig`` as its parameter of interest, which exists once a patch is applied.
+
+With templates of :func:`histnu.templates.basis.experiment_templates`::
+
+    model = Millicharge()
+    basis = basis_of(templates, model.polynomial)
+    build_patchset("out", charge_plane("q_ee", "q_mumu"), basis, PatchSetInfo("q", "..."))
+
+and, where templates depend on an axis, with a function that is called once per value::
+
+    def dipole(outer):                                  # {"m4": 0.001} in MeV
+        model = SterileDipole(m4_mev=outer["m4"])
+        return basis_of(make_templates(model), model.polynomial)
+
+    build_patchset("out", dipole_grid("e"), dipole, info)
 """
 
 from __future__ import annotations
@@ -152,26 +166,14 @@ def split_workspace(basis: Basis) -> tuple[Workspace, list[dict[str, list[Sample
         PatchSetError: if there is no basis sample, or a channel would have no background.
     """
     outputs = set(basis.polynomial.outputs)
-    channels: list[ChannelSpec] = []
-    groups: list[dict[str, list[Sample]]] = []
-    for channel in basis.workspace["channels"]:
-        kept = [s for s in channel["samples"] if _strength(s, outputs) is None]
-        grouped: dict[str, list[Sample]] = {}
-        for sample in channel["samples"]:
-            strength = _strength(sample, outputs)
-            if strength is not None:
-                suffix = sample["name"].removeprefix(strength)
-                grouped.setdefault(f"signal{suffix}", []).append(sample)
-        if not kept:
-            raise PatchSetError(f"channel {channel['name']} has no background; nothing to patch")
-        channels.append({"name": channel["name"], "samples": kept})
-        groups.append(grouped)
+    split = [_split_channel(c, outputs) for c in basis.workspace["channels"]]
+    groups = [grouped for _, grouped in split]
     if not any(groups):
         raise PatchSetError(f"no sample has a strength named {', '.join(sorted(outputs))}")
     settings = basis.workspace["measurements"][0]["config"]["parameters"]
     nuisances = [p for p in settings if p["name"] not in outputs]
     background: Workspace = {
-        "channels": channels,
+        "channels": [channel for channel, _ in split],
         "observations": basis.workspace["observations"],
         "measurements": [
             {"name": "signal", "config": {"poi": SIGNAL_STRENGTH, "parameters": nuisances}}
@@ -179,6 +181,24 @@ def split_workspace(basis: Basis) -> tuple[Workspace, list[dict[str, list[Sample
         "version": "1.0.0",
     }
     return background, groups
+
+
+def _split_channel(
+    channel: ChannelSpec, outputs: set[str]
+) -> tuple[ChannelSpec, dict[str, list[Sample]]]:
+    """A channel without its basis samples, and these by the signal sample they become."""
+    kept: list[Sample] = []
+    grouped: dict[str, list[Sample]] = {}
+    for sample in channel["samples"]:
+        strength = _strength(sample, outputs)
+        if strength is None:
+            kept.append(sample)
+        else:
+            suffix = sample["name"].removeprefix(strength)
+            grouped.setdefault(f"signal{suffix}", []).append(sample)
+    if not kept:
+        raise PatchSetError(f"channel {channel['name']} has no background; nothing to patch")
+    return {"name": channel["name"], "samples": kept}, grouped
 
 
 def _strength(sample: Sample, outputs: set[str]) -> str | None:
@@ -378,20 +398,8 @@ def build_patchset(
     """Write ``workspace.json`` (background only) and ``patchset.json`` for a grid.
 
     Points are computed, rounded and written one by one: memory does not grow with the grid. Both
-    files appear whole or not at all, and equal input gives equal bytes. For example, with
-    templates of :func:`histnu.templates.basis.experiment_templates`::
-
-        model = Millicharge()
-        basis = basis_of(templates, model.polynomial)
-        build_patchset("out", charge_plane("q_ee", "q_mumu"), basis, PatchSetInfo("q", "..."))
-
-    and, where templates depend on an axis, with a function that is called once per value::
-
-        def dipole(outer):                                  # {"m4": 0.001} in MeV
-            model = SterileDipole(m4_mev=outer["m4"])
-            return basis_of(make_templates(model), model.polynomial)
-
-        build_patchset("out", dipole_grid("e"), dipole, info)
+    files appear whole or not at all, and equal input gives equal bytes. The module's
+    documentation has examples.
 
     Args:
         folder: where to write.
@@ -411,18 +419,21 @@ def build_patchset(
         assert points.background is not None
         background = with_strength(points.background, points.highest_strength)
         digests = document_digests(background)
-        header = dumps(metadata(grid, info, points, digests), indent=None).rstrip("\n")
         write_json(folder / "workspace.json", background)
-        body.seek(0)
-        with atomic_open(folder / "patchset.json") as stream:
-            stream.write('{"metadata":' + header + ',\n"patches":[\n')
-            shutil.copyfileobj(body, stream, 1 << 20)
-            stream.write('],\n"version":"1.0.0"}\n')
+        _assemble(folder / "patchset.json", metadata(grid, info, points, digests), body)
     bounds = background["measurements"][0]["config"]["parameters"][0]["bounds"][0]
-    names = ("workspace.json", "patchset.json")
-    files = {name: file_digest(folder / name) for name in names}
-    paths = (folder / names[0], folder / names[1])
+    paths = (folder / "workspace.json", folder / "patchset.json")
+    files = {path.name: file_digest(path) for path in paths}
     return PatchSetSummary(*paths, count, digests, (bounds[0], bounds[1]), files)
+
+
+def _assemble(path: Path, header: dict[str, Any], body: IO[str]) -> None:
+    """Write metadata and patches as one document."""
+    body.seek(0)
+    with atomic_open(path) as stream:
+        stream.write('{"metadata":' + dumps(header, indent=None).rstrip("\n") + ',\n"patches":[\n')
+        shutil.copyfileobj(body, stream, 1 << 20)
+        stream.write('],\n"version":"1.0.0"}\n')
 
 
 def _make_folder(folder: Path) -> Path:

@@ -229,6 +229,27 @@ def test_the_same_limit_comes_back(submission, workspace):
     assert float(at_limit - best) == pytest.approx(2.7055, abs=5e-3)
 
 
+def test_histnu_limit_takes_the_upload(submission, built, capsys):
+    """``histnu limit`` on the upload gives what it gives on the original document."""
+    from histnu.cli.main import cli
+
+    found = []
+    archive = submission / hepdata.SUBMISSION
+    targets = (built / "workspace.json", archive, f"{archive}::workspaces/moments/workspace.json")
+    for target in targets:
+        arguments = ["limit", str(target), "--poi", "mu_universal", "--json"]
+        done = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+        found.append({k: v for k, v in json.loads(done.output).items() if k != "target"})
+    assert found[0] == found[1] == found[2]
+    assert found[0]["unit"] == "1e-9 mu_B"
+
+
+def test_unknown_name_in_an_archive(submission):
+    with pytest.raises(ExportError, match=r"::NAME with one of workspaces/moments/workspace\.json"):
+        hepdata.archived_likelihood(f"{submission / hepdata.SUBMISSION}::charges.json")
+    assert hepdata.archived_likelihood("magnetic_moment_combined") is None
+
+
 def test_reading_a_folder_and_a_likelihood_archive(submission, workspace):
     for source in (submission, submission / hepdata.ARCHIVE):
         found = hepdata.read_submission(source)

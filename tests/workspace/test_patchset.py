@@ -192,10 +192,10 @@ def test_dipole_grid_computes_its_basis_once_per_mass(tmp_path):
         assembly = assemble(analysis.model_copy(update={"model": section}))
         return Basis(assembly.workspace, assembly.polynomial)
 
-    grid = grids.dipole_grid("mu", (1e-3, 30.0), shape=(3, 4))
+    grid = grids.dipole_grid("mu", (1e-3, 1.0, 30.0), n_moments=4)
     summary = build_patchset(tmp_path, grid, dipole, INFO)
     assert summary.points == 12
-    assert masses == [0.001, 0.173205, 30.0]
+    assert masses == [0.001, 1.0, 30.0]
     patches = read_json(tmp_path / "patchset.json")["patches"]
     assert patches[0]["metadata"] == {"name": "m4_0p001__mu_mu_0p1", "values": [0.001, 0.1]}
     sums = [sum(p["patch"][0]["value"]["data"]) for p in patches]
@@ -218,6 +218,13 @@ def test_models_of_grids_exist():
         inner = [a.label for a in grid.axes if not a.outer]
         assert set(inner) <= known
         assert len({grids.point_name(grid.labels, v) for v in grid}) == len(grid)
+
+
+def test_default_masses_cross_the_kinematic_limit():
+    masses = grids.DIPOLE_MASSES_MEV
+    assert masses[0] == pytest.approx(1e-3)
+    assert sum(10 < m < 17 for m in masses) >= 6
+    assert masses[-1] == 20
 
 
 def test_units_are_those_of_the_models():
