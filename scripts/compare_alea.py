@@ -59,7 +59,7 @@ def alea_data(events: Path) -> dict:
     return data
 
 
-def build_alea(release: Path, events: Path):  # noqa: ANN201 - a class of another environment
+def build_alea(release: Path, events: Path):
     """The collaboration's model with its data."""
     from alea.models import BlueiceExtendedModel
 
@@ -115,7 +115,7 @@ def run_alea(releases: Path, output: Path) -> None:
     print(json.dumps(result, indent=2, sort_keys=True))
 
 
-def nominal(model) -> dict:  # noqa: ANN001
+def nominal(model) -> dict:
     """Nominal value of every parameter."""
     return {p.name: p.nominal_value for p in model.parameters}
 

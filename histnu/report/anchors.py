@@ -1,7 +1,8 @@
 """The reference: a likelihood that interpolates between all anchors, as the collaboration does.
 
-Rates are ``(1 + sigma alpha)`` and shapes are multilinear between the release's anchors. It is
-slow and is used to measure what plain HistFactory loses; see ``docs/full_likelihoods.md``.
+Rates are ``(1 + sigma alpha)`` and shapes are interpolated between all anchors of the release
+as blueice does, which is slow: it measures what plain HistFactory loses
+(``docs/full_likelihoods.md``).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from histnu.errors import FitError
 from histnu.experiments.full.grids import AnchorGrid, FullExperiment
 from histnu.experiments.model import RateNuisance
 from histnu.polynomial import PolynomialMap
-from histnu.templates.morphing import multilinear
+from histnu.templates.morphing import blueice_events
 
 Array = NDArray[np.float64]
 
@@ -33,7 +34,7 @@ class AnchorFit:
 
 @dataclass
 class AnchorLikelihood:
-    """-2 log L of a full experiment with multilinear shapes.
+    """-2 log L of a full experiment with blueice's interpolation.
 
     Attributes:
         experiment: the full likelihood.
@@ -84,11 +85,11 @@ class AnchorLikelihood:
         result = {}
         for channel in self.experiment.channels:
             samples = self.signals[channel.name]
-            grids = [strengths.get(k, 1.0) * multilinear(g, p) for k, g in samples.items()]
+            grids = [strengths.get(k, 1.0) * blueice_events(g, p) for k, g in samples.items()]
             rate = self._factor([*flux, *channel.signal_rates], p)
             total = rate * np.sum(grids, axis=0)
             for b in channel.backgrounds:
-                total = total + self._factor(b.rates, p) * multilinear(b.expected, p)
+                total = total + self._factor(b.rates, p) * blueice_events(b.expected, p)
             result[channel.name] = total
         return result
 

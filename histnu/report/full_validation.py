@@ -16,7 +16,7 @@ from histnu.experiments.full import load_full_grid
 from histnu.experiments.full.grids import AnchorGrid, FullExperiment
 from histnu.experiments.model import Origin, RateNuisance
 from histnu.inference.engine.likelihood import BatchedLikelihood
-from histnu.inference.limits import interval, threshold
+from histnu.inference.limits import interval
 from histnu.inference.profile import best_fit, profile
 from histnu.inference.toys import ToyOptions, toy_statistics
 from histnu.physics.models.standard_model import StandardModel
@@ -142,7 +142,8 @@ def measure_flux(name: str, n_toys: int = 0, seed: int = 1) -> FluxResult:
     )
     if n_toys == 0:
         return result
-    return replace(result, toys=_toy_significance(likelihood, null.parameters[0], q0, (n_toys, seed)))
+    toys = _toy_significance(likelihood, null.parameters[0], q0, (n_toys, seed))
+    return replace(result, toys=toys)
 
 
 def _toy_significance(

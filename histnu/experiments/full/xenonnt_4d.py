@@ -163,8 +163,14 @@ def basis_response(reader: RunReader, folder: Path) -> AnchorGrid:
 
 
 def nuisance(name: str, parameter: RateParameter, origin: Origin) -> RateNuisance:
-    """A rate nuisance ``N (1 + sigma alpha)``: the release constrains the multiplier itself."""
-    return RateNuisance(name, float(parameter.uncertainty or 0.0), "linear", origin)
+    """A rate nuisance of a relative uncertainty.
+
+    The release constrains the multiplier itself, ``N (1 + sigma alpha)``. Backgrounds are written
+    so; the signal efficiency is a factor (``normsys``) by default, because in HistFactory linear
+    terms add while efficiency and yields multiply.
+    """
+    style = "default" if name.startswith("signal_efficiency") else "linear"
+    return RateNuisance(name, float(parameter.uncertainty or 0.0), style, origin)
 
 
 def _backgrounds(

@@ -16,7 +16,8 @@ from histnu.experiments.full.grids import (
     FullExperiment,
     rate_bounds,
 )
-from histnu.experiments.model import Origin, RateNuisance
+from histnu.experiments.full.xenonnt_4d import nuisance
+from histnu.experiments.model import Origin
 from histnu.releases.locate import find_release
 from histnu.releases.readers import RateParameter, count_events, read_matching, read_parameters
 from histnu.tables import read_csv
@@ -80,10 +81,6 @@ class S2OnlyReader:
         return energies, AnchorGrid(("t_qy",), (ANCHORS,), np.where(values < FLOOR, 0.0, values))
 
 
-def _rate(name: str, parameter: RateParameter) -> RateNuisance:
-    return RateNuisance(name, float(parameter.uncertainty or 0.0), "linear", ORIGIN)
-
-
 def _backgrounds(
     reader: S2OnlyReader, livetime: float, table: dict[str, RateParameter]
 ) -> tuple[FullBackground, ...]:
@@ -97,7 +94,7 @@ def _backgrounds(
             kind,
             TITLES[kind],
             grid.scaled(livetime),
-            (_rate(f"{kind}_{run}_rate", table[f"{kind}_{run}_rate_multiplier"]),),
+            (nuisance(f"{kind}_{run}_rate", table[f"{kind}_{run}_rate_multiplier"], ORIGIN),),
             ORIGIN,
         )
         for kind, grid in grids.items()
@@ -119,7 +116,7 @@ def _channel(reader: S2OnlyReader, table: dict[str, RateParameter]) -> FullChann
         response,
         _backgrounds(reader, livetime, table),
         count_events(events, edges),
-        (_rate(efficiency, table[efficiency]),),
+        (nuisance(efficiency, table[efficiency], ORIGIN),),
         dict.fromkeys(("exposure", "response", "observed"), ORIGIN),
         reader.anchored("cevns", "t_qy", "tqy").scaled(livetime),
     )
