@@ -24,7 +24,17 @@ FORBIDDEN = {
     "export": ("report", "cli"),
     "report": ("cli",),
 }  # fmt: skip
-HEAVY = {"pyhf", "uproot", "h5py", "hepdata_lib", "matplotlib", "iminuit", "pooch", "hist", "mplhep"}
+HEAVY = {
+    "pyhf",
+    "uproot",
+    "h5py",
+    "hepdata_lib",
+    "matplotlib",
+    "iminuit",
+    "pooch",
+    "hist",
+    "mplhep",
+}
 
 
 def modules(folder: str) -> list[Path]:
@@ -71,7 +81,9 @@ def test_heavy_libraries_are_imported_where_they_are_used():
 
 
 def run(code: str) -> str:
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     return result.stdout.strip()
 
 
@@ -92,7 +104,9 @@ def test_help_imports_no_numerics():
         "print(sorted({m.split('.')[0] for m in sys.modules} & "
         "{'numpy', 'scipy', 'pydantic', 'rich', 'pyhf', 'yaml'}), file=sys.stderr)"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert result.stderr.strip() == "[]"
 
 

@@ -134,7 +134,7 @@ def figure_3(results: Results, folder: Path) -> list[Path]:
 
 
 def figure_4(results: Results, folder: Path) -> list[Path]:
-    """Exclusion in sterile mass and dipole at 90 % CL, 2 dof (Fig. 4, nuclear recoils)."""
+    """Exclusion in sterile mass and dipole at 90 % CL, 2 dof (Fig. 4)."""
     titles = {"dipole_e": r"$\nu_e$", "dipole_mu": r"$\nu_\mu$", "dipole_tau": r"$\nu_\tau$"}
     with figure_style() as plt:
         figure, grid = plt.subplots(1, 3, figsize=(13.5, 4.6), layout="constrained", sharey=True)
@@ -146,13 +146,16 @@ def figure_4(results: Results, folder: Path) -> list[Path]:
                     row["m4_mev"], upper * 1e-9, **curve_style(row["experiment"], row["provenance"])
                 )
                 used.add(row["provenance"])
-            axes.set(xscale="log", yscale="log", ylim=(5e-10, 2e-7), xlim=(0.01, 30.0))
+            axes.set(xscale="log", yscale="log", ylim=(5e-12, 2e-7), xlim=(0.001, 30.0))
             axes.set_title(title)
             axes.set_xlabel(r"$m_4$ [MeV]", loc="center")
         grid[0].set_ylabel(r"$|\mu_{\nu_\ell}|\;[\mu_B]$", loc="center")
         handles, labels = grid[0].get_legend_handles_labels()
-        labels = [f"{label}, CE$\\nu$NS 90 % CL (2 dof)" for label in labels]
-        figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
+        labels = [t if t.startswith("EvES") else f"{t}, CE$\\nu$NS" for t in labels]
+        title = "90 % CL (2 dof)"
+        figure.legend(
+            handles, labels, title=title, loc="outside upper center", ncols=4, frameon=False
+        )
         provenance_note(figure, used)
         return save(figure, folder / "fig4")
 

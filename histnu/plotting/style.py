@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 EXPERIMENT_STYLE: dict[str, dict[str, Any]] = {
-    "xenonnt": {"color": "#1f5fbf", "linestyle": "-.", "label": "XENONnT"},
+    "xenonnt": {"color": "#1f5fbf", "linestyle": "-.", "label": "XENONnT", "zorder": 3},
     "pandax4t": {"color": "#2a9d4a", "linestyle": "--", "label": "PandaX-4T"},
     "combined": {"color": "#c2188b", "linestyle": "-", "label": "combined"},
+    "eves": {"color": "#f0785a", "linestyle": (0, (5, 1)), "label": "EvES"},
 }
 """Colours and dashes of the paper."""
 
@@ -35,7 +36,7 @@ SIZES = {
     "pdf.fonttype": 42,
 }
 PROVENANCE_MARK = {"published": "", "derived": "", "reconstructed": "*"}
-PROVENANCE_NOTE = "* uses the reconstructed PandaX-4T channel"
+PROVENANCE_NOTE = "* uses reconstructed inputs (PandaX-4T)"
 
 
 @contextmanager
@@ -59,9 +60,9 @@ def curve_style(experiment: str, provenance: str) -> dict[str, Any]:
 
 
 def provenance_note(figure: Figure, provenances: set[str]) -> None:
-    """Write the meaning of the star under the figure where it is used."""
+    """Write the meaning of the star in the upper corner where it is used."""
     if "reconstructed" in provenances:
-        figure.text(0.995, 0.004, PROVENANCE_NOTE, ha="right", va="bottom", fontsize=8.5)
+        figure.text(0.998, 0.995, PROVENANCE_NOTE, ha="right", va="top", fontsize=8.5)
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:

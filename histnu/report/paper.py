@@ -39,8 +39,13 @@ PLANE_GRID = {
     "q_emu": np.linspace(-9.0, 9.0, 37),
     "q_mutau": np.linspace(-9.0, 9.0, 37),
 }
-M4_MEV = np.round(np.concatenate([np.geomspace(0.01, 4.0, 14), np.linspace(4.5, 15.5, 34)]), 6)
-"""Sterile masses of Fig. 4: flat below a few MeV, closed beyond about 16 MeV."""
+M4_MEV = np.concatenate(
+    [[0.001, 0.01, 0.1, 0.5], np.arange(1.0, 12.01, 0.5), np.arange(12.25, 15.8, 0.25)]
+)
+"""Sterile masses of Fig. 4 in nuclear recoils: flat below a few MeV, closed beyond about 16 MeV."""
+EVES_M4_MEV = tuple(float(f"{m:.3g}") for m in (1e-3, *np.geomspace(0.01, 3.4, 22)))
+"""Sterile masses of Fig. 4 in electron recoils, closed beyond about 3 MeV."""
+EVES_SET = "combined_er"
 LEVEL_1D, LEVEL_2D = Level(0.9, 1), Level(0.9, 2)
 MEASUREMENT_CHANNEL = "pandax4t_us2"
 
@@ -74,14 +79,17 @@ def paper_analysis(model: str, experiment: str, settings: Settings) -> Analysis:
     return analysis
 
 
-def one_bound(parameter: str, experiment: str, settings: Settings, level: Level) -> Row:
+def one_bound(
+    parameter: str, experiment: str, settings: Settings, level: Level, quick: bool = False
+) -> Row:
     """One bound of the paper, compared with the published one where there is one."""
     if parameter in MOMENTS:
         assembly = assemble(paper_analysis("magnetic_moment", experiment, settings))
         row = bounds.moment_bound(assembly, experiment, parameter, level, settings.engine)
     else:
         assembly = assemble(paper_analysis("millicharge", experiment, settings))
-        row = bounds.charge_bound(assembly, experiment, parameter, level, settings.engine)
+        options = bounds.QUICK if quick else bounds.interval_options(settings.engine)
+        row = bounds.charge_bound(assembly, experiment, parameter, level, options)
     return compared(row)
 
 
@@ -125,6 +133,24 @@ def one_dipole(experiment: str, settings: Settings) -> list[Row]:
     return [{**row, "experiment": experiment} for row in rows]
 
 
+def electron_recoils(parameters: Sequence[str], m4_mev: Sequence[float]) -> list[Row]:
+    """Bounds and dipole curves from all electron-recoil data (EvES), Sec. IV C.
+
+    The single experiments, charges and the combination with CEvNS are in ``histnu electron``.
+    """
+    from histnu.report.electron_recoils import data_sets, dipole_contours, moment_limit
+
+    data = data_sets((EVES_SET,))[0]
+    rows = [moment_limit(data.electron, "eves", parameter) for parameter in parameters]
+    for curve in dipole_contours(data, ("e", "mu", "tau"), m4_mev):
+        upper = [None if u is None else u * 1e9 for u in curve["upper_mu_b"]]
+        row = {k: v for k, v in curve.items() if not k.endswith("_mu_b")}
+        best = {"best_fit": curve["best_fit_mu_b"] * 1e9, "model": "electron_sterile_dipole"}
+        more = {"experiment": "eves", "unit": "1e-9 mu_B", "published": None, "ratio": None}
+        rows.append({**row, **best, **more, "lower": None, "upper": upper})
+    return rows
+
+
 def one_rate(experiment: str, settings: Settings) -> Row:
     """Expected and observed events per bin, and the fitted 8B rate."""
     assembly = assemble(paper_analysis("standard_model", experiment, settings))
@@ -143,7 +169,7 @@ def variation(label: str, assumptions: us2.Us2Assumptions, settings: Settings) -
         row = bounds.moment_bound(moments, "combined", parameter, LEVEL_1D)
         result["upper"][parameter] = row["upper"]
     for parameter in CHARGES:
-        row = bounds.charge_bound(charges, "combined", parameter, LEVEL_1D)
+        row = bounds.charge_bound(charges, "combined", parameter, LEVEL_1D, bounds.QUICK)
         result["upper"][parameter] = row["upper"]
         result["lower"][parameter] = row["lower"]
     return result
@@ -167,7 +193,7 @@ def alternative_jobs(settings: Settings) -> list[Job]:
         replace(settings, correction="published_sm" if settings.correction == "none" else "none"),
     ]
     return [
-        Job(f"{p} {e} ({s.interpolation}, {s.correction})", one_bound, (p, e, s, LEVEL_1D))
+        Job(f"{p} {e} ({s.interpolation}, {s.correction})", one_bound, (p, e, s, LEVEL_1D, True))
         for s in choices
         for p in (*MOMENTS, *CHARGES)
         for e in ("xenonnt", "combined")
@@ -197,6 +223,11 @@ def dipole_jobs(settings: Settings) -> list[Job]:
     return [Job(f"dipole {e}", one_dipole, (e, settings)) for e in EXPERIMENTS]
 
 
+def eves_jobs() -> list[Job]:
+    """Electron recoils."""
+    return [Job("electron recoils", electron_recoils, (MOMENTS, EVES_M4_MEV))]
+
+
 def rate_jobs(settings: Settings) -> list[Job]:
     """Expected and observed events."""
     return [Job(f"rate {e}", one_rate, (e, settings)) for e in EXPERIMENTS]
@@ -219,7 +250,7 @@ def all_jobs(settings: Settings) -> dict[str, Sequence[Job]]:
         "bounds": bound_jobs(settings),
         "rates": rate_jobs(settings),
         "profiles": profile_jobs(settings),
-        "dipole": dipole_jobs(settings),
+        "dipole": [*dipole_jobs(settings), *eves_jobs()],
         "regions": region_jobs(settings),
         "alternatives": alternative_jobs(settings),
         "variations": variation_jobs(settings),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 Results = Mapping[str, Any]
 
 EXPERIMENT_NAMES = {"xenonnt": "XENONnT", "pandax4t": "PandaX-4T", "combined": "combined"}
+EVES_NAME = "EvES (XENONnT, LZ, PandaX-4T)"
 MARK = {"published": "", "derived": "†", "reconstructed": "‡"}
 LEGEND = (
     "† derived from a public release by a script of the repository; "
@@ -56,7 +57,8 @@ def bound_rows(results: Results, dof: int = 1) -> list[list[str]]:
     """Cells: parameter, unit, experiment, ours, best fit, published, ratio, equation."""
     rows = []
     for row in results["bounds"]:
-        if row["id"].startswith("dipole") or row["dof"] != dof:
+        wanted = row["experiment"] in EXPERIMENT_NAMES and row["dof"] == dof
+        if row["id"].startswith("dipole") or not wanted:
             continue
         published = row["published"]
         rows.append(
@@ -81,9 +83,11 @@ BOUND_HEADER = ["", "unit", "data", "ours, 90 % CL", "best fit", "published", "r
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join(lines)
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    return "\n".join([line(header), "|" + "---|" * len(header), *map(line, rows)])
 
 
 def rich_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -163,6 +167,20 @@ def rate_rows(results: Results) -> list[list[str]]:
                     ]
                 )
     return rows
+
+
+def electron_rows(results: Results) -> list[list[str]]:
+    """Magnetic-moment bounds of electron recoils."""
+    return [
+        [
+            SYMBOLS[row["id"]],
+            row["unit"],
+            EVES_NAME + MARK[row["provenance"]],
+            interval_text(row["id"], row["lower"], row["upper"]),
+        ]
+        for row in results["bounds"]
+        if row["experiment"] == "eves" and not row["id"].startswith("dipole")
+    ]
 
 
 RATE_HEADER = ["channel", "bin", "observed", "SM 8B", "background", "sum", "pull"]

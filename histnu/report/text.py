@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from histnu.physics.cross_sections import Electroweak, millicharge_coupling
+from histnu.physics.nuclei import XENON
 from histnu.report import tables
 
 Results = Mapping[str, Any]
@@ -18,6 +20,7 @@ def report_text(results: Results) -> str:
         _events(results),
         _charges(results),
         _dipole(results),
+        _electrons(results),
         _alternatives(results),
         _variations(results),
         _inputs(results),
@@ -85,30 +88,40 @@ def _charges(results: Results) -> str:
     return (
         "## Why XENONnT prefers a non-zero charge\n\n"
         f"XENONnT saw {n[0]:.0f} events in the first cS2 bin where {total[0]:.1f} are expected, and "
-        f"{n[2]:.0f} in the third where {total[2]:.1f} are. The photon propagator makes the "
-        "squared charge term fall as 1/T^2 relative to the weak one, so it adds events mainly in "
-        "the first bin, while the interference with the weak charge (negative for a positive "
-        "charge) takes events away at larger recoils. A charge of both signs of that balance "
-        "raises the first bin and lowers the third; magnetic moments add events in every bin and "
-        "cannot. The XENONnT minimum is at Q_ee = "
-        f"{row['best_fit']:.1f}e-8 e (all charges: "
+        f"{n[2]:.0f} in the third where {total[2]:.1f} are. The amplitude of a diagonal charge falls "
+        "as 1/T against the weak one and has the opposite sign for a positive charge. At the "
+        f"XENONnT minimum, Q_ee = {row['best_fit']:.1f}e-8 e, the two cancel at "
+        f"T = {cancelling_recoil_kev(row['best_fit']):.1f} keV, in the reach of the upper bins, while "
+        "below about half of that the charge wins and the first bin is enhanced: first bin up, third "
+        "down. A magnetic moment adds events in every bin and cannot do that. All charges at the "
+        "minimum: "
         + ", ".join(f"{k} {v:.1f}" for k, v in row["best_fit_all"].items())
-        + "), with -2 log L improved over the Standard Model by "
-        f"{row['delta_sm']:.1f}. The likelihood is nearly flat between the minima on either side, "
-        "and only combinations of the charges are constrained: the signal depends on the linear "
-        "terms and squared sums of the nu_e and of the nu_mu + nu_tau charges."
+        + f" (1e-8 e); -2 log L improves by {row['delta_sm']:.1f} over no charges. The profile is "
+        "shallow towards zero, and only combinations of the charges are constrained: the signal "
+        "depends on linear terms and sums of squares for nu_e and for nu_mu and nu_tau together."
     )
+
+
+def cancelling_recoil_kev(charge: float) -> float:
+    """Recoil energy at which a diagonal charge (1e-8 e) cancels the weak charge of xenon, keV.
+
+    ``Q_V = Z Q^EC(T)`` with ``Q^EC ~ 1/T`` (Eqs. 2, 5, 6), for the most abundant isotope; 0 for a
+    negative charge, which never cancels it.
+    """
+    isotope = max(XENON.isotopes, key=lambda i: i.abundance)
+    weak = Electroweak()
+    at_one_kev = float(millicharge_coupling([1e-3], isotope.mass_mev)[0])
+    return max(0.0, charge * isotope.protons * at_one_kev / weak.weak_charge(isotope))
 
 
 def _dipole(results: Results) -> str:
     rows = []
     for row in results["bounds"]:
-        if not row["id"].startswith("dipole"):
+        if not row["id"].startswith("dipole") or row["experiment"] == "eves":
             continue
         pairs = dict(zip(row["m4_mev"], row["upper"], strict=True))
         cells = [f"{pairs[m]:.2f}" if pairs.get(m) else "closed" for m in _shown(row["m4_mev"])]
-        name = tables.EXPERIMENT_NAMES[row["experiment"]] + tables.MARK[row["provenance"]]
-        rows.append([row["id"], name, *cells])
+        rows.append([row["id"], _data_name(row), *cells])
     if not rows:
         return ""
     masses = _shown(next(r for r in results["bounds"] if r["id"].startswith("dipole"))["m4_mev"])
@@ -117,6 +130,28 @@ def _dipole(results: Results) -> str:
         "## Sterile dipole portal\n\nUpper ends of |mu| in 1e-9 mu_B, 90 % CL with 2 dof "
         "(contours of Fig. 4; the limit of small masses is the magnetic moment at 2 dof).\n\n"
         + tables.markdown(header, rows)
+    )
+
+
+def _data_name(row: Mapping[str, Any]) -> str:
+    return str(tables.EXPERIMENT_NAMES[row["experiment"]] + tables.MARK[row["provenance"]])
+
+
+def _electrons(results: Results) -> str:
+    rows = tables.electron_rows(results)
+    if not rows:
+        return ""
+    table = tables.markdown(["", "unit", "data", "90 % CL, 1 dof"], rows)
+    return (
+        f"## Electron recoils\n\n{table}\n\n"
+        "Where each dominates: neutrino-electron scattering of pp and 7Be neutrinos has targets "
+        "light enough to recoil with keV when hit by sub-MeV neutrinos, whose flux is 10^4 times "
+        "that of 8B, so below m4 of about 0.3 MeV, where these neutrinos can still make the "
+        "sterile state, it bounds the dipole two orders of magnitude better than nuclear recoils. "
+        "Above that the pp and then the 7Be, pep and CNO neutrinos are closed one after the other, and "
+        "electron recoils end at about 3 MeV, where even 8B neutrinos cannot make the state on an "
+        "electron at rest. CEvNS of 8B neutrinos, on heavy nuclei, goes on to about 15 MeV. "
+        "Single experiments, charges and the combination: `histnu electron`."
     )
 
 

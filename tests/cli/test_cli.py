@@ -102,9 +102,7 @@ def test_cls_agrees_with_pyhf(run, likelihood):
     backend, optimizer = pyhf.get_backend()
     pyhf.set_backend("numpy", pyhf.optimize.minuit_optimizer(tolerance=1e-3, strategy=1))
     try:
-        cls = pyhf.infer.hypotest(
-            found["upper"], workspace.data(model), model, test_stat="qtilde"
-        )
+        cls = pyhf.infer.hypotest(found["upper"], workspace.data(model), model, test_stat="qtilde")
     finally:
         pyhf.set_backend(backend, optimizer)
     # minuit's 1e-6 in -2 log L moves CLs by a few 1e-6
