@@ -117,7 +117,7 @@ def find_source(path: str | Path) -> Source:
 def all_tables(source: Source) -> list[TableSpec]:
     """All tables of a submission, in the order limits, profiles, contours, yields."""
     results = source.results
-    tables = limit_tables(results.get("bounds", []))
+    tables = limit_tables([*results.get("bounds", []), *results.get("alternatives", [])])
     tables += profile_tables(results.get("profiles", []))
     tables += contour_tables(results.get("contours", []))
     for name, file in source.documents.items():

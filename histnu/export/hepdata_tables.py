@@ -32,6 +32,12 @@ SYMBOLS: Mapping[str, str] = {
 }
 UNITS: Mapping[str, str] = {"1e-9 mu_B": r"$10^{-9}\,\mu_B$", "1e-8 e": r"$10^{-8}\,e$"}
 
+GROUPED = ("id", "method", "cl", "dof", "interpolation", "correction", "engine")
+"""Limits that agree in these are rows of one table, one per data set."""
+
+USUAL = ("None", "none", "normsys", "batched", "profile likelihood")
+"""Choices that a table's name leaves out."""
+
 
 @dataclass(frozen=True)
 class Variable:
@@ -127,7 +133,7 @@ def limit_tables(bounds: Iterable[Row]) -> list[TableSpec]:
         if isinstance(row.get("upper"), list):
             curves.append(curve_table(row))
         else:
-            key = tuple(str(row.get(k)) for k in ("id", "method", "cl", "dof"))
+            key = tuple(str(row.get(k)) for k in GROUPED)
             groups.setdefault(key, []).append(row)
     tables = [_limits(rows) for rows in groups.values()]
     return _unique([*tables, *curves])
@@ -144,15 +150,16 @@ def _limits(rows: Sequence[Row]) -> TableSpec:
         Variable(f"{symbol(name)} upper limit", _column(rows, "upper"), units, notes),
         _best_fit(rows, units, notes),
     ]
-    published = [(r.get("published") or {}).get("upper") for r in rows]
-    if any(p is not None for p in published):
-        values = tuple(_number(p) for p in published)
-        columns.append(Variable("published upper limit", values, units, notes))
+    published = [_published(r) for r in rows]
+    if any(p != "-" for p in published):
+        columns.append(Variable("published upper limit", tuple(published), units, notes))
     sets = Variable("data set", tuple(str(r["experiment"]) for r in rows))
     origin = Variable("provenance of inputs", tuple(str(r["provenance"]) for r in rows))
     percent = f"{100 * first['cl']:g}"
+    choices = [str(first.get(k)) for k in ("interpolation", "correction", "engine", "method")]
+    choices = [c for c in choices if c not in USUAL]
     return TableSpec(
-        table_name("Limits on", first["id"], f"{percent} percent CL", str(first["method"])),
+        table_name("Limits on", first["id"], f"{percent} percent CL {first['dof']} dof", *choices),
         f"Confidence intervals of {name} at {percent}% CL ({first['method']}). "
         "A dash is an open end. 'reconstructed' inputs are assumptions of the analysis.",
         "computed from the attached likelihoods",
@@ -160,6 +167,13 @@ def _limits(rows: Sequence[Row]) -> TableSpec:
         tuple(columns),
         "fig1" if name.startswith("mu") else "fig2",
     )
+
+
+def _published(row: Row) -> float | str:
+    """The published upper limit of the same data set, or a dash."""
+    published = row.get("published") or {}
+    same = published.get("experiment", row["experiment"]) == row["experiment"]
+    return _number(published.get("upper")) if same else "-"
 
 
 def _column(rows: Sequence[Row], key: str) -> tuple[float | str, ...]:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from histnu.errors import DataError
-from histnu.workspace.rates import lowest_rates, parameter_ranges
+from histnu.workspace.rates import LowestRate, lowest_rates, parameter_ranges
 
 SEVERITIES = ("error", "warning", "info")
 SHOWN = 5
@@ -324,30 +324,46 @@ def _lumi_findings(base: str, config: Mapping[str, Any], uses: Mapping[str, Any]
 def check_rates(document: Mapping[str, Any]) -> Findings:
     """Total rates of zero or less at the start or inside the parameter bounds."""
     observed = {o["name"]: o["data"] for o in document["observations"]}
-    told: set[tuple[int, int]] = set()
+    told: set[tuple[int, bool]] = set()
     for measurement in document["measurements"]:
         ranges = parameter_ranges(document, measurement)
         for i, channel in enumerate(document["channels"]):
-            for low in lowest_rates(channel, ranges):
-                if (i, low.bin) in told:
-                    continue
-                told.add((i, low.bin))
-                events = observed[channel["name"]][low.bin]
-                yield _rate_finding(f"/channels/{i}", channel["name"], low, events)
+            found = lowest_rates(channel, ranges)
+            for at_start in (True, False):
+                bins = [low for low in found if (low.total <= 0.0) == at_start]
+                if bins and (i, at_start) not in told:
+                    told.add((i, at_start))
+                    finding = _start_finding if at_start else _bounds_finding
+                    yield finding(f"/channels/{i}", channel["name"], bins, observed)
 
 
-def _rate_finding(path: str, name: str, low: Any, events: float) -> Finding:
-    """The finding of one bin."""
-    if low.total <= 0.0:
-        problem = f"bin {low.bin} of {name!r} expects {low.total:g} events, {events:g} are observed"
-        mend = "give the bin a background, or merge it with another"
-        make = error if events > 0 or low.total < 0 else warning
-        return make("rates", path, problem, mend)
-    shown = ", ".join(f"{k} = {v:g}" for k, v in list(low.parameters.items())[:SHOWN])
-    more = len(low.parameters) - SHOWN
-    shown += f" and {more} more" if more > 0 else ""
-    reached = f"bin {low.bin} of {name!r} reaches {low.lowest:.3g} events"
-    problem = f"{reached} inside the bounds ({shown})"
+def _more(bins: list[LowestRate]) -> str:
+    """How many further bins have the same fault."""
+    return f" (and {len(bins) - 1} more bins)" if len(bins) > 1 else ""
+
+
+def _start_finding(
+    path: str, name: str, bins: list[LowestRate], observed: Mapping[str, list[float]]
+) -> Finding:
+    """Bins that expect nothing at the start values."""
+    first = max(bins, key=lambda low: observed[name][low.bin])
+    events = observed[name][first.bin]
+    problem = f"bin {first.bin} of {name!r} expects {first.total:g} events, {events:g} are observed"
+    mend = "give the bin a background, or merge it with another"
+    make = error if events > 0 or first.total < 0 else warning
+    return make("rates", path, problem + _more(bins), mend)
+
+
+def _bounds_finding(
+    path: str, name: str, bins: list[LowestRate], observed: Mapping[str, list[float]]
+) -> Finding:
+    """Bins that reach zero or less inside the bounds; the one with the simplest point is shown."""
+    first = min(bins, key=lambda low: len(low.parameters))
+    shown = ", ".join(f"{k} = {v:g}" for k, v in list(first.parameters.items())[:SHOWN])
+    extra = len(first.parameters) - SHOWN
+    shown += f" and {extra} more" if extra > 0 else ""
+    reached = f"bin {first.bin} of {name!r} reaches {first.lowest:.3g} events"
+    problem = f"{reached} inside the bounds ({shown}){_more(bins)}"
     return warning("rates", path, problem, "tighten the bounds of these parameters")
 
 

@@ -32,6 +32,8 @@ DEFAULT_RANGES: Mapping[str, tuple[float, float, float]] = {
 }
 """Start, lower and upper bound that pyhf gives a parameter without settings."""
 SWEEPS = 4
+SIMPLIFIED = 20
+"""Bins of a channel for which a point with few moved parameters is looked for."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class LowestRate:
     Attributes:
         bin: index of the bin.
         total: rate at the start values, in events.
-        lowest: lowest rate found.
-        parameters: parameters away from their start values there, the strongest first.
+        lowest: rate at the point that was found, zero or less.
+        parameters: parameters away from their start values there, as few as the search found.
     """
 
     bin: int
@@ -166,6 +168,26 @@ class _Channel:
                 break
         return first, total, choice
 
+    def sparse(self, b: int, choice: NDArray[np.intp]) -> tuple[float, NDArray[np.intp]]:
+        """Move parameters of a bin back to their start while its total stays at zero or less."""
+        choice, total = choice.copy(), self._total(b, choice)
+        for p in np.flatnonzero(choice != np.array(self.start)):
+            trial = choice.copy()
+            trial[p] = self.start[p]
+            moved = self._total(b, trial)
+            if moved <= 0.0:
+                choice, total = trial, moved
+        return total, choice
+
+    def _total(self, b: int, choice: NDArray[np.intp]) -> float:
+        """Total rate of one bin at one candidate of each parameter."""
+        rate = self.nominal[:, b].copy()
+        factor = np.ones_like(rate)
+        for p, c in enumerate(choice):
+            rate += self.shift[p][c, :, b]
+            factor *= self.factor[p][c, :, b]
+        return float(np.sum(rate * factor))
+
     def _stack(self, tables: list[Array], choice: NDArray[np.intp]) -> Array:
         """Entries of the chosen candidates, (P, S, B)."""
         if not tables:
@@ -185,12 +207,14 @@ def lowest_rates(
     """
     model = _Channel(channel, ranges)
     first, lowest, choice = model.lowest()
-    found = []
+    found: list[LowestRate] = []
     for b in np.flatnonzero(lowest <= 0.0):
+        dense = (float(lowest[b]), choice[:, b])
+        total, at = model.sparse(int(b), choice[:, b]) if len(found) < SIMPLIFIED else dense
         moved = {
-            name: model.values[p][choice[p, b]]
+            name: model.values[p][at[p]]
             for p, name in enumerate(model.names)
-            if choice[p, b] != model.start[p]
+            if at[p] != model.start[p]
         }
-        found.append(LowestRate(int(b), float(first[b]), float(lowest[b]), moved))
+        found.append(LowestRate(int(b), float(first[b]), total, moved))
     return found

@@ -34,7 +34,7 @@ def bound(experiment, upper, **changes):
         "lower": None,
         "best_fit": 0.5,
         "upper": upper,
-        "published": {"lower": None, "upper": 1.9, "eq": 16},
+        "published": {"experiment": "combined", "lower": None, "upper": 1.9, "eq": 16},
         **COMMON,
     }
     return row | changes
@@ -56,6 +56,7 @@ def results():
                 "combined", [2.0, 3.0, None], id="dipole_e", m4_mev=[0.001, 1.0, 30.0], dof=2
             ),
         ],
+        "alternatives": [bound("combined", 1.8, interpolation="linear")],
         "profiles": [
             {
                 "id": "mu_e",
@@ -116,8 +117,9 @@ def test_valid_offline(submission):
 
 def test_a_table_for_everything(documents):
     assert [d["name"] for d in documents[1:]] == [
-        "Limits on mu_e 90 percent CL profile likelihood",
-        "Limits on q_ee 90 percent CL profile likelihood",
+        "Limits on mu_e 90 percent CL 1 dof",
+        "Limits on q_ee 90 percent CL 1 dof",
+        "Limits on mu_e 90 percent CL 1 dof linear",
         "Limit on dipole_e combined 90 percent CL",
         "Profile of mu_e combined",
         "Contour q_ee-q_emu combined 90 percent CL",
@@ -127,7 +129,7 @@ def test_a_table_for_everything(documents):
 
 
 def test_limit_table(submission, documents):
-    _, content = table(submission, documents, "Limits on mu_e 90 percent CL profile likelihood")
+    _, content = table(submission, documents, "Limits on mu_e 90 percent CL 1 dof")
     sets = content["independent_variables"][0]["values"]
     assert [v["value"] for v in sets] == ["xenonnt", "combined"]
     columns = {d["header"]["name"]: d for d in content["dependent_variables"]}
@@ -135,13 +137,13 @@ def test_limit_table(submission, documents):
     assert upper["header"]["units"] == r"$10^{-9}\,\mu_B$"
     assert [v["value"] for v in upper["values"]] == [1.8, 1.9]
     assert {"name": "CONFIDENCE LEVEL", "value": "0.9"} in upper["qualifiers"]
-    assert [v["value"] for v in columns["published upper limit"]["values"]] == [1.9, 1.9]
+    assert [v["value"] for v in columns["published upper limit"]["values"]] == ["-", 1.9]
     lower = columns[r"$\mu_{\nu_e}$ lower limit"]
     assert [v["value"] for v in lower["values"]] == ["-", "-"]
 
 
 def test_two_sided_limits_are_uncertainties_of_the_best_fit(submission, documents):
-    _, content = table(submission, documents, "Limits on q_ee 90 percent CL profile likelihood")
+    _, content = table(submission, documents, "Limits on q_ee 90 percent CL 1 dof")
     best = next(d for d in content["dependent_variables"] if d["header"]["name"] == "best fit")
     errors = best["values"][0]["errors"]
     assert errors == [{"asymerror": {"minus": -4.5, "plus": 2.5}, "label": "90% interval"}]
@@ -180,7 +182,7 @@ def test_yields_have_bins_units_and_uncertainties(submission, documents, workspa
 def test_figures_with_thumbnails(submission, documents):
     from PIL import Image
 
-    entry, _ = table(submission, documents, "Limits on mu_e 90 percent CL profile likelihood")
+    entry, _ = table(submission, documents, "Limits on mu_e 90 percent CL 1 dof")
     found = [(r["description"], r["location"]) for r in entry["additional_resources"]]
     assert found == [("Image file", "fig1.png"), ("Thumbnail image file", "thumb_fig1.png")]
     with Image.open(submission / "thumb_fig1.png") as image:
