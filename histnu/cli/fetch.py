@@ -1,0 +1,43 @@
+"""``histnu fetch``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(name="fetch", help="Download a public data release.")
+@click.argument("release")
+@click.option("--from", "source", metavar="PATH|URL", help="Archive, folder or URL, not the DOI.")
+@click.option("--checksum", metavar="ALGORITHM:HEX", help="Checksum of the archive or URL.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder that keeps releases (default: the user's cache).",
+)
+@click.option("--force", is_flag=True, help="Replace a release that is already there.")
+def command(
+    release: str, source: str | None, checksum: str | None, output: Path | None, force: bool
+) -> None:
+    """Fetch a release, check it and print its folder.
+
+    \b
+    Example:
+      histnu fetch xenonnt_cevns_2026
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+    from histnu.releases.fetch import FetchOptions, fetch
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(release, total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total or None)
+
+        folder = fetch(release, FetchOptions(source, checksum, output, show, force))
+    click.echo(str(folder))

@@ -1,0 +1,194 @@
+"""Full likelihoods against the releases they come from."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from histnu.errors import ConfigError, DataError
+from histnu.experiments.full import NEEDS, full_names, load_full, load_full_grid
+from histnu.experiments.full.grids import AnchorGrid, rate_bounds
+from histnu.physics.models.magnetic_moment import MagneticMoment
+from histnu.physics.models.standard_model import StandardModel
+from histnu.physics.models.tabulated import TabulatedSignal
+from histnu.releases.locate import find_release
+from histnu.report.full import FullOptions
+from histnu.solar import solar_source
+from histnu.templates.basis import experiment_templates
+from histnu.templates.morphing import (
+    anchor_templates,
+    blueice_events,
+    full_templates,
+    multilinear,
+)
+from histnu.workspace.build import Poi, Strength, build_workspace
+
+pytestmark = pytest.mark.release
+
+
+@pytest.fixture(params=full_names())
+def name(request: pytest.FixtureRequest) -> str:
+    for release in NEEDS[request.param]:
+        try:
+            find_release(release)
+        except DataError as error:
+            pytest.skip(str(error))
+    return str(request.param)
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(ConfigError, match="xenonnt_4d_2024"):
+        load_full("xenonnt_5d")
+
+
+EVENTS = {
+    "xenonnt_4d_2024": [9, 28],
+    "xenonnt_4d_2026": [9, 28, 25],
+    "xenonnt_s2only_2026": [583, 864, 1107],
+}
+"""Rows of the event files; 37 events in SR0 + SR1 are published (arXiv:2408.02877)."""
+BINS = {"xenonnt_4d_2024": 162, "xenonnt_4d_2026": 243, "xenonnt_s2only_2026": 21}
+
+
+def test_bins_and_events(name: str) -> None:
+    channels = load_full(name).channels
+    assert [int(c.observed.sum()) for c in channels] == EVENTS[name]
+    assert sum(c.n_bins for c in channels) == BINS[name]
+    for c in channels:
+        assert np.array_equal(c.observable.edges, np.arange(c.n_bins + 1.0))
+
+
+def test_backgrounds_are_positive_and_small_detectors_add_up(name: str) -> None:
+    for c in load_full_grid(name).channels:
+        for b in c.backgrounds:
+            assert np.all(b.expected.values >= 0)
+        assert np.all(c.response.values.sum(axis=-2) <= 1.0)
+
+
+def test_published_8b_expectation() -> None:
+    """11.9 events at 5.25e6 (arXiv:2408.02877), from the release's own templates."""
+    try:
+        channels = load_full_grid("xenonnt_4d_2024").channels
+    except DataError as error:
+        pytest.skip(str(error))
+    total = sum(c.published.at().sum() for c in channels if c.published is not None)
+    assert total == pytest.approx(11.9, abs=0.05)  # published with one decimal
+
+
+@pytest.mark.parametrize(
+    ("experiment", "tolerance"),
+    # 2024: the released basis is coarse (16 energies, integer yields), 3 % at every anchor;
+    # ionization-only: the response starts at 0.5 keV, below which up to 7 % of the CEvNS events
+    # lie at the highest charge yield
+    [("xenonnt_4d_2024", 0.035), ("xenonnt_s2only_2026", 0.07)],
+)
+def test_folding_reproduces_the_releases_cevns(experiment: str, tolerance: float) -> None:
+    """Our flux, cross section and folding against the release, at every yield anchor."""
+    try:
+        full = load_full_grid(experiment)
+    except DataError as error:
+        pytest.skip(str(error))
+    folded = anchor_templates(full, solar_source("b8", 5.25e6), [StandardModel()])
+    for c in full.channels:
+        assert c.published is not None
+        ours = folded[c.name]["cevns"].values.sum(axis=-1)
+        assert ours == pytest.approx(c.published.values.sum(axis=-1), rel=tolerance)
+
+
+def test_two_ways_to_the_templates_agree(name: str) -> None:
+    component = FullOptions().component()
+    models = [StandardModel(), MagneticMoment()]
+    fast = full_templates(load_full_grid(name), component, models)
+    slow = experiment_templates(load_full(name), [component], models)
+    for a, b in zip(fast, slow, strict=True):
+        for s, t in zip(a.signals, b.signals, strict=True):
+            assert s.sample == t.sample
+            # the quadrature rules differ: 8 against 24 nodes between two energies
+            assert s.expected == pytest.approx(t.expected, rel=1e-5, abs=1e-9)
+            for shape in t.variations:
+                assert s.variations[shape][0] == pytest.approx(
+                    t.variations[shape][0], rel=1e-5, abs=1e-9
+                )
+
+
+def test_workspace_is_read_by_pyhf(name: str) -> None:
+    import pyhf
+
+    full = load_full_grid(name)
+    templates = full_templates(full, FullOptions().component(), [StandardModel(), MagneticMoment()])
+    strengths = [Strength(f"mu2_{k}", (0.0, 100.0)) for k in ("e", "mu", "tau", "universal")]
+    document = build_workspace(templates, strengths, [Poi("e", "mu2_e")])
+    assert json.loads(json.dumps(document)) == document
+    workspace = pyhf.Workspace(document)
+    model = workspace.model()
+    data = workspace.data(model)
+    assert np.isfinite(model.logpdf(model.config.suggested_init(), data)).all()
+    bounds = dict(zip(model.config.par_names, model.config.suggested_bounds(), strict=True))
+    assert tuple(bounds["t_qy"]) == (-3.0, 3.0)
+    kinds = {(m["name"], m["type"]) for c in document["channels"] for m in c["samples"][0]["modifiers"]}
+    assert {("t_qy", "normsys"), ("t_qy", "histosys"), ("b8_flux", "normsys")} <= kinds
+
+
+def test_split_shapes_keep_the_templates_at_one_deviation(name: str) -> None:
+    """At t = -1 and +1 the workspace's signal is the folded template, to rounding."""
+    import pyhf
+
+    full = load_full_grid(name)
+    component = FullOptions().component()
+    templates = full_templates(full, component, [StandardModel(), MagneticMoment()])
+    document = build_workspace(
+        templates, [Strength("mu2_e", (0.0, 100.0))], [Poi("e", "mu2_e")]
+    )
+    model = pyhf.Workspace(document).model()
+    channel = templates[0].channel.name
+    at = model.config.channel_slices[channel]
+    for sign, side in ((-1.0, 0), (1.0, 1)):
+        pars = np.array(model.config.suggested_init())
+        pars[model.config.par_map["mu2_e"]["slice"]] = 0.0
+        pars[model.config.par_map["t_qy"]["slice"]] = sign
+        expected = model.main_model.expected_data(pars, return_by_sample=True)
+        index = model.config.samples.index("cevns")
+        wanted = templates[0].signals[0].variations["t_qy"][side]
+        # numbers of the document are rounded to ten digits
+        assert np.asarray(expected)[index][at] == pytest.approx(wanted, rel=1e-7, abs=1e-10)
+
+
+def test_any_spectrum_can_be_folded(name: str) -> None:
+    """A table of the Standard Model's dR/dT gives the Standard Model's templates."""
+    full = load_full_grid(name)
+    source = solar_source()
+    energy = np.geomspace(0.4, 6.0, 3000)
+    from histnu.physics.nuclei import XENON
+
+    rate = StandardModel().basis_spectra(source, XENON, energy)["cevns"]
+    table = anchor_templates(full, source, [TabulatedSignal(energy, {"mine": rate})])
+    model = anchor_templates(full, source, [StandardModel()])
+    for channel in table:
+        # linear interpolation of 3000 points: second order in a step of 0.1 %
+        assert table[channel]["mine"].values == pytest.approx(
+            model[channel]["cevns"].values, rel=1e-4, abs=1e-9
+        )
+
+
+def test_interpolations_agree_at_the_anchors(name: str) -> None:
+    for c in load_full_grid(name).channels:
+        grid = next(b.expected for b in c.backgrounds if b.expected.parameters)
+        point = dict.fromkeys(grid.parameters, 2.0)
+        for interpolate in (multilinear, blueice_events):
+            assert interpolate(grid, point) == pytest.approx(grid.at(**point), rel=1e-12)
+
+
+def test_anchor_grid_refuses_what_is_not_there() -> None:
+    grid = AnchorGrid(("t",), (np.array([-1.0, 0.0, 1.0]),), np.arange(6.0).reshape(3, 2))
+    assert grid.at(t=1.0).tolist() == [4.0, 5.0]
+    with pytest.raises(DataError, match="no anchor at 0.5"):
+        grid.at(t=0.5)
+    with pytest.raises(DataError, match="do not fit"):
+        AnchorGrid(("t",), (np.array([0.0, 1.0]),), np.zeros((3, 2)))
+
+
+def test_bounds_follow_the_releases_fit_limits() -> None:
+    assert rate_bounds(1.0, (0.0, 100.0)) == (-1.0, 5.0)
+    assert rate_bounds(0.1, None) == (-5.0, 5.0)
