@@ -37,12 +37,33 @@ def manifest_of(assembly: Assembly, options: dict[str, Any] | None = None) -> Ma
     )
 
 
+def build_command(analysis: Analysis, grid: Grid | None = None) -> str:
+    """The command that builds a document of an analysis.
+
+    >>> from histnu.analyses import load_analysis
+    >>> build_command(load_analysis("magnetic_moment_xenonnt"))
+    'histnu build magnetic_moment_xenonnt'
+    """
+    words = ["histnu build", analysis.name]
+    if analysis.interpolation != "normsys":
+        words.append(f"--interpolation {analysis.interpolation}")
+    if analysis.correction != "none":
+        words.append(f"--correction {analysis.correction}")
+    if "m4_mev" in analysis.model.options:
+        words.append(f"--m4-mev {analysis.model.options['m4_mev']:g}")
+    if grid is not None:
+        is_default = default_grids().get(grid.name) == grid
+        words.append(f"--grid {grid.name}" + ("" if is_default else " (a coarser grid)"))
+    return " ".join(words)
+
+
 def write_workspace(analysis: Analysis, folder: Path) -> list[Path]:
     """Write ``workspace.json`` (exact in all strengths) and ``manifest.json``."""
     assembly = assemble(analysis)
     path = folder / "workspace.json"
     write_json(path, assembly.workspace)
-    return [path, manifest_of(assembly).write(folder, ["workspace.json"], with_environment=False)]
+    manifest = manifest_of(assembly, {"command": build_command(analysis)})
+    return [path, manifest.write(folder, ["workspace.json"], with_environment=False)]
 
 
 def grid_for(analysis: Analysis, name: str) -> Grid:
@@ -93,5 +114,6 @@ def write_patchset(analysis: Analysis, grid: Grid, folder: Path) -> list[Path]:
     build_patchset(folder, grid, basis if has_outer else basis({}), info)
     assembly = assemble(analysis)
     names = ["workspace.json", "patchset.json"]
-    manifest = manifest_of(assembly, {"grid": grid.to_json()})
+    options = {"grid": grid.to_json(), "command": build_command(analysis, grid)}
+    manifest = manifest_of(assembly, options)
     return [*(folder / n for n in names), manifest.write(folder, names, with_environment=False)]

@@ -41,7 +41,7 @@ def _entry(path: Path, folder: Path) -> dict[str, Any]:
         "provenance": manifest["provenance"],
         "interpolation": manifest["interpolation"]["mode"],
         "documents": manifest["documents"],
-        "build": f"histnu build {manifest['analysis']}",
+        "build": manifest["options"].get("command", f"histnu build {manifest['analysis']}"),
     }
 
 

@@ -1,0 +1,58 @@
+"""Build the likelihoods that are kept in ``workspaces/`` and their index.
+
+    python scripts/build_workspaces.py [-o workspaces]
+
+``tests/test_workspaces.py`` builds them again and compares every byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from histnu.analyses import load_analysis
+from histnu.building import write_patchset, write_workspace
+from histnu.workspace.grids import Grid, charge_grid, dipole_grid, moment_grid
+from histnu.workspace.index import write_index
+
+WORKSPACES = tuple(
+    f"{model}_{experiment}"
+    for model in ("standard_model", "magnetic_moment", "millicharge")
+    for experiment in ("xenonnt", "pandax4t", "combined")
+)
+LINEAR = ("magnetic_moment_combined", "millicharge_combined")
+PATCHSETS: dict[str, tuple[str, Grid]] = {
+    "patchset_mu_universal_combined": (
+        "magnetic_moment_combined",
+        moment_grid("mu_universal", 2.0, 11),
+    ),
+    "patchset_q_ee_combined": ("millicharge_combined", charge_grid("q_ee", 10.0, 21)),
+    "patchset_dipole_e_xenonnt": (
+        "sterile_dipole_xenonnt",
+        dipole_grid("e", (0.001, 1.0, 4.0, 8.0, 12.0), (1.0, 32.0), 6),
+    ),
+}
+
+
+def build(folder: Path) -> list[str]:
+    """Write all likelihoods and the index into a folder; return the names of the sub-folders."""
+    for name in WORKSPACES:
+        write_workspace(load_analysis(name), folder / name)
+    for name in LINEAR:
+        analysis = load_analysis(name).model_copy(update={"interpolation": "linear"})
+        write_workspace(analysis, folder / f"{name}_linear")
+    for name, (analysis_name, grid) in PATCHSETS.items():
+        write_patchset(load_analysis(analysis_name), grid, folder / name)
+    write_index(folder)
+    return [*WORKSPACES, *(f"{n}_linear" for n in LINEAR), *PATCHSETS]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, default=Path("workspaces"))
+    for name in build(parser.parse_args().output):
+        print(name)
+
+
+if __name__ == "__main__":
+    main()
