@@ -73,7 +73,15 @@ def read_workspace(path: str | Path) -> dict[str, Any]:
     Raises:
         WorkspaceError: if it is no valid HistFactory JSON workspace.
     """
-    document = read_json(path)
+    return validated(read_json(path), str(path))
+
+
+def validated(document: Any, path: str) -> dict[str, Any]:
+    """The document, if it is a valid HistFactory JSON workspace.
+
+    Raises:
+        WorkspaceError: otherwise.
+    """
     if not isinstance(document, dict) or "channels" not in document:
         mend = "give a HistFactory JSON workspace (histnu build makes one)"
         raise WorkspaceError(located(path, "", "is not a workspace", mend))
@@ -87,9 +95,7 @@ def read_workspace(path: str | Path) -> dict[str, Any]:
     return document
 
 
-def _described(
-    name: str, document: dict[str, Any], manifest: Mapping[str, Any] | None
-) -> Target:
+def _described(name: str, document: dict[str, Any], manifest: Mapping[str, Any] | None) -> Target:
     """The target of a document and what its manifest says."""
     if manifest is None:
         return Target(name, document)
@@ -115,7 +121,8 @@ def load_target(text: str | Path) -> Target:
     """
     archived = archived_likelihood(str(text))
     if archived is not None:
-        return _described(*archived)
+        name, document, described = archived
+        return _described(name, validated(document, name), described)
     path = Path(text)
     if path.suffix == ".json" or path.is_dir():
         path = path / "workspace.json" if path.is_dir() else path

@@ -3,12 +3,14 @@
 The signal of a point theta is the contraction of basis samples with their strengths,
 ``N_b(theta) = sum_k s_k(theta) T_kb``. Every modifier of a basis sample is either common to all
 of them (``normsys``) or linear in the template (``histosys``), so the contraction is exact: the
-patched workspace predicts what a workspace built directly at theta predicts.
+patched workspace predicts what a workspace built directly at theta predicts. Basis samples with
+different ``normsys`` factors are not added up but scaled one by one, which is exact as well.
 
-A patch adds one sample per channel and flux component, multiplied by the free normalisation
-``mu_sig``: ``mu_sig = 1`` is the hypothesis theta, ``mu_sig = 0`` the background-only one (with
-the Standard Model signal). As in likelihoods on HEPData the background-only document already
-names ``mu_sig`` as its parameter of interest, which exists once a patch is applied.
+A patch adds one sample per channel and flux component (or more, see above), multiplied by the
+free normalisation ``mu_sig``: ``mu_sig = 1`` is the hypothesis theta, ``mu_sig = 0`` the
+background-only one (with the Standard Model signal). As in likelihoods on HEPData the
+background-only document already names ``mu_sig`` as its parameter of interest, which exists once
+a patch is applied.
 
 With templates of :func:`histnu.templates.basis.experiment_templates`::
 
@@ -27,6 +29,7 @@ and, where templates depend on an axis, with a function that is called once per 
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -188,17 +191,33 @@ def _split_channel(
 ) -> tuple[ChannelSpec, dict[str, list[Sample]]]:
     """A channel without its basis samples, and these by the signal sample they become."""
     kept: list[Sample] = []
-    grouped: dict[str, list[Sample]] = {}
+    alike: dict[tuple[str, str], list[Sample]] = {}
     for sample in channel["samples"]:
         strength = _strength(sample, outputs)
         if strength is None:
             kept.append(sample)
         else:
             suffix = sample["name"].removeprefix(strength)
-            grouped.setdefault(f"signal{suffix}", []).append(sample)
+            alike.setdefault((suffix, _signature(sample, outputs)), []).append(sample)
     if not kept:
         raise PatchSetError(f"channel {channel['name']} has no background; nothing to patch")
+    suffixes = [suffix for suffix, _ in alike]
+    grouped = {}
+    for (suffix, _), parts in alike.items():
+        one = suffixes.count(suffix) == 1
+        grouped[f"signal{suffix}" if one else f"signal_{parts[0]['name']}"] = parts
     return {"name": channel["name"], "samples": kept}, grouped
+
+
+def _signature(sample: Sample, outputs: set[str]) -> str:
+    """What basis samples must have in common to be contracted into one sample.
+
+    A ``histosys`` is linear in the template, so only its name counts; samples with different
+    ``normsys`` factors become samples of their own, each scaled by its strength.
+    """
+    rest = [m for m in sample["modifiers"] if m["name"] not in outputs]
+    described = [[m["name"], m["type"], m["type"] != "histosys" and m["data"]] for m in rest]
+    return json.dumps(sorted(described, key=str), sort_keys=True)
 
 
 def _strength(sample: Sample, outputs: set[str]) -> str | None:
@@ -233,12 +252,12 @@ class _Contraction:
             rest = [m for m in part["modifiers"] if m["name"] not in outputs]
             common.append([m for m in rest if m["type"] != "histosys"])
             linear.append({m["name"]: m["data"] for m in rest if m["type"] == "histosys"})
-        same = all(c == common[0] for c in common) and all(set(q) == set(linear[0]) for q in linear)
-        if not same or any(m["type"] not in {"normsys", "lumi"} for m in common[0]):
-            raise PatchSetError(
-                f"the basis samples of {self.name} differ in their modifiers; "
-                "give all of them the same normsys and histosys"
-            )
+        for modifier in common[0]:
+            if modifier["type"] not in {"normsys", "lumi"}:
+                raise PatchSetError(
+                    f"basis sample {parts[0]['name']} has a {modifier['type']}, which does not "
+                    "scale with its strength; use normsys and histosys"
+                )
         stacked = {
             name: (
                 np.array([q[name]["lo_data"] for q in linear]),
@@ -264,21 +283,17 @@ def _nuisances(sample: Sample) -> frozenset[str]:
     return frozenset(m["name"] for m in sample["modifiers"] if m["type"] != "normfactor")
 
 
-def _moving_together(
-    samples: list[Sample], parts: list[Sample], grouped: Mapping[str, list[Sample]]
-) -> Array:
-    """Rate per bin of the background samples with all nuisances of a signal sample, shape (B,).
+def _moving_together(samples: list[Sample], wanted: frozenset[str]) -> Array:
+    """Rate per bin of the background samples with certain nuisances, shape (B,).
 
-    Sharing all nuisance parameters, a sum that is positive at nominal values stays positive at
-    any value of them. Signals with the same nuisances get equal shares.
+    Sharing all nuisance parameters with a signal, a sum that is positive at nominal values stays
+    positive at any value of them.
     """
-    wanted = _nuisances(parts[0])
-    shares = sum(_nuisances(other[0]) == wanted for other in grouped.values())
     total = np.zeros(len(samples[0]["data"]))
     for sample in samples:
         if _nuisances(sample) == wanted:
             total += np.array(sample["data"])
-    return total / shares
+    return total
 
 
 class GridPoints:
@@ -311,13 +326,15 @@ class GridPoints:
             )
         self.background, self.basis = background, basis
         self._positions = self._order(basis)
-        self._signal: list[tuple[_Contraction, Array]] = []
+        self._signal: list[tuple[_Contraction, tuple[int, frozenset[str]]]] = []
+        self._remaining: dict[tuple[int, frozenset[str]], Array] = {}
         for i, grouped in enumerate(groups):
             samples = background["channels"][i]["samples"]
             for j, (name, parts) in enumerate(grouped.items()):
                 path = f"/channels/{i}/samples/{len(samples) + j}"
-                contraction = _Contraction(name, path, parts, basis)
-                self._signal.append((contraction, _moving_together(samples, parts, grouped)))
+                key = (i, _nuisances(parts[0]))
+                self._signal.append((_Contraction(name, path, parts, basis), key))
+                self._remaining[key] = _moving_together(samples, key[1])
 
     def _order(self, basis: Basis) -> list[int | None]:
         """For each parameter of the polynomial its axis among the inner ones, or None (zero)."""
@@ -347,10 +364,13 @@ class GridPoints:
         theta = [0.0 if i is None else inner[i] for i in self._positions]
         strengths = self.basis.polynomial(theta)
         operations = []
-        for contraction, remaining in self._signal:
+        signals: dict[tuple[int, frozenset[str]], Array] = {}
+        for contraction, key in self._signal:
             sample = contraction.sample(strengths)
-            self._bound(name, np.array(sample["data"]), remaining)
+            signals[key] = signals.get(key, 0.0) + np.array(sample["data"])
             operations.append({"op": "add", "path": contraction.path, "value": sample})
+        for key, signal in signals.items():
+            self._bound(name, signal, self._remaining[key])
         return operations
 
     def _bound(self, name: str, signal: Array, remaining: Array) -> None:

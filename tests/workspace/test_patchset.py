@@ -135,6 +135,32 @@ def test_strength_is_bounded_where_interference_is_negative(tmp_path):
     assert summary.strength_bounds == (0.0, pytest.approx(3.96 / 3.52, abs=1e-4))
 
 
+def test_different_normsys_stay_apart_and_exact(tmp_path):
+    """Basis samples whose normsys differ are scaled one by one: the sum is still exact."""
+    import pyhf
+
+    basis = toy_basis()
+    samples = basis.workspace["channels"][0]["samples"]
+    samples[2]["modifiers"][1]["data"].update(hi=1.3, lo=0.8)
+    basis.workspace["measurements"][0]["config"]["parameters"] += [
+        {"name": "lin", "bounds": [[-9.0, 9.0]], "inits": [0.5]},
+        {"name": "sq", "bounds": [[0.0, 81.0]], "inits": [0.25]},
+    ]
+    build_patchset(tmp_path, toy_grid(0.5), basis, INFO)
+    reader = patchset_reader.read_patchset(tmp_path / "patchset.json")
+    document = reader.apply(read_json(tmp_path / "workspace.json"), (0.5,))
+    names = [s["name"] for s in document["channels"][0]["samples"]]
+    assert names == ["cevns", "signal_lin", "signal_sq"]
+    direct, patched = (pyhf.Workspace(w).model() for w in (basis.workspace, document))
+    for flux in (-2.0, 0.3, 1.5):
+        values = {"flux": flux, "lin": 0.5, "sq": 0.25, "mu_sig": 1.0}
+        expected, got = (
+            m.expected_actualdata([values[n] for n in m.config.par_names])
+            for m in (direct, patched)
+        )
+        np.testing.assert_allclose(got, expected, rtol=1e-9)
+
+
 def test_total_rate_below_zero_is_refused(tmp_path):
     with pytest.raises(PatchSetError, match=r"q_0p5: interference exceeds"):
         build_patchset(tmp_path, toy_grid(0.5), toy_basis((-20.0, 0.0)), INFO)
@@ -350,10 +376,11 @@ def test_basis_mistakes(tmp_path):
     outer = grids.Grid("q", (grids.GridAxis("q", "", (1.0,), outer=True),))
     with pytest.raises(PatchSetError, match="give a function"):
         build_patchset(tmp_path, outer, toy_basis(), INFO)
-    uneven = toy_basis()
-    uneven.workspace["channels"][0]["samples"][2]["modifiers"].pop()
-    with pytest.raises(PatchSetError, match="differ in their modifiers"):
-        build_patchset(tmp_path, toy_grid(0.1), uneven, INFO)
+    statistical = toy_basis()
+    staterror = {"name": "mc", "type": "staterror", "data": [0.1, 0.1]}
+    statistical.workspace["channels"][0]["samples"][2]["modifiers"].append(staterror)
+    with pytest.raises(PatchSetError, match="basis sample sq has a staterror"):
+        build_patchset(tmp_path, toy_grid(0.1), statistical, INFO)
     with pytest.raises(PatchSetError, match="NaN"):
         build_patchset(tmp_path, toy_grid(0.1), toy_basis((float("nan"), 0.0)), INFO)
     no_background = toy_basis()
