@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NotRequired, TypedDict
 
-Modifier = TypedDict("Modifier", {"name": str, "type": str, "data": Any})
+
+class Modifier(TypedDict):
+    """A modifier of a sample."""
+
+    name: str
+    type: str
+    data: Any
 
 
 class Sample(TypedDict):

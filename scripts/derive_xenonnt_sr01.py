@@ -134,7 +134,7 @@ def write(result: dict[str, np.ndarray], folder: Path) -> None:
         folder / "rates.source.json",
         {
             **common,
-            "title": "Events per cS2 bin, SR0 + SR1; b8 is the release's template at 5.25e6 cm^-2 s^-1",
+            "title": "Events per cS2 bin, SR0 + SR1; b8: the release's template, 5.25e6 cm^-2 s^-1",
             "units": dict.fromkeys(names, "events"),
         },
     )

@@ -47,7 +47,7 @@ def command(
         click.echo(dumps(found.to_json()), nl=False)
         return
     click.echo(
-        f"{question.asked} = {truth:g} {question.unit}: {found.covered} of {found.n_toys} intervals "
-        f"at {100 * cl:g} % CL cover: {found.coverage:.4f} +- {found.error:.4f}"
+        f"{question.asked} = {truth:g} {question.unit}: "
+        f"{found.covered} of {found.n_toys} intervals at {100 * cl:g} % CL cover: {found.coverage:.4f} +- {found.error:.4f}"
         + (f"; {found.failed} toys left out" if found.failed else "")
     )

@@ -97,8 +97,8 @@ def figure_1(results: Results, folder: Path) -> list[Path]:
 
 def figure_2(results: Results, folder: Path) -> list[Path]:
     """Profiles of the millicharges, the others profiled (Fig. 2)."""
-    limits = {n: (-8.0, 14.0) for n in ("q_ee", "q_mumu")}
-    limits |= {n: (-8.0, 8.0) for n in ("q_emu", "q_mutau")}
+    limits = dict.fromkeys(("q_ee", "q_mumu"), (-8.0, 14.0))
+    limits |= dict.fromkeys(("q_emu", "q_mutau"), (-8.0, 8.0))
     return _panels(results, folder / "fig2", list(limits), (2, 2), limits)
 
 

@@ -45,6 +45,7 @@ class AnchorLikelihood:
         flux: nuisance of all signals, or None.
         bounds: of physical parameters; unbounded above and below where not given.
         data: channel -> counts; the observation where not given.
+        starts: start values of the physical parameters; interference makes several minima.
     """
 
     experiment: FullExperiment
@@ -53,6 +54,7 @@ class AnchorLikelihood:
     flux: RateNuisance | None = None
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     data: Mapping[str, Array] = field(default_factory=dict)
+    starts: tuple[float, ...] = (0.5,)
 
     def __post_init__(self) -> None:
         channels = self.experiment.channels
@@ -112,15 +114,21 @@ class AnchorLikelihood:
         unknown = sorted(set(held) - set(self.names))
         if unknown:
             raise FitError(f"unknown parameter {unknown[0]!r}; known: {', '.join(self.names)}")
-        fits = [self._migrad(held, start) for start in (0.0, 0.7, -0.7)]
+        fits = [
+            self._migrad(held, shape, first)
+            for first in self.starts
+            for shape in (0.0, 0.7, -0.7)
+        ]
         return min(fits, key=lambda f: f.twice_nll)
 
-    def _migrad(self, held: Mapping[str, float], start: float) -> AnchorFit:
+    def _migrad(self, held: Mapping[str, float], shape: float, physical: float) -> AnchorFit:
         from iminuit import Minuit
 
         free = [n for n in self.names if n not in held]
-        physical = self.polynomial.parameters
-        first = [0.5 if n in physical else start * (n in self.shapes) for n in free]
+        first = [
+            physical if n in self.polynomial.parameters else shape * (n in self.shapes)
+            for n in free
+        ]
         if not free:
             return AnchorFit(dict(held), self.twice_nll(held), True)
 

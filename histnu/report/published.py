@@ -45,4 +45,4 @@ PUBLISHED: tuple[PublishedBound, ...] = (
     PublishedBound("q_emu", "millicharge", "q_emu", Q, -4.0, 4.0, "21"),
     PublishedBound("q_mutau", "millicharge", "q_mutau", Q, -4.1, 4.1, "22"),
 )
-"""Maximal theta_23 makes mu and tau bounds equal: mu_tau = mu_mu, q_tautau = q_mumu, q_etau = q_emu."""
+"""Maximal theta_23 makes bounds equal: mu_tau = mu_mu, q_tautau = q_mumu, q_etau = q_emu."""

@@ -87,14 +87,14 @@ def _charges(results: Results) -> str:
     )
     return (
         "## Why XENONnT prefers a non-zero charge\n\n"
-        f"XENONnT saw {n[0]:.0f} events in the first cS2 bin where {total[0]:.1f} are expected, and "
-        f"{n[2]:.0f} in the third where {total[2]:.1f} are. The amplitude of a diagonal charge falls "
-        "as 1/T against the weak one and has the opposite sign for a positive charge. At the "
+        f"XENONnT saw {n[0]:.0f} events in the first cS2 bin where {total[0]:.1f} are expected, "
+        f"and {n[2]:.0f} in the third where {total[2]:.1f} are. The amplitude of a diagonal charge "
+        "falls as 1/T against the weak one and has the opposite sign for a positive charge. At the "
         f"XENONnT minimum, Q_ee = {row['best_fit']:.1f}e-8 e, the two cancel at "
-        f"T = {cancelling_recoil_kev(row['best_fit']):.1f} keV, in the reach of the upper bins, while "
-        "below about half of that the charge wins and the first bin is enhanced: first bin up, third "
-        "down. A magnetic moment adds events in every bin and cannot do that. All charges at the "
-        "minimum: "
+        f"T = {cancelling_recoil_kev(row['best_fit']):.1f} keV, in the reach of the upper bins, "
+        "while below about half of that the charge wins and the first bin is enhanced: first bin "
+        "up, third down. A magnetic moment adds events in every bin and cannot do that. All "
+        "charges at the minimum: "
         + ", ".join(f"{k} {v:.1f}" for k, v in row["best_fit_all"].items())
         + f" (1e-8 e); -2 log L improves by {row['delta_sm']:.1f} over no charges. The profile is "
         "shallow towards zero, and only combinations of the charges are constrained: the signal "
@@ -144,14 +144,14 @@ def _electrons(results: Results) -> str:
     table = tables.markdown(["", "unit", "data", "90 % CL, 1 dof"], rows)
     return (
         f"## Electron recoils\n\n{table}\n\n"
-        "Where each dominates: neutrino-electron scattering of pp and 7Be neutrinos has targets "
-        "light enough to recoil with keV when hit by sub-MeV neutrinos, whose flux is 10^4 times "
-        "that of 8B, so below m4 of about 0.3 MeV, where these neutrinos can still make the "
-        "sterile state, it bounds the dipole two orders of magnitude better than nuclear recoils. "
-        "Above that the pp and then the 7Be, pep and CNO neutrinos are closed one after the other, and "
-        "electron recoils end at about 3 MeV, where even 8B neutrinos cannot make the state on an "
-        "electron at rest. CEvNS of 8B neutrinos, on heavy nuclei, goes on to about 15 MeV. "
-        "Single experiments, charges and the combination: `histnu electron`."
+        "Where each dominates: electrons are light enough to recoil with keV when hit by sub-MeV "
+        "neutrinos, and the pp and 7Be fluxes are 10^4 times that of 8B. Below m4 of about 0.3 MeV, "
+        "where these neutrinos can still make the sterile state, electron recoils bound the "
+        "dipole two orders of magnitude better than nuclear recoils. Above that pp, 7Be, CNO and "
+        "pep neutrinos are closed one after the other; electron recoils end at about 3 MeV, where "
+        "even 8B neutrinos cannot make the state on an electron at rest. CEvNS of 8B neutrinos, on "
+        "heavy nuclei, goes on to about 15 MeV. Single experiments, charges and the combination: "
+        "`histnu electron`."
     )
 
 

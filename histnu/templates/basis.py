@@ -77,7 +77,7 @@ class ChannelTemplates:
         """Templates of the strengths, summed over components, shape (K, B)."""
         rows = np.zeros((len(strengths), self.channel.n_bins))
         for s in self.signals:
-            if s.strength in strengths:
+            if s.strength is not None and s.strength in strengths:
                 rows[list(strengths).index(s.strength)] += s.expected
         return rows
 

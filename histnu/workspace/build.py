@@ -91,9 +91,7 @@ def build_workspace(
         "observations": [
             {"name": t.channel.name, "data": t.channel.observed.tolist()} for t in templates
         ],
-        "measurements": [
-            _measurement(poi, sorted(used), settings, bounds) for poi in pois
-        ],
+        "measurements": [_measurement(poi, sorted(used), settings, bounds) for poi in pois],
         "version": "1.0.0",
     }
     document = split_shapes(document, {p for t in templates for p in t.channel.split_shapes})
@@ -146,9 +144,7 @@ def _background_sample(b: Background, interpolation: str) -> Sample:
     return {"name": b.name, "data": b.expected.tolist(), "modifiers": modifiers}
 
 
-def _nuisance_bounds(
-    templates: Sequence[ChannelTemplates], interpolation: str
-) -> dict[str, float]:
+def _nuisance_bounds(templates: Sequence[ChannelTemplates], interpolation: str) -> dict[str, float]:
     """Tightest lower bound of every nuisance parameter that has a linear uncertainty."""
     lowest: dict[str, float] = {}
     for t in templates:

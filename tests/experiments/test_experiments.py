@@ -221,7 +221,7 @@ def test_missing_table_and_column(copy):
 
 
 def test_unknown_and_missing_files(tmp_path):
-    with pytest.raises(ConfigError, match="unknown experiment 'xenon1t'; known: .*xenonnt_sr01"):
+    with pytest.raises(ConfigError, match=r"unknown experiment 'xenon1t'; known: .*xenonnt_sr01"):
         load_experiment("xenon1t")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_experiment(tmp_path / "none.yaml")

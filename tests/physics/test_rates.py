@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
@@ -93,7 +95,7 @@ def test_flavour_spectrum_against_scipy_quad(b8, xenon):
                 y,
                 epsrel=1e-9,
             )[0]
-            for x, y in zip(edges[:-1], edges[1:], strict=True)
+            for x, y in itertools.pairwise(edges)
         )
         total += isotope.abundance * value
     total /= sum(i.abundance for i in XENON.isotopes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
@@ -41,7 +43,7 @@ def test_against_adaptive_quadrature(name, b8, xenon):
                 epsabs=1e-12,
                 limit=200,
             )[0]
-            for low, high in zip(nodes[:-1], nodes[1:], strict=True)
+            for low, high in itertools.pairwise(nodes)
         )
         # asked: 1e-6 against adaptive quadrature
         assert ours[b] == pytest.approx(channel.exposure_tonne_year * expected, rel=1e-6)

@@ -31,7 +31,11 @@ class StandardModel:
         """Return ``{"cevns": dR/dT}`` in events/(t yr keV), summed over flavours, shape (N,)."""
         spectra = [
             recoil_spectrum(
-                lambda t, i: cevns_coefficients(t, i, self.weak), source, flavour, target, e_recoil_kev
+                lambda t, i: cevns_coefficients(t, i, self.weak),
+                source,
+                flavour,
+                target,
+                e_recoil_kev,
             )
             for flavour in source.flavours
         ]
