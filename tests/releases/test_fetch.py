@@ -1,4 +1,4 @@
-"""Fetching releases: from a server on 127.0.0.1, archives and folders; everything that can go wrong."""
+"""Fetching releases: a server on 127.0.0.1, archives, folders; and all that can go wrong."""
 
 from __future__ import annotations
 
