@@ -18,6 +18,8 @@ def check_file(path: str | Path, background: str | Path | None = None) -> list[F
         DataError: if the file cannot be read or is none of these.
     """
     path = Path(path)
+    if not path.is_file():
+        raise DataError(located(path, "", "does not exist", "check the path"))
     if path.suffix in {".yaml", ".yml"}:
         return _check_yaml(path)
     document = read_json(path)

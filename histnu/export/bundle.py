@@ -16,7 +16,6 @@ import gzip
 import io
 import json
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -25,7 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from histnu.errors import ExportError, located
-from histnu.export.xml import publish
+from histnu.export.staging import staged
 from histnu.serialize import atomic_open
 
 MAXIMUM_BYTES = 500_000_000
@@ -182,15 +181,12 @@ def extract_archive(path: str | Path, folder: str | Path) -> list[Path]:
         ExportError: as :func:`read_archive`; nothing is written then.
     """
     contents = read_archive(path)
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as staged:
+    with staged(folder) as temporary:
         for name, data in contents.items():
-            file = Path(staged) / name
+            file = temporary / "out" / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data)
-        publish(Path(staged), folder)
-    return [folder / name for name in sorted(contents)]
+    return [Path(folder) / name for name in sorted(contents)]
 
 
 @dataclass(frozen=True)

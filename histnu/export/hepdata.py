@@ -37,7 +37,7 @@ from histnu.export.hepdata_tables import (
     profile_tables,
     yield_tables,
 )
-from histnu.export.xml import publish
+from histnu.export.staging import staged
 from histnu.serialize import read_json
 
 log = logging.getLogger(__name__)
@@ -146,18 +146,15 @@ def write_submission(path: str | Path, folder: str | Path) -> Path:
             is written then.
     """
     source = find_source(path)
-    folder = Path(folder).absolute()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
-        staging, inputs = Path(name) / "submission", Path(name) / "inputs"
+    with staged(Path(folder).absolute()) as temporary:
+        staging, inputs = temporary / "out", temporary / "inputs"
         inputs.mkdir()
         _compose(source, inputs, staging)
-        (Path(name) / SUBMISSION).unlink(missing_ok=True)
+        (temporary / SUBMISSION).unlink(missing_ok=True)
         files = sorted(p for p in staging.iterdir() if p.is_file())
         write_tar({p.name: p.read_bytes() for p in files}, staging / SUBMISSION)
         validate_submission(staging / SUBMISSION)
-        publish(staging, folder)
-    return folder
+    return Path(folder)
 
 
 def _compose(source: Source, inputs: Path, staging: Path) -> None:

@@ -8,8 +8,6 @@ beside it, as ``settings.json``, and put back by :func:`read_xml`.
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from histnu.errors import ExportError, located
+from histnu.export.staging import staged
 from histnu.serialize import read_json, write_json
 
 log = logging.getLogger(__name__)
@@ -39,9 +38,8 @@ def write_xml(workspace: Mapping[str, Any], folder: str | Path) -> Path:
     """
     writexml = _module("writexml")
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as name:
-        base = Path(name)
+    with staged(folder) as temporary:
+        base = temporary / "out"
         (base / "config").mkdir()
         (base / "data").mkdir()
         try:
@@ -53,16 +51,7 @@ def write_xml(workspace: Mapping[str, Any], folder: str | Path) -> Path:
             text = file.read_text(encoding="utf-8").replace(f"{base}/", "")
             file.write_text(text, encoding="utf-8")
         write_json(base / SETTINGS, settings_of(workspace))
-        publish(base, folder)
     return folder
-
-
-def publish(staged: Path, folder: Path) -> None:
-    """Move staged files to a folder, each by a rename; files of other names there stay."""
-    for file in sorted(p for p in staged.rglob("*") if p.is_file()):
-        target = folder / file.relative_to(staged)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(file, target)
 
 
 def settings_of(workspace: Mapping[str, Any]) -> dict[str, Any]:

@@ -473,8 +473,9 @@ def test_neither_workspace_nor_patchset(tmp_path):
     (tmp_path / "a.json").write_text("[1]")
     with pytest.raises(DataError, match="neither a workspace nor a PatchSet"):
         check_file(tmp_path / "a.json")
-    with pytest.raises(DataError, match="cannot be read"):
-        check_file(tmp_path / "b.json")
+    for name in ("b.json", "b.yaml"):
+        with pytest.raises(DataError, match=rf"{name}: does not exist"):
+            check_file(tmp_path / name)
 
 
 def test_pointer_escapes():
