@@ -99,7 +99,9 @@ def dipole_figure(
     with figure_style() as plt:
         figure, grid = plt.subplots(1, 3, figsize=(13.5, 5.0), layout="constrained", sharey=True)
         for axes, (name, title) in zip(grid, FLAVOUR_TITLES.items(), strict=True):
+            order = [*CONTOUR_STYLE]
             rows = [r for r in results["contours"] if r["id"] == name]
+            rows.sort(key=lambda r: order.index(r["experiment"]) if r["experiment"] in order else 0)
             _dipole_panel(axes, rows, overlays or {})
             axes.set_title(title)
         grid[0].set_ylabel(r"$|\mu_{\nu_\ell}|\;[\mu_B]$", loc="center")
