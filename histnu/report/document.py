@@ -52,6 +52,7 @@ def results_document(
     return {
         "schema": SCHEMA,
         "bounds": [*pieces["bounds"], *dipole],
+        "reference": list(pieces["reference"]),
         "alternatives": list(pieces["alternatives"]),
         "profiles": list(pieces["profiles"]),
         "contours": list(pieces["regions"]),

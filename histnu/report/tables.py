@@ -120,6 +120,21 @@ def alternative_rows(results: Results) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
+def reference_rows(results: Results) -> tuple[list[str], list[list[str]]]:
+    """Upper ends from the batched engine and from pyhf with minuit and SLSQP."""
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    for row in [*results["bounds"], *results["reference"]]:
+        if row["dof"] == 1 and "engine" in row:
+            found.setdefault((row["id"], row["experiment"]), {})[row["engine"]] = row["upper"]
+    engines = ("batched", "pyhf", "pyhf-scipy")
+    rows = [
+        [SYMBOLS[name], EXPERIMENT_NAMES[experiment], *(f"{ends[e]:.6f}" for e in engines)]
+        for (name, experiment), ends in found.items()
+        if set(engines) <= set(ends)
+    ]
+    return ["", "data", "histnu", "pyhf, minuit", "pyhf, SLSQP"], rows
+
+
 def variation_rows(results: Results) -> tuple[list[str], list[list[str]]]:
     """Range of every combined bound over the alternatives of each PandaX-4T assumption."""
     names = [n for n in SYMBOLS if any(b["id"] == n for b in results["bounds"])]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from histnu.experiments import us2
-from histnu.report import paper
+from histnu.report import paper, tables
 from histnu.report.bounds import Level, charge_bound
 from histnu.report.document import results_document
 from histnu.report.paper import CHARGES, EXPERIMENTS, LEVEL_1D, MOMENTS, Settings, one_bound
@@ -41,6 +41,7 @@ def results(bounds):
             paper.electron_recoils(("mu_universal",), (0.01, 0.2, 5.0)),
         ],
         "regions": [],
+        "reference": [job.run() for job in paper.reference_jobs(SETTINGS)[:2]],
         "alternatives": [
             one_bound("mu_e", e, Settings(interpolation="linear"), LEVEL_1D)
             for e in ("xenonnt", "combined")
@@ -167,6 +168,16 @@ def test_report_marks_provenance(results):
     assert "XENONnT†" in text
     assert "Eq. 18" in text
     assert "reconstructed" in text
+
+
+def test_reference_table(results):
+    header, rows = tables.reference_rows(results)
+    assert len(header) == 5
+    (row,) = rows
+    ours, minuit, slsqp = map(float, row[2:])
+    # six decimals are shown; minuit leaves 1e-6 in -2 log L
+    assert minuit == pytest.approx(ours, abs=2e-5)
+    assert slsqp == pytest.approx(ours, abs=2e-6)
 
 
 def test_figures(results, tmp_path):
