@@ -67,7 +67,8 @@ def main() -> None:
     options = parser.parse_args()
     masses = np.linspace(0.1, 15.0, options.masses)
     templates, seconds = grid_templates(options.experiment, masses)
-    print(f"histnu {histnu.__version__}, numpy {np.__version__}, Python {platform.python_version()}")
+    python = platform.python_version()
+    print(f"histnu {histnu.__version__}, numpy {np.__version__}, Python {python}")
     print(f"{os.cpu_count()} cores, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}")
     for channel, values in templates.items():
         print(f"{channel}: templates {values.shape}")

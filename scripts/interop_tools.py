@@ -163,7 +163,10 @@ def run_pyhs3(folder):
         limits = [(held[n],) * 2 if n in held else bounds[n] for n in names]
         x0 = [held.get(n, start[n]) for n in names]
         found = minimize(
-            lambda x: float(compiled(*x)), x0, bounds=limits, method="SLSQP",
+            lambda x: float(compiled(*x)),
+            x0,
+            bounds=limits,
+            method="SLSQP",
             options={"ftol": 1e-11, "maxiter": 500},
         )
         return float(found.fun)

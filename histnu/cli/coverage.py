@@ -48,6 +48,7 @@ def command(
         return
     click.echo(
         f"{question.asked} = {truth:g} {question.unit}: "
-        f"{found.covered} of {found.n_toys} intervals at {100 * cl:g} % CL cover: {found.coverage:.4f} +- {found.error:.4f}"
+        f"{found.covered} of {found.n_toys} intervals at {100 * cl:g} % CL cover: "
+        f"{found.coverage:.4f} +- {found.error:.4f}"
         + (f"; {found.failed} toys left out" if found.failed else "")
     )

@@ -28,9 +28,7 @@ def load_workspace(path: str | Path, patch: str | None = None) -> dict[str, Any]
         raise WorkspaceError(located(path, "", "is no workspace", "give a HistFactory workspace"))
     if patch is not None:
         return read_patchset(path.with_name("patchset.json")).apply(document, patch)
-    names = {
-        m["name"] for c in document["channels"] for s in c["samples"] for m in s["modifiers"]
-    }
+    names = {m["name"] for c in document["channels"] for s in c["samples"] for m in s["modifiers"]}
     missing = [m["config"]["poi"] for m in document["measurements"]]
     missing = [p for p in missing if p and p not in names]
     if missing:

@@ -207,8 +207,12 @@ def _variable(lib: Any, v: Variable, independent: bool) -> Any:
     """A ``hepdata_lib.Variable`` with qualifiers and uncertainties."""
     binned = bool(v.values) and isinstance(v.values[0], tuple)
     column = lib.Variable(
-        v.name, is_independent=independent, is_binned=binned, units=v.units,
-        values=list(v.values), zero_uncertainties_warning=False,
+        v.name,
+        is_independent=independent,
+        is_binned=binned,
+        units=v.units,
+        values=list(v.values),
+        zero_uncertainties_warning=False,
     )
     column.digits = DIGITS
     for name, value in v.qualifiers:

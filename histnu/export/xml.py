@@ -91,9 +91,7 @@ def read_xml(path: str | Path) -> dict[str, Any]:
 
 def _restored(document: dict[str, Any], settings: Path) -> dict[str, Any]:
     """Drop an unused lumi and put back the settings that XML cannot hold."""
-    used = {
-        m["type"] for c in document["channels"] for s in c["samples"] for m in s["modifiers"]
-    }
+    used = {m["type"] for c in document["channels"] for s in c["samples"] for m in s["modifiers"]}
     stored = read_json(settings)["measurements"] if settings.is_file() else {}
     for measurement in document["measurements"]:
         config = measurement["config"]

@@ -115,9 +115,7 @@ class AnchorLikelihood:
         if unknown:
             raise FitError(f"unknown parameter {unknown[0]!r}; known: {', '.join(self.names)}")
         fits = [
-            self._migrad(held, shape, first)
-            for first in self.starts
-            for shape in (0.0, 0.7, -0.7)
+            self._migrad(held, shape, first) for first in self.starts for shape in (0.0, 0.7, -0.7)
         ]
         return min(fits, key=lambda f: f.twice_nll)
 

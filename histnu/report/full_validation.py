@@ -87,9 +87,7 @@ def templates_from(
         for name, grid in signals[channel.name].items():
             shapes = {p: (grid.at(**{p: -1.0}), grid.at(**{p: 1.0})) for p in grid.parameters}
             nuisance = flux if name == "cevns" else None
-            samples.append(
-                SignalTemplate(name, grid.at(), strengths.get(name), nuisance, shapes)
-            )
+            samples.append(SignalTemplate(name, grid.at(), strengths.get(name), nuisance, shapes))
         result.append(ChannelTemplates(channel, tuple(samples)))
     return tuple(result)
 
@@ -273,5 +271,3 @@ def alea_table(result: Mapping[str, Any]) -> str:
     for i, value in enumerate(result["values"]):
         lines.append(f"| {value:g} | " + " | ".join(f"{p[i]:.4f}" for p in profiles) + " |")
     return "\n".join(lines)
-
-

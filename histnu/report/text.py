@@ -166,8 +166,8 @@ def _reference(results: Results) -> str:
         return ""
     header, rows = tables.reference_rows(results)
     return (
-        "## pyhf itself\n\nUpper ends in 1e-9 mu_B from the batched engine and from pyhf's own fits "
-        "of the same documents (90 % CL, 1 dof).\n\n" + tables.markdown(header, rows)
+        "## pyhf itself\n\nUpper ends in 1e-9 mu_B from the batched engine and from pyhf's fits "
+        "of the same documents (90 % CL).\n\n" + tables.markdown(header, rows)
     )
 
 

@@ -139,9 +139,7 @@ def test_split_shapes_keep_the_templates_at_one_deviation(name: str) -> None:
     full = load_full_grid(name)
     component = FullOptions().component()
     templates = full_templates(full, component, [StandardModel(), MagneticMoment()])
-    document = build_workspace(
-        templates, [Strength("mu2_e", (0.0, 100.0))], [Poi("e", "mu2_e")]
-    )
+    document = build_workspace(templates, [Strength("mu2_e", (0.0, 100.0))], [Poi("e", "mu2_e")])
     model = pyhf.Workspace(document).model()
     channel = templates[0].channel.name
     at = model.config.channel_slices[channel]

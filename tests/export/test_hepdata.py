@@ -52,9 +52,7 @@ def results():
             bound("xenonnt", 1.8),
             bound("combined", 1.9, provenance="reconstructed"),
             bound("combined", 3.0, lower=-4.0, **charge, published=None),
-            bound(
-                "combined", [2.0, 3.0, None], id="dipole_e", m4_mev=[0.001, 1.0, 30.0], dof=2
-            ),
+            bound("combined", [2.0, 3.0, None], id="dipole_e", m4_mev=[0.001, 1.0, 30.0], dof=2),
         ],
         "alternatives": [bound("combined", 1.8, interpolation="linear")],
         "profiles": [

@@ -52,8 +52,16 @@ def test_digest(pyhf_cli, inputs):
 def test_apply_extract_and_cls(pyhf_cli, reference):
     """Both ways to a limit point; CLs at mu_sig = 1 lies on the right side of our limit."""
     name = "mu_universal_1"
-    pyhf_cli("patchset", "apply", "background.json", "patchset.json", "--name", name,
-             "--output-file", "full.json")
+    pyhf_cli(
+        "patchset",
+        "apply",
+        "background.json",
+        "patchset.json",
+        "--name",
+        name,
+        "--output-file",
+        "full.json",
+    )
     pyhf_cli("patchset", "extract", "patchset.json", "--name", name, "--output-file", "patch.json")
     applied = json.loads(pyhf_cli("cls", "full.json"))
     patched = json.loads(pyhf_cli("cls", "background.json", "--patch", "patch.json"))

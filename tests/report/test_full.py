@@ -60,9 +60,7 @@ def test_same_model_as_the_collaborations() -> None:
             19.177442,
         ),
     ]
-    values = [
-        reference.twice_nll(full_validation._our_point(reference, p)) for p, _ in points
-    ]
+    values = [reference.twice_nll(full_validation._our_point(reference, p)) for p, _ in points]
     assert np.array(values) - values[0] == pytest.approx([v for _, v in points], abs=1e-6)
 
 

@@ -409,8 +409,10 @@ SET_CASES = {
         ("error", "patch_channels", "/patches/0/patch/0", "channel 5 does not exist"),
     ),
     "patch without the others' channel": (
-        lambda d: d["patches"].append(signal_patch("m_300", [300.0]))
-        or d["patches"][0]["patch"][0].update(path="/channels/1/samples/2"),
+        lambda d: (
+            d["patches"].append(signal_patch("m_300", [300.0]))
+            or d["patches"][0]["patch"][0].update(path="/channels/1/samples/2")
+        ),
         ("warning", "patch_channels", "/patches/0/patch", "touches no sample of channel 0"),
     ),
     "empty patch": (

@@ -44,6 +44,7 @@ def documents(plane):
 
 def toy_basis(linear=(-2.0, -1.0), squared=(3.0, 2.0), **changes):
     """A basis small enough to follow by hand."""
+
     def signal(name, data):
         normsys = {"name": "flux", "type": "normsys", "data": {"hi": 1.1, "lo": 0.9}}
         strength = {"name": name, "type": "normfactor", "data": None}
@@ -52,9 +53,7 @@ def toy_basis(linear=(-2.0, -1.0), squared=(3.0, 2.0), **changes):
     sm = signal("cevns", [4.0, 4.0])
     sm["modifiers"].pop(0)
     workspace = {
-        "channels": [
-            {"name": "a", "samples": [sm, signal("lin", linear), signal("sq", squared)]}
-        ],
+        "channels": [{"name": "a", "samples": [sm, signal("lin", linear), signal("sq", squared)]}],
         "observations": [{"name": "a", "data": [5.0, 5.0]}],
         "measurements": [{"name": "m", "config": {"poi": "sq", "parameters": []}}],
         "version": "1.0.0",
