@@ -19,17 +19,20 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from histnu.constants import B8_FLUX
 from histnu.errors import ConfigError, located
+from histnu.experiments.full import full_names
 from histnu.experiments.loader import explain, load_experiment, read_yaml
 from histnu.experiments.model import Experiment, Origin, RateNuisance, weakest
+from histnu.experiments.user_spectrum import read_spectra
 from histnu.physics.models.protocol import SignalModel
 from histnu.physics.models.standard_model import StandardModel
+from histnu.physics.models.tabulated import TabulatedSignal
 from histnu.physics.rates import NeutrinoSource
 from histnu.polynomial import PolynomialMap
 from histnu.solar import solar_source
@@ -66,6 +69,7 @@ CHARGE_BOUNDS: Mapping[str, tuple[float, float]] = {
 EVENTS_AT_BOUND = 20.0
 """A positive strength may grow until its signal is this many times the observed events."""
 
+TABULATED = "tabulated"
 SM_STRENGTH = Strength("b8_strength", (0.0, 10.0), 1.0)
 
 
@@ -76,10 +80,15 @@ class Strict(BaseModel):
 
 
 class ModelSection(Strict):
-    """Model name and options (``m4_mev`` of the sterile dipole)."""
+    """Model name and options (``m4_mev`` of the sterile dipole).
+
+    The model ``tabulated`` takes its spectra from ``table``, a CSV file with ``e_recoil_kev`` and
+    columns of dR/dT in events/(t yr keV); each column has a strength of its own name.
+    """
 
     name: str
     options: dict[str, float] = Field(default_factory=dict)
+    table: str | None = None
 
 
 class FluxSection(Strict):
@@ -110,8 +119,9 @@ def builtin() -> dict[str, Analysis]:
     True
     """
     result = {}
+    sets = {**EXPERIMENT_SETS, **{name: (name,) for name in full_names()}}
     for model, title in MODEL_TITLES.items():
-        for label, experiments in EXPERIMENT_SETS.items():
+        for label, experiments in sets.items():
             name = f"{model}_{label}"
             result[name] = Analysis(
                 name=name,
@@ -143,6 +153,10 @@ def load_analysis(name_or_path: str | Path) -> Analysis:
         analysis = Analysis.model_validate(document)
     except ValidationError as error:
         raise ConfigError(explain(path, error)) from None
+    if analysis.model.table is not None:
+        table = str(path.parent / analysis.model.table)
+        model = analysis.model.model_copy(update={"table": table})
+        analysis = analysis.model_copy(update={"model": model})
     near = [
         str(path.parent / e) if e.endswith((".yaml", ".yml")) else e for e in analysis.experiments
     ]
@@ -168,6 +182,22 @@ def load_model(name: str, **options: float) -> SignalModel:
     except TypeError as error:
         raise ConfigError(f"model {name}: {error}; check its options") from None
     return model
+
+
+def signal_model(section: ModelSection) -> SignalModel:
+    """The model of an analysis: a registered one, or a table of dR/dT.
+
+    Raises:
+        ConfigError: for an unknown model or option, or a table where none belongs (or is missing).
+    """
+    if (section.name == TABULATED) != (section.table is not None):
+        raise ConfigError(
+            f"model {section.name}: table {section.table!r}; give a table with the model "
+            f"{TABULATED!r} and with no other"
+        )
+    if section.table is None:
+        return load_model(section.name, **section.options)
+    return TabulatedSignal(*read_spectra(section.table), reference=section.table)
 
 
 @dataclass(frozen=True)
@@ -264,7 +294,7 @@ def assemble(analysis: Analysis, experiments: Sequence[Experiment] | None = None
         HistnuError: for anything wrong in the inputs, see the modules below.
     """
     data = tuple(experiments) if experiments else tuple(map(load_experiment, analysis.experiments))
-    model = load_model(analysis.model.name, **analysis.model.options)
+    model = signal_model(analysis.model)
     if analysis.model.name == "standard_model":
         templates = templates_for(analysis, data, [model])
         free = tuple(_measured_rate(t) for t in templates)
@@ -272,10 +302,18 @@ def assemble(analysis: Analysis, experiments: Sequence[Experiment] | None = None
         document = build_workspace(free, [SM_STRENGTH], pois, analysis.interpolation)
         return Assembly(analysis, data, free, model, document)
     templates = templates_for(analysis, data, [StandardModel(), model])
+    if analysis.model.name == TABULATED:
+        templates = tuple(_without_flux(t) for t in templates)
     document = build_workspace(
         templates, strengths_of(model, templates), measurements_of(model), analysis.interpolation
     )
     return Assembly(analysis, data, templates, model, document)
+
+
+def _without_flux(t: ChannelTemplates) -> ChannelTemplates:
+    """A table of dR/dT is what its author says: no neutrino flux uncertainty applies to it."""
+    signals = tuple(replace(s, flux=None) if s.strength else s for s in t.signals)
+    return replace(t, signals=signals)
 
 
 def _measured_rate(t: ChannelTemplates) -> ChannelTemplates:
@@ -294,23 +332,3 @@ def replaced_experiment(analysis: Analysis, old: str, new: str | Path) -> Analys
         raise ConfigError(f"analysis {analysis.name} does not use {old}")
     names = tuple(str(new) if e == old else e for e in analysis.experiments)
     return analysis.model_copy(update={"experiments": names})
-
-
-def describe(assembly: Assembly) -> dict[str, Any]:
-    """Inputs of an assembly for manifests: experiments with provenance, assumptions, digests."""
-    return {
-        "analysis": assembly.analysis.model_dump(mode="json", by_alias=True),
-        "experiments": [
-            {
-                "name": e.name,
-                "title": e.title,
-                "provenance": e.provenance,
-                "assumptions": list(e.assumptions),
-                "references": list(e.references),
-                "files": dict(e.files),
-            }
-            for e in assembly.experiments
-        ],
-        "model": {"name": assembly.model.name, "reference": assembly.model.reference},
-        "polynomial": assembly.polynomial.to_json(),
-    }

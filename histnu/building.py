@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from histnu.analyses import Analysis, Assembly, assemble, load_model, templates_for
+from histnu.analyses import Analysis, Assembly, assemble, signal_model, templates_for
 from histnu.errors import ConfigError
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import weakest
@@ -72,7 +72,7 @@ def grid_for(analysis: Analysis, name: str) -> Grid:
     Raises:
         ConfigError: for an unknown grid or one of another model.
     """
-    model = load_model(analysis.model.name)
+    model = signal_model(analysis.model)
     outer = {"m4"} if model.name == "sterile_dipole" else set()
     known = set(model.polynomial.parameters) | outer
     grids = {n: g for n, g in default_grids().items() if _belongs(g, known, outer)}
@@ -94,8 +94,10 @@ def write_patchset(analysis: Analysis, grid: Grid, folder: Path) -> list[Path]:
     data = tuple(load_experiment(e) for e in analysis.experiments)
 
     def basis(outer: dict[str, float]) -> Basis:
-        options = {"m4_mev": outer["m4"]} if "m4" in outer else dict(analysis.model.options)
-        model = load_model(analysis.model.name, **options)
+        section = analysis.model
+        if "m4" in outer:
+            section = section.model_copy(update={"options": {"m4_mev": outer["m4"]}})
+        model = signal_model(section)
         templates = templates_for(analysis, data, [StandardModel(), model])
         return basis_of(templates, model.polynomial, analysis.interpolation)
 

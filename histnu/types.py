@@ -67,17 +67,3 @@ class Workspace(TypedDict):
     observations: list[Observation]
     measurements: list[Measurement]
     version: str
-
-
-class PatchMetadata(TypedDict):
-    """Name and grid coordinates of a patch."""
-
-    name: str
-    values: list[float | str]
-
-
-class Patch(TypedDict):
-    """A JSON patch with its metadata."""
-
-    metadata: PatchMetadata
-    patch: list[dict[str, Any]]

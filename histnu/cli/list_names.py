@@ -10,9 +10,11 @@ import click
 def collect() -> dict[str, Any]:
     """Names of everything that other verbs take, with provenance where there is data."""
     from histnu.analyses import builtin, load_model, model_names
+    from histnu.experiments.full import full_names
     from histnu.experiments.loader import available, load_experiment
 
     experiments = [load_experiment(n) for n in available()]
+    full = [_full_row(n) for n in full_names()]
     return {
         "models": [
             {
@@ -26,10 +28,25 @@ def collect() -> dict[str, Any]:
         "experiments": [
             {"name": e.name, "title": e.title, "provenance": e.provenance, "recoil": e.recoil}
             for e in experiments
-        ],
+        ]
+        + full,
         "analyses": [{"name": a.name, "title": a.title} for a in builtin().values()],
         "releases": releases(),
     }
+
+
+def _full_row(name: str) -> dict[str, Any]:
+    """A full likelihood: read from its releases when it is used, here only looked for."""
+    from histnu.experiments.full import NEEDS
+    from histnu.releases import found
+
+    missing = [r for r in NEEDS[name] if not found().get(r)]
+    title = (
+        f"full likelihood, needs histnu fetch {' '.join(missing)}"
+        if missing
+        else (f"full likelihood from {', '.join(NEEDS[name])}")
+    )
+    return {"name": name, "title": title, "provenance": "derived", "recoil": "nuclear"}
 
 
 def releases() -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from histnu.errors import ConfigError, DataError, HistnuError, located
 from histnu.experiments import schema
+from histnu.experiments.full import full_names, load_full
 from histnu.experiments.model import (
     Background,
     Channel,
@@ -52,9 +53,11 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
     text = str(name_or_path)
     if text in available():
         return _load_packaged(text)
+    if text in full_names():
+        return load_full(text)
     path = Path(text)
     if path.suffix not in {".yaml", ".yml"}:
-        known = ", ".join(available())
+        known = ", ".join((*available(), *full_names()))
         raise ConfigError(f"unknown experiment {text!r}; known: {known}; or give a YAML file")
     return _load(path)
 

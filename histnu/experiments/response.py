@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,8 +53,3 @@ class Response:
 
             values = PchipInterpolator(self.e_recoil_kev, self.probability, axis=1)(t)
         return np.where(inside, values, 0.0)
-
-    def merged(self, groups: Sequence[Sequence[int]]) -> Response:
-        """Return the response with bins added up in groups, ``[[0, 1], [2]]``."""
-        rows = np.stack([self.probability[list(g)].sum(axis=0) for g in groups])
-        return Response(self.e_recoil_kev, rows, self.interpolation)

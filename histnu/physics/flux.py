@@ -73,18 +73,6 @@ class Flux:
             self.source,
         )
 
-    def refined(self, step_mev: float) -> Flux:
-        """Return the flux on a grid of at most ``step_mev``, linear between the old nodes."""
-        if self.is_line:
-            return self
-        pieces = [
-            np.linspace(a, b, max(1, int(np.ceil((b - a) / step_mev))), endpoint=False)
-            for a, b in zip(self.e_nu_mev[:-1], self.e_nu_mev[1:], strict=True)
-        ]
-        e = np.concatenate([*pieces, self.e_nu_mev[-1:]])
-        shape = np.interp(e, self.e_nu_mev, self.shape_per_mev)
-        return Flux(self.name, e, shape, self.total_cm2_s, self.relative_uncertainty, self.source)
-
 
 @dataclass(frozen=True)
 class FluxMoments:

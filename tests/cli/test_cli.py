@@ -234,3 +234,39 @@ def test_wrong_pandax_table(run, tmp_path):
     result = run("reproduce", "-q", "-j", "1", "-o", tmp_path / "out", "--pandax-table", table)
     assert_bad(result, "mine.yaml", "Field required")
     assert not (tmp_path / "out").exists()
+
+
+def test_signal_from_a_table(run, tmp_path):
+    """A user's dR/dT: strength one of the SM spectrum in a table is the SM rate itself."""
+    import numpy as np
+
+    from histnu.physics.models.standard_model import StandardModel
+    from histnu.physics.nuclei import XENON
+    from histnu.solar import solar_source
+
+    t = np.geomspace(0.4, 5.5, 400)
+    rate = StandardModel().basis_spectra(solar_source("b8"), XENON, t)["cevns"]
+    rows = "\n".join(f"{a:.9g},{b:.9g}" for a, b in zip(t, rate, strict=True))
+    (tmp_path / "signal.csv").write_text(f"e_recoil_kev,extra\n{rows}\n")
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "schema: histnu-analysis/1\nname: mine\ntitle: My signal\n"
+        "experiments: [xenonnt_sr01]\nmodel: {name: tabulated, table: signal.csv}\n"
+    )
+    assert run("build", file, "-o", tmp_path / "out")[0] == 0
+    document = json.loads((tmp_path / "out" / "workspace.json").read_text())
+    samples = {s["name"]: s for s in document["channels"][0]["samples"]}
+    # linear interpolation between 400 points of a falling spectrum: a few 1e-4
+    assert samples["extra"]["data"] == pytest.approx(samples["cevns"]["data"], rel=1e-3)
+    assert "b8_flux" not in {m["name"] for m in samples["extra"]["modifiers"]}
+    limit = json.loads(run("limit", tmp_path / "out", "--poi", "extra", "--json")[1])
+    assert limit["upper"] > 0
+
+
+def test_table_where_none_belongs(run, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "schema: histnu-analysis/1\nname: mine\ntitle: My signal\n"
+        "experiments: [xenonnt_sr01]\nmodel: {name: millicharge, table: signal.csv}\n"
+    )
+    assert_bad(run("build", file, "-o", tmp_path / "out"), "give a table with the model")
