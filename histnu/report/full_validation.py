@@ -85,7 +85,7 @@ def templates_from(
     for channel in full.experiment().channels:
         samples = []
         for name, grid in signals[channel.name].items():
-            shapes = {p: (grid.at(**{p: -1.0}), grid.at(**{p: 1.0})) for p in grid.parameters}
+            shapes = grid.pairs()
             nuisance = flux if name == "cevns" else None
             samples.append(SignalTemplate(name, grid.at(), strengths.get(name), nuisance, shapes))
         result.append(ChannelTemplates(channel, tuple(samples)))

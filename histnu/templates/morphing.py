@@ -190,7 +190,7 @@ def _model_signals(
     signals = []
     for name, values in zip(spectra, events, strict=True):
         grid = AnchorGrid(rule.parameters, rule.anchors, values)
-        shapes = {p: (grid.at(**{p: -1.0}), grid.at(**{p: 1.0})) for p in rule.parameters}
+        shapes = grid.pairs()
         strength = name if model.parameters else None
         signals.append(SignalTemplate(name, grid.at(), strength, component.flux, shapes))
     return signals

@@ -57,6 +57,33 @@ class AnchorGrid:
             index.append(int(match[0]))
         return np.asarray(self.values[tuple(index)])
 
+    def pairs(self) -> dict[str, tuple[Array, Array]]:
+        """Values at -1 and +1 of each parameter, as HistFactory needs them.
+
+        HistFactory multiplies the changes of two parameters. Where both move the same way, which
+        is where limits are set, the true total differs from the product by ``c = T(s,s) T(0,0) /
+        (T(s,0) T(0,s))``; each of the two is therefore multiplied by ``sqrt(c)``.
+        """
+        pairs = {p: (self.at(**{p: -1.0}), self.at(**{p: 1.0})) for p in self.parameters}
+        if len(self.parameters) != 2:
+            return pairs
+        factors = [self._correlation(sign) for sign in (-1.0, 1.0)]
+        return {p: (down * factors[0], up * factors[1]) for p, (down, up) in pairs.items()}
+
+    def _correlation(self, sign: float) -> Array:
+        """``sqrt(c)`` of :meth:`pairs`; one where a total is zero or changes sign."""
+        first, second = self.parameters
+        points: tuple[dict[str, float], ...] = (
+            {first: sign, second: sign},
+            {},
+            {first: sign},
+            {second: sign},
+        )
+        both, none, one, other = (self.at(**p).sum(axis=0) for p in points)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = both * none / (one * other)
+        return np.asarray(np.where(np.isfinite(ratio) & (ratio > 0), np.sqrt(np.abs(ratio)), 1.0))
+
     def scaled(self, factor: float) -> AnchorGrid:
         """The same grid times a number."""
         return AnchorGrid(self.parameters, self.anchors, self.values * factor)
@@ -74,12 +101,12 @@ class FullBackground:
 
     def reduced(self) -> Background:
         """The background with shapes at -1 and +1 standard deviation."""
-        grid = self.expected
         shapes = tuple(
-            ShapeNuisance(p, grid.at(**{p: -1.0}), grid.at(**{p: 1.0}), self.origin)
-            for p in grid.parameters
+            ShapeNuisance(p, down, up, self.origin)
+            for p, (down, up) in self.expected.pairs().items()
         )
-        return Background(self.name, self.title, grid.at(), self.rates, shapes, self.origin)
+        nominal = self.expected.at()
+        return Background(self.name, self.title, nominal, self.rates, shapes, self.origin)
 
 
 @dataclass(frozen=True)
@@ -111,7 +138,10 @@ class FullChannel:
 
     def response_at(self, **point: float) -> Response:
         """Response at an anchor of the shape parameters."""
-        return Response(self.e_recoil_kev, self.response.at(**point), "pchip")
+        return self._response(self.response.at(**point))
+
+    def _response(self, probability: Array) -> Response:
+        return Response(self.e_recoil_kev, probability, "pchip")
 
     def reduced(self, bounds: Mapping[str, tuple[float, float]]) -> Channel:
         """The channel with responses at -1 and +1 standard deviation, and parameter bounds."""
@@ -134,8 +164,8 @@ class FullChannel:
             origins=self.origins,
             published_signal=published,
             response_variations={
-                p: (self.response_at(**{p: -1.0}), self.response_at(**{p: 1.0}))
-                for p in self.response.parameters
+                p: (self._response(down), self._response(up))
+                for p, (down, up) in self.response.pairs().items()
             },
             split_shapes=self.shape_parameters,
             nuisance_bounds=bounds,
