@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from histnu.constants import B8_FLUX
 from histnu.errors import ConfigError, located
-from histnu.experiments.full import full_names
+from histnu.experiments.full import full_names, load_full_grid
 from histnu.experiments.loader import explain, load_experiment, read_yaml
 from histnu.experiments.model import Experiment, Origin, RateNuisance, weakest
 from histnu.experiments.user_spectrum import read_spectra
@@ -42,6 +42,7 @@ from histnu.templates.basis import (
     correct_to_published,
     experiment_templates,
 )
+from histnu.templates.morphing import AnchorWeights, anchor_weights, full_templates
 from histnu.types import Workspace
 from histnu.workspace.build import Poi, Strength, build_workspace
 
@@ -267,12 +268,28 @@ def measurements_of(model: SignalModel) -> tuple[Poi, ...]:
     return tuple(Poi(n, n) for n in names)
 
 
+@lru_cache(maxsize=4)
+def _anchor_rules(name: str) -> dict[str, AnchorWeights]:
+    """Responses of a full likelihood at all anchors, prepared once."""
+    return {c.name: anchor_weights(c) for c in load_full_grid(name).channels}
+
+
+def channel_templates_of(
+    experiment: Experiment, flux: Component, models: Sequence[SignalModel]
+) -> tuple[ChannelTemplates, ...]:
+    """Templates of one experiment; those of a full likelihood come from all its anchors."""
+    if experiment.name in full_names():
+        rules = _anchor_rules(experiment.name)
+        return full_templates(load_full_grid(experiment.name), flux, models, rules)
+    return experiment_templates(experiment, [flux], models)
+
+
 def templates_for(
     analysis: Analysis, experiments: Sequence[Experiment], models: Sequence[SignalModel]
 ) -> tuple[ChannelTemplates, ...]:
     """Fold all models with all channels, with the correction the analysis asks for."""
     flux = component(analysis.flux)
-    templates = [t for e in experiments for t in experiment_templates(e, [flux], models)]
+    templates = [t for e in experiments for t in channel_templates_of(e, flux, models)]
     if analysis.correction == "published_sm":
         templates = [
             correct_to_published(t, analysis.flux.total_cm2_s)
