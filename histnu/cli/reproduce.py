@@ -31,6 +31,7 @@ from histnu.cli.common import (
     "--pandax-table", type=click.Path(path_type=Path), default=None,
     help="Experiment YAML that replaces the reconstructed PandaX-4T channel.",
 )  # fmt: skip
+@click.option("--full", is_flag=True, help="Also the full XENONnT likelihoods (minutes).")
 @engine_option
 @click.option("--jobs", "-j", type=click.IntRange(1), default=None, help="Processes.")
 @json_option
@@ -40,6 +41,7 @@ def command(
     interpolation: str,
     correction: str,
     pandax_table: Path | None,
+    full: bool,
     engine: str,
     jobs: int | None,
     as_json: bool,
@@ -56,7 +58,7 @@ def command(
     from histnu.serialize import dumps
 
     table = None if pandax_table is None else str(pandax_table)
-    settings = Settings(interpolation, correction, table, engine)
+    settings = Settings(interpolation, correction, table, engine, full=full)
     with progress_bar(job_count(settings), quiet or as_json) as advance:
         results = compute(settings, jobs or available_cores(), advance)
     write_report(results, settings, output)
@@ -68,6 +70,11 @@ def command(
     out = console()
     title = "90 % CL bounds, profile likelihood (1 dof)"
     out.print(tables.rich_table(title, tables.BOUND_HEADER, tables.bound_rows(results)))
+    header, rows = tables.full_rows(results)
+    if rows:
+        out.print(tables.rich_table("Full likelihoods (expected in brackets)", header, rows))
+    for name, reason in results["skipped"].items():
+        out.print(f"skipped {name}: {reason}", highlight=False)
     out.print(tables.LEGEND, highlight=False)
     out.print(
         f"written: {output}/ (results.md, results.json, fig1-fig4, workspaces)", highlight=False

@@ -48,10 +48,12 @@ def results_document(
         pieces: results by kind, see :func:`histnu.report.paper.all_jobs`.
         inputs: experiments and settings.
     """
+    full = pieces["full"]
     dipole = [row for rows in pieces["dipole"] for row in rows]
     return {
         "schema": SCHEMA,
-        "bounds": [*pieces["bounds"], *dipole],
+        "bounds": [*pieces["bounds"], *dipole, *(row for f in full for row in f["bounds"])],
+        "skipped": {f["experiment"]: f["skipped"] for f in full if f["skipped"]},
         "reference": list(pieces["reference"]),
         "alternatives": list(pieces["alternatives"]),
         "profiles": list(pieces["profiles"]),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histnu.analyses import Analysis, assemble, load_analysis, replaced_experiment
+from histnu.errors import DataError
 from histnu.experiments import us2
 from histnu.experiments.loader import load_experiment
 from histnu.physics.models.standard_model import StandardModel
@@ -63,6 +64,7 @@ class Settings:
         pandax_table: experiment file that replaces the reconstructed PandaX-4T channel.
         engine: ``batched``, ``pyhf`` or ``pyhf-scipy``.
         m4_mev: sterile masses of Fig. 4.
+        full: also the collaborations' full likelihoods (minutes; needs their releases).
     """
 
     interpolation: str = "normsys"
@@ -70,6 +72,7 @@ class Settings:
     pandax_table: str | None = None
     engine: str = "batched"
     m4_mev: tuple[float, ...] = tuple(float(m) for m in M4_MEV)
+    full: bool = False
 
 
 def paper_analysis(model: str, experiment: str, settings: Settings) -> Analysis:
@@ -152,6 +155,16 @@ def electron_recoils(parameters: Sequence[str], m4_mev: Sequence[float]) -> list
         more = {"experiment": "eves", "unit": "1e-9 mu_B", "published": None, "ratio": None}
         rows.append({**row, **best, **more, "lower": None, "upper": upper})
     return rows
+
+
+def one_full(name: str) -> dict[str, Any]:
+    """Bounds from a full likelihood, or why there are none (its release is not here)."""
+    from histnu.report.full import FullOptions, results_for
+
+    try:
+        return {"experiment": name, "bounds": results_for(name, FullOptions()), "skipped": None}
+    except DataError as error:
+        return {"experiment": name, "bounds": [], "skipped": str(error)}
 
 
 def one_rate(experiment: str, settings: Settings) -> Row:
@@ -241,6 +254,13 @@ def eves_jobs() -> list[Job]:
     return [Job("electron recoils", electron_recoils, (MOMENTS, EVES_M4_MEV))]
 
 
+def full_jobs() -> list[Job]:
+    """The collaborations' full likelihoods and the largest combination without double counting."""
+    from histnu.report.full import FullOptions
+
+    return [Job(f"full likelihood {n}", one_full, (n,)) for n in FullOptions().experiments]
+
+
 def rate_jobs(settings: Settings) -> list[Job]:
     """Expected and observed events."""
     return [Job(f"rate {e}", one_rate, (e, settings)) for e in EXPERIMENTS]
@@ -260,6 +280,7 @@ def variation_jobs(settings: Settings) -> list[Job]:
 def all_jobs(settings: Settings) -> dict[str, Sequence[Job]]:
     """Every piece of the reproduction by kind."""
     return {
+        "full": full_jobs() if settings.full else [],  # first: the longest jobs
         "bounds": bound_jobs(settings),
         "rates": rate_jobs(settings),
         "profiles": profile_jobs(settings),

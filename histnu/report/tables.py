@@ -11,6 +11,12 @@ if TYPE_CHECKING:
 Results = Mapping[str, Any]
 
 EXPERIMENT_NAMES = {"xenonnt": "XENONnT", "pandax4t": "PandaX-4T", "combined": "combined"}
+FULL_NAMES = {
+    "xenonnt_4d_2024": "XENONnT 4-D 2024",
+    "xenonnt_4d_2026": "XENONnT 4-D 2026",
+    "xenonnt_s2only_2026": "XENONnT ionization-only 2026",
+    "combined_full": "XENONnT 4-D 2026 + PandaX-4T",
+}
 EVES_NAME = "EvES (XENONnT, LZ, PandaX-4T)"
 MARK = {"published": "", "derived": "†", "reconstructed": "‡"}
 LEGEND = (
@@ -182,6 +188,32 @@ def rate_rows(results: Results) -> list[list[str]]:
                     ]
                 )
     return rows
+
+
+def full_rows(results: Results) -> tuple[list[str], list[list[str]]]:
+    """Bounds of the full likelihoods beside the three-bin ones; expected ones in brackets."""
+    found = {(r["id"], r["experiment"]): r for r in results["bounds"] if r["dof"] == 1}
+    names = [e for e in FULL_NAMES if any(e == key[1] for key in found)]
+    if not names:
+        return [], []
+    rows = []
+    for name, symbol in SYMBOLS.items():
+        row = found[name, "combined"]
+        published = row["published"]
+        cells = [interval_text(name, published["lower"], published["upper"])]
+        cells += [interval_text(name, row["lower"], row["upper"])]
+        cells += [_with_expected(name, found[name, e]) for e in names]
+        rows.append([symbol, row["unit"], *cells])
+    marks = [FULL_NAMES[e] + MARK[found["mu_e", e]["provenance"]] for e in names]
+    return ["", "unit", "paper", "three bins + PandaX-4T‡", *marks], rows
+
+
+def _with_expected(name: str, row: Mapping[str, Any]) -> str:
+    text = interval_text(name, row["lower"], row["upper"])
+    expected = row.get("expected")
+    if not expected:
+        return text
+    return f"{text} ({interval_text(name, expected['lower'], expected['upper'])})"
 
 
 def electron_rows(results: Results) -> list[list[str]]:

@@ -21,6 +21,7 @@ def report_text(results: Results) -> str:
         _charges(results),
         _dipole(results),
         _electrons(results),
+        _full(results),
         _reference(results),
         _alternatives(results),
         _variations(results),
@@ -118,14 +119,15 @@ def cancelling_recoil_kev(charge: float) -> float:
 def _dipole(results: Results) -> str:
     rows = []
     for row in results["bounds"]:
-        if not row["id"].startswith("dipole") or row["experiment"] == "eves":
+        named = row["experiment"] in tables.EXPERIMENT_NAMES
+        if not (named and row["id"].startswith("dipole")):
             continue
         pairs = dict(zip(row["m4_mev"], row["upper"], strict=True))
         cells = [f"{pairs[m]:.2f}" if pairs.get(m) else "closed" for m in _shown(row["m4_mev"])]
         rows.append([row["id"], _data_name(row), *cells])
     if not rows:
         return ""
-    masses = _shown(next(r for r in results["bounds"] if r["id"].startswith("dipole"))["m4_mev"])
+    masses = _shown(next(r["m4_mev"] for r in results["bounds"] if "m4_mev" in r))
     header = ["", "data", *(f"m4 = {m:g} MeV" for m in masses)]
     return (
         "## Sterile dipole portal\n\nUpper ends of |mu| in 1e-9 mu_B, 90 % CL with 2 dof "
@@ -159,6 +161,31 @@ def _electrons(results: Results) -> str:
 def _shown(masses: list[float]) -> list[float]:
     wanted = (0.01, 1.0, 5.0, 8.0, 10.0, 12.0)
     return [min(masses, key=lambda m: abs(m - w)) for w in wanted]
+
+
+def _full(results: Results) -> str:
+    from histnu.report.full import OVERLAPS
+
+    header, rows = tables.full_rows(results)
+    skipped = [f"- {name}: {reason}" for name, reason in results["skipped"].items()]
+    if not rows and not skipped:
+        return ""
+    return "\n".join(
+        [
+            "## The collaborations' full likelihoods",
+            "",
+            "90 % CL, 1 dof, profile likelihood; in brackets the Asimov sensitivity. Flux 5.46e6 "
+            "cm^-2 s^-1 with 12 % as in the paper. Validation and limits of the method: "
+            "docs/full_likelihoods.md.",
+            "",
+            tables.markdown(header, rows) if rows else "",
+            "",
+            "Data that share events are never combined:",
+            "",
+            *(f"- {line}" for line in OVERLAPS),
+            *(["", "Skipped:", "", *skipped] if skipped else []),
+        ]
+    )
 
 
 def _reference(results: Results) -> str:

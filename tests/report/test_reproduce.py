@@ -41,6 +41,7 @@ def results(bounds):
             paper.electron_recoils(("mu_universal",), (0.01, 0.2, 5.0)),
         ],
         "regions": [],
+        "full": [{"experiment": "xenonnt_4d_2024", "bounds": [], "skipped": "no release here"}],
         "reference": [job.run() for job in paper.reference_jobs(SETTINGS)[:2]],
         "alternatives": [
             one_bound("mu_e", e, Settings(interpolation="linear"), LEVEL_1D)
@@ -168,6 +169,11 @@ def test_report_marks_provenance(results):
     assert "XENONnT†" in text
     assert "Eq. 18" in text
     assert "reconstructed" in text
+
+
+def test_skipped_releases_are_named(results):
+    assert results["skipped"] == {"xenonnt_4d_2024": "no release here"}
+    assert "- xenonnt_4d_2024: no release here" in report_text(results)
 
 
 def test_reference_table(results):
