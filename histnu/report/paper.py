@@ -162,9 +162,12 @@ def one_full(name: str) -> dict[str, Any]:
     from histnu.report.full import FullOptions, results_for
 
     try:
-        return {"experiment": name, "bounds": results_for(name, FullOptions()), "skipped": None}
+        rows = results_for(name, FullOptions())
     except DataError as error:
         return {"experiment": name, "bounds": [], "skipped": str(error)}
+    tau = {"id": "dipole_tau", "parameter": "mu_tau", "equal_to": "dipole_mu"}
+    rows += [{**row, **tau} for row in rows if row["id"] == "dipole_mu"]  # maximal theta_23
+    return {"experiment": name, "bounds": rows, "skipped": None}
 
 
 def one_rate(experiment: str, settings: Settings) -> Row:
