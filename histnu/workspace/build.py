@@ -118,7 +118,16 @@ def float_document(document: Workspace) -> Workspace:
     return convert(document)  # type: ignore[return-value]
 
 
+def _style(t: ChannelTemplates, interpolation: str) -> str:
+    """Interpolation of a channel: shapes that are split multiply, so its rates must, too.
+
+    Linear rates would add to the shapes and make bins negative inside the bounds.
+    """
+    return "normsys" if t.channel.split_shapes else interpolation
+
+
 def _channel(t: ChannelTemplates, interpolation: str) -> ChannelSpec:
+    interpolation = _style(t, interpolation)
     samples = [_signal_sample(s, t, interpolation) for s in t.signals]
     samples += [_background_sample(b, interpolation) for b in t.channel.backgrounds]
     return {"name": t.channel.name, "samples": samples}
@@ -150,8 +159,9 @@ def _nuisance_bounds(templates: Sequence[ChannelTemplates], interpolation: str) 
     for t in templates:
         groups = [_signal_rates(s, t) for s in t.signals]
         groups += [b.rates for b in t.channel.backgrounds]
+        style = _style(t, interpolation)
         for rates in groups:
-            for name, low in linear_bounds(rates, interpolation).items():
+            for name, low in linear_bounds(rates, style).items():
                 lowest[name] = max(lowest.get(name, -NUISANCE_RANGE), low)
     return lowest
 
