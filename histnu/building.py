@@ -33,7 +33,7 @@ def manifest_of(assembly: Assembly, options: dict[str, Any] | None = None) -> Ma
         analysis.interpolation,
         assembly.polynomial,
         {p.name: p.unit for p in assembly.model.parameters},
-        {**analysis.model_dump(mode="json", by_alias=True), **(options or {})},
+        {**analysis.model_dump(mode="json", by_alias=True, exclude_none=True), **(options or {})},
     )
 
 
