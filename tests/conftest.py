@@ -47,3 +47,22 @@ def xenon():
     from histnu.physics.nuclei import XENON
 
     return XENON
+
+
+@pytest.fixture(scope="session")
+def assembled():
+    """Assemble a built-in analysis (interpolation optional); skip where its release is absent."""
+    from histnu.analyses import assemble, load_analysis
+    from histnu.errors import DataError
+    from histnu.experiments.full import full_names
+
+    def make(name: str, interpolation: str = "normsys"):
+        analysis = load_analysis(name).model_copy(update={"interpolation": interpolation})
+        try:
+            return assemble(analysis)
+        except DataError as error:
+            if set(analysis.experiments) & set(full_names()):
+                pytest.skip(str(error))
+            raise
+
+    return make

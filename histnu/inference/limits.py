@@ -24,6 +24,12 @@ from histnu.inference.results import Interval
 Array = NDArray[np.float64]
 
 
+_SMALLEST = 1e-3
+"""The reach is counted from a standard deviation of at least this size (or this share of the
+best fit): where a profile starts as x^4, as those of transition charges at zero do, its curvature
+is zero up to rounding and says nothing of its width."""
+
+
 @dataclass(frozen=True)
 class IntervalOptions:
     """How to find the ends of an interval.
@@ -173,7 +179,7 @@ def _scan(
     xs, deltas = [np.array([center])], [np.zeros(1)]
     for sign, bound in ((-1.0, bounds[0]), (1.0, bounds[1])):
         offset = _first_offset(function, sign, bound, (0.35 * sigma, level))
-        while offset < options.reach * sigma:
+        while offset < options.reach * max(sigma, _SMALLEST * max(1.0, abs(center))):
             steps = offset * 1.5 ** np.arange(8)
             x = center + sign * steps
             x = np.unique(np.clip(x, *bounds))

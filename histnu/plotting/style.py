@@ -44,7 +44,7 @@ SIZES = {
     "pdf.fonttype": 42,
 }
 PROVENANCE_MARK = {"published": "", "derived": "", "reconstructed": "*"}
-PROVENANCE_NOTE = "* uses reconstructed inputs (PandaX-4T)"
+PROVENANCE_NOTE = "* uses reconstructed (assumed) inputs"
 
 
 @contextmanager

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
 
 from histnu.analyses import SM_STRENGTH, Analysis, Assembly, assemble
 from histnu.errors import FitError
@@ -22,6 +20,7 @@ from histnu.inference.limits import IntervalOptions, interval, threshold
 from histnu.inference.profile import best_fit, profile
 from histnu.inference.results import Interval
 from histnu.physics.models.millicharge import CHARGE_UNIT
+from histnu.report.mass_contour import mass_contour, root
 
 Array = NDArray[np.float64]
 Row = dict[str, Any]
@@ -76,10 +75,6 @@ def _row(assembly: Assembly, experiment: str, parameter: str, found: Interval) -
     }
 
 
-def _root(value: float | None) -> float | None:
-    return None if value is None else math.sqrt(max(value, 0.0))
-
-
 def strength_name(parameter: str) -> str:
     """``mu_e`` -> ``mu2_e``, the strength that is the square of a moment."""
     return parameter.replace("mu_", "mu2_", 1)
@@ -104,9 +99,9 @@ def moment_bound(
     best = found.best_fit.parameters[strength]
     return {
         **row,
-        "lower": _root(found.lower),
-        "upper": _root(found.upper),
-        "best_fit": _root(best),
+        "lower": root(found.lower),
+        "upper": root(found.upper),
+        "best_fit": root(best),
         "twice_nll": found.best_fit.twice_nll,
         "nuisances": _pulls(found, {strength}, assembly),
     }
@@ -201,7 +196,7 @@ def dipole_scan(
             is_open = any(np.any(t.basis([strength]) > 0) for t in assembly.templates)
             likelihood = base_likelihood(assembly, strength) if is_open else None
             entries[flavour].append((float(m4), likelihood))
-    curves = {f: _contour_in_mass(points, f"mu2_{f}", level) for f, points in entries.items()}
+    curves = {f: _curve(points, f"mu2_{f}", level) for f, points in entries.items()}
     return [
         {
             "id": f"dipole_{flavour}",
@@ -222,26 +217,13 @@ def dipole_scan(
     ]
 
 
-def _contour_in_mass(entries: Sequence[MassPoint], strength: str, level: Level) -> Row:
+def _curve(points: Sequence[MassPoint], strength: str, level: Level) -> Row:
     """Upper ends for every mass and the global best fit."""
-    fits = [(m4, like, best_fit(like) if like is not None else None) for m4, like in entries]
-    found = [(f.twice_nll, m4, f.parameters[strength]) for m4, _, f in fits if f is not None]
-    if not found:
+    likelihoods = [likelihood for _, likelihood in points]
+    uppers, best = mass_contour(likelihoods, strength, threshold(level.cl, level.dof), None)
+    if best is None:
         raise FitError(f"{strength}: no sterile mass of the scan can be produced")
-    lowest = min(found)
-    cut = threshold(level.cl, level.dof)
-    uppers: list[float | None] = []
-    for _, likelihood, fit in fits:
-        if likelihood is None or fit is None:
-            uppers.append(None)
-            continue
-        local = float(chi2.cdf(cut - (fit.twice_nll - lowest[0]), level.dof))
-        uppers.append(_root(interval(likelihood, None, strength, local, level.dof).upper))
-    return {
-        "upper": uppers,
-        "best_fit": _root(lowest[2]),
-        "best_fit_m4_mev": lowest[1],
-    }
+    return {"upper": uppers, "best_fit": best[1], "best_fit_m4_mev": points[best[0]][0]}
 
 
 def charge_region(

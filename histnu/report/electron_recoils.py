@@ -49,6 +49,7 @@ from histnu.report.electron_likelihoods import (
     unit_factors,
     workspace_of,
 )
+from histnu.report.mass_contour import root
 from histnu.templates.basis import ChannelTemplates
 from histnu.types import Workspace
 
@@ -210,11 +211,6 @@ def with_published(row: Row) -> Row:
             published = {"lower": p.lower, "upper": p.upper, "source": p.source}
             return {**row, "published": published, "ratio": row["upper"] / p.upper}
     return {**row, "published": None, "ratio": None}
-
-
-def root(value: float | None) -> float | None:
-    """``sqrt(value)`` of a squared moment; None stays None."""
-    return None if value is None else math.sqrt(max(value, 0.0))
 
 
 def moment_limit(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
 
 from histnu.constants import B8_FLUX
 from histnu.errors import DataError
@@ -21,13 +19,13 @@ from histnu.experiments.model import Origin, RateNuisance, weakest
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.limits import interval, threshold
-from histnu.inference.profile import best_fit
 from histnu.physics.models.magnetic_moment import MagneticMoment
 from histnu.physics.models.millicharge import CHARGES, Millicharge
 from histnu.physics.models.protocol import SignalModel
 from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.models.sterile_dipole import SterileDipole
-from histnu.report.charges import charge_interval
+from histnu.report.bounds import QUICK
+from histnu.report.mass_contour import mass_contour, root
 from histnu.report.published import PUBLISHED
 from histnu.solar import solar_source
 from histnu.templates.basis import ChannelTemplates, Component, experiment_templates
@@ -186,10 +184,6 @@ def _ratio(row: Row) -> float | None:
     return None if published is None or upper is None else upper / published["upper"]
 
 
-def _root(value: float | None) -> float | None:
-    return None if value is None else math.sqrt(max(value, 0.0))
-
-
 def moment_row(name: str, parameter: str, options: FullOptions) -> Row:
     """Bound on a magnetic moment in 1e-9 mu_B, with its Asimov sensitivity."""
     model = MagneticMoment()
@@ -198,14 +192,14 @@ def moment_row(name: str, parameter: str, options: FullOptions) -> Row:
     likelihood = BatchedLikelihood.from_workspace(document, strength)
     found = interval(likelihood, None, strength, options.cl)
     row = _row(name, model, parameter, options.cl) | {
-        "lower": _root(found.lower),
-        "upper": _root(found.upper),
-        "best_fit": _root(found.best_fit.parameters[strength]),
+        "lower": root(found.lower),
+        "upper": root(found.upper),
+        "best_fit": root(found.best_fit.parameters[strength]),
         "expected": None,
     }
     if options.expected:
         sensitivity = interval(likelihood, asimov(likelihood), strength, options.cl)
-        row["expected"] = {"lower": None, "upper": _root(sensitivity.upper)}
+        row["expected"] = {"lower": None, "upper": root(sensitivity.upper)}
     return row | {"ratio": _ratio(row)}
 
 
@@ -218,17 +212,20 @@ def charge_rows(name: str, options: FullOptions) -> list[Row]:
     model = Millicharge()
     base = BatchedLikelihood.from_workspace(full_workspace(name, model, options), "q_sq_e")
     likelihood = MappedLikelihood(base, model.polynomial)
-    level = threshold(options.cl, 1)
     data = asimov(likelihood) if options.expected else None
     rows: dict[str, Row] = {}
     for parameter in CHARGES:
         twin = TWINS.get(parameter)
         if twin is None:
-            found = charge_interval(likelihood, None, parameter, level)
-            values: Row = {k: getattr(found, k) for k in ("lower", "upper", "best_fit")}
+            found = interval(likelihood, None, parameter, options.cl, 1, QUICK)
+            values: Row = {
+                "lower": found.lower,
+                "upper": found.upper,
+                "best_fit": found.best_fit.parameters[parameter],
+            }
             values["expected"] = None
             if data is not None:
-                s = charge_interval(likelihood, data, parameter, level)
+                s = interval(likelihood, data, parameter, options.cl, 1, QUICK)
                 values["expected"] = {"lower": s.lower, "upper": s.upper}
         else:
             keys = ("lower", "upper", "best_fit", "expected")
@@ -288,40 +285,6 @@ def _dipole_row(
         "published": None,
         "ratio": None,
     }
-
-
-def mass_contour(
-    likelihoods: Sequence[BatchedLikelihood | None],
-    strength: str,
-    level: float,
-    data: Sequence[Array | None] | None,
-) -> tuple[list[float | None], tuple[int, float] | None]:
-    """Upper ends of ``mu`` at every mass and the global best fit (index of the mass, mu).
-
-    Args:
-        likelihoods: one per mass, None where the heavy state cannot be made.
-        strength: ``mu2_<flavour>``.
-        level: threshold of Delta to the global minimum.
-        data: counts per mass; observed if None.
-    """
-    counts = [None] * len(likelihoods) if data is None else list(data)
-    fits = [
-        None if like is None else best_fit(like, d)
-        for like, d in zip(likelihoods, counts, strict=True)
-    ]
-    reached = [(f.twice_nll, i) for i, f in enumerate(fits) if f is not None]
-    if not reached:
-        return [None] * len(fits), None
-    lowest, where = min(reached)
-    uppers: list[float | None] = []
-    for like, d, f in zip(likelihoods, counts, fits, strict=True):
-        if like is None or f is None:
-            uppers.append(None)
-            continue
-        local = float(chi2.cdf(level - (f.twice_nll - lowest), 2))
-        uppers.append(_root(interval(like, d, strength, local, 2).upper))
-    best = fits[where]
-    return uppers, None if best is None else (where, math.sqrt(max(best.parameters[strength], 0.0)))
 
 
 def results_for(name: str, options: FullOptions) -> list[Row]:

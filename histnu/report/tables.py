@@ -21,7 +21,8 @@ EVES_NAME = "EvES (XENONnT, LZ, PandaX-4T)"
 MARK = {"published": "", "derived": "†", "reconstructed": "‡"}
 LEGEND = (
     "† derived from a public release by a script of the repository; "
-    "‡ uses the PandaX-4T channel reconstructed from published totals."
+    "‡ uses reconstructed inputs: PandaX-4T US2 from published totals; for the 4-D data of "
+    "2026 and for electron recoils, assumed rate uncertainties."
 )
 SYMBOLS = {
     "mu_e": "|μ(ν_e)|",

@@ -39,15 +39,15 @@ def linear(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_valid_and_deterministic(name):
-    document = assemble(load_analysis(name)).workspace
+def test_valid_and_deterministic(assembled, name):
+    document = assembled(name).workspace
     pyhf.schema.validate(document, "workspace.json")
-    again = assemble(load_analysis(name)).workspace
+    again = assembled(name).workspace
     assert json.dumps(document, sort_keys=True) == json.dumps(again, sort_keys=True)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_numbers_are_floats(name):
+def test_numbers_are_floats(assembled, name):
     def walk(value):
         if isinstance(value, dict):
             for v in value.values():
@@ -58,7 +58,7 @@ def test_numbers_are_floats(name):
         else:
             assert not isinstance(value, int) or isinstance(value, bool)
 
-    walk(assemble(load_analysis(name)).workspace)
+    walk(assembled(name).workspace)
 
 
 def test_one_flux_parameter_for_all():

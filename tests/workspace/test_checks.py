@@ -134,9 +134,8 @@ def test_a_published_set_is_clean_and_asked_for_units():
 
 @pytest.mark.parametrize("interpolation", ["normsys", "linear"])
 @pytest.mark.parametrize("name", sorted(builtin()))
-def test_our_workspaces_are_clean(name, interpolation):
-    analysis = load_analysis(name).model_copy(update={"interpolation": interpolation})
-    assert check_workspace(assemble(analysis).workspace) == []
+def test_our_workspaces_are_clean(assembled, name, interpolation):
+    assert check_workspace(assembled(name, interpolation).workspace) == []
 
 
 def test_our_patchset_is_clean(tmp_path):
