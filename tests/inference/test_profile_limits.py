@@ -21,6 +21,7 @@ from histnu.inference import (
     threshold,
 )
 from histnu.inference.engine import examples
+from histnu.polynomial import PolynomialMap
 
 Example = Callable[[str], BatchedLikelihood]
 
