@@ -74,7 +74,7 @@ def bound_rows(results: Results, dof: int = 1) -> list[list[str]]:
                 row["unit"],
                 EXPERIMENT_NAMES[row["experiment"]] + MARK[row["provenance"]],
                 interval_text(row["id"], row["lower"], row["upper"]),
-                f"{row['best_fit']:.2f}",
+                f"{round(row['best_fit'], 2) + 0.0:.2f}",  # no minus zero
                 interval_text(row["id"], published["lower"], published["upper"])
                 if published
                 else "-",
