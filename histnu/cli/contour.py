@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from histnu.cli.common import cl_option, engine_option, json_option
+
+if TYPE_CHECKING:
+    from histnu.inference.results import Region2D
+    from histnu.targets import Target
 
 
 @click.command(help="Two-dimensional confidence region of an analysis.")
@@ -58,18 +63,7 @@ def command(
     grid = (np.linspace(*x_range, points), np.linspace(*y_range, points))
     options = RegionOptions(cl=cl, dof=dof, fit=FitOptions(engine=engine))
     found = region(question.likelihood, None, (x_name, y_name), grid, options)
-    best = found.best_fit.parameters
-    document = {
-        "target": loaded.name,
-        "x": {"name": x_name, "unit": loaded.units.get(x_name, "")},
-        "y": {"name": y_name, "unit": loaded.units.get(y_name, "")},
-        "cl": cl,
-        "dof": dof,
-        "threshold": found.threshold,
-        "best_fit": [best[x_name], best[y_name]],
-        "provenance": loaded.provenance,
-        "polylines": list(found.contours),
-    }
+    document = describe(loaded, found, (x_name, y_name))
     if plot is not None:
         from histnu.plotting.contours import draw_region
 
@@ -83,3 +77,20 @@ def command(
     for line in found.contours:
         click.echo("\n".join(f"{x:.6g} {y:.6g}" for x, y in line))
         click.echo()
+
+
+def describe(target: Target, found: Region2D, names: tuple[str, str]) -> dict[str, Any]:
+    """The region as plain data: axes with units, level, best fit, polylines."""
+    best = found.best_fit.parameters
+    x, y = ({"name": n, "unit": target.units.get(n, "")} for n in names)
+    return {
+        "target": target.name,
+        "x": x,
+        "y": y,
+        "cl": found.cl,
+        "dof": found.dof,
+        "threshold": found.threshold,
+        "best_fit": [best[n] for n in names],
+        "provenance": target.provenance,
+        "polylines": list(found.contours),
+    }

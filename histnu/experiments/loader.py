@@ -175,26 +175,13 @@ class _Reader:
             )
             for name, files in r.variations.items()
         }
-        published = c.published_signal
-        origins = {
-            key: Origin(section.provenance, section.source)
-            for key, section in (
-                ("exposure", c.exposure),
-                ("response", r),
-                ("observed", c.observed),
-            )
-        }
+        sections = {"exposure": c.exposure, "response": r, "observed": c.observed}
         try:
             return Channel(
                 name=c.name,
                 title=c.title,
                 exposure_tonne_year=c.exposure.value,
-                observable=Observable(
-                    c.observable.name,
-                    c.observable.title,
-                    c.observable.unit,
-                    np.array(c.observable.edges),
-                ),
+                observable=_observable(c.observable),
                 response=self.response(r.file, r.interpolation, f"{field}.response.file"),
                 backgrounds=tuple(
                     self.background(b, f"{field}.backgrounds.{i}")
@@ -202,20 +189,24 @@ class _Reader:
                 ),
                 observed=self.values(c.observed.counts, f"{field}.observed.counts"),
                 signal_rates=tuple(_rate(u) for u in c.signal_uncertainties),
-                origins=origins,
-                published_signal=None
-                if published is None
-                else PublishedExpectation(
-                    self.values(published.expected, f"{field}.published_signal.expected"),
-                    published.flux_cm2_s,
-                    Origin(published.provenance, published.source),
-                ),
+                origins={k: Origin(s.provenance, s.source) for k, s in sections.items()},
+                published_signal=self.published(c.published_signal, f"{field}.published_signal"),
                 response_variations=variations,  # type: ignore[arg-type]
             )
         except DataError as error:
             if str(error).startswith("channel "):
                 raise self.fail(field, str(error), "make the numbers agree") from None
             raise
+
+    def published(
+        self, section: schema.PublishedSignal | None, field: str
+    ) -> PublishedExpectation | None:
+        """A published SM expectation, if the file gives one."""
+        if section is None:
+            return None
+        expected = self.values(section.expected, f"{field}.expected")
+        origin = Origin(section.provenance, section.source)
+        return PublishedExpectation(expected, section.flux_cm2_s, origin)
 
     def background(self, b: schema.BackgroundSection, field: str) -> Background:
         """A background with its templates."""
@@ -235,6 +226,10 @@ class _Reader:
             ),
             Origin(b.provenance, b.source),
         )
+
+
+def _observable(section: schema.ObservableSection) -> Observable:
+    return Observable(section.name, section.title, section.unit, np.array(section.edges))
 
 
 def _rate(u: schema.RateUncertainty) -> RateNuisance:
