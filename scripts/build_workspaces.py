@@ -12,6 +12,7 @@ from pathlib import Path
 
 from histnu.analyses import load_analysis
 from histnu.building import write_patchset, write_workspace
+from histnu.report.electron_report import write_workspaces
 from histnu.workspace.grids import Grid, charge_grid, dipole_grid, moment_grid
 from histnu.workspace.index import write_index
 
@@ -43,8 +44,9 @@ def build(folder: Path) -> list[str]:
         write_workspace(analysis, folder / f"{name}_linear")
     for name, (analysis_name, grid) in PATCHSETS.items():
         write_patchset(load_analysis(analysis_name), grid, folder / name)
+    joint = [p.parent.name for p in write_workspaces(folder, ["combined_all"])]
     write_index(folder)
-    return [*WORKSPACES, *(f"{n}_linear" for n in LINEAR), *PATCHSETS]
+    return [*WORKSPACES, *(f"{n}_linear" for n in LINEAR), *PATCHSETS, *joint]
 
 
 def main() -> None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import click
 
-from histnu.cli.common import cl_option, json_option, progress_bar, quiet_option, seed_option
+from histnu.cli.common import (
+    cl_option,
+    engine_option,
+    json_option,
+    progress_bar,
+    quiet_option,
+    seed_option,
+)
 
 
 @click.command(help="Limits with pseudo-experiments (CLs, Feldman-Cousins).")
@@ -14,6 +21,7 @@ from histnu.cli.common import cl_option, json_option, progress_bar, quiet_option
 @click.option("--n-toys", type=click.IntRange(10), default=10000, show_default=True)
 @cl_option
 @seed_option
+@engine_option
 @json_option
 @quiet_option
 def command(
@@ -23,6 +31,7 @@ def command(
     n_toys: int,
     cl: float,
     seed: int,
+    engine: str,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -33,6 +42,7 @@ def command(
       histnu toys magnetic_moment_combined --poi mu_universal --value 1.1
     """
     from histnu.inference.cls import hypotest_toys
+    from histnu.inference.engine.fit import FitOptions
     from histnu.inference.toys import ToyOptions, feldman_cousins
     from histnu.serialize import dumps
     from histnu.targets import ask, load_target
@@ -41,7 +51,10 @@ def command(
     question = ask(loaded, poi)
     with progress_bar(1, quiet or as_json) as advance:
         options = ToyOptions(
-            n_toys=n_toys, seed=seed, progress=lambda done, total: advance(f"{done}/{total} toys")
+            n_toys=n_toys,
+            seed=seed,
+            fit=FitOptions(engine=engine),
+            progress=lambda done, total: advance(f"{done}/{total} toys"),
         )
         if value is not None:
             inner = question.inverse(value)

@@ -14,14 +14,14 @@ from histnu.physics.models.electron_magnetic_moment import (
 )
 from histnu.physics.models.electron_millicharge import ELECTRON_CHARGE_UNIT, ElectronMillicharge
 from histnu.plotting.electron_recoils import Curve, dipole_figure, spectra_figure
-from histnu.report.electron_likelihoods import ELECTRON_SETS, electron_templates, workspace_of
+from histnu.report.electron_likelihoods import ELECTRON_SETS, workspace_of
 from histnu.report.electron_recoils import (
     data_sets,
-    experiments_of,
     joint_charge_templates,
     joint_moment_templates,
 )
 from histnu.serialize import jsonable, write_json, write_text
+from histnu.workspace.manifest import Manifest
 
 Results = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -140,32 +140,41 @@ def report_text(results: Results) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def write_workspaces(folder: Path) -> list[Path]:
-    """Write the magnetic-moment and millicharge likelihoods of every data set.
+JOINT = "combined_all"
 
-    Strengths are in the units of the file ``units.json`` beside each workspace. ``combined_all``
-    holds electron and nuclear recoils, which share the strengths and the 8B flux.
+
+def write_workspaces(folder: Path, names: Sequence[str] = (*ELECTRON_SETS, JOINT)) -> list[Path]:
+    """Write the magnetic-moment and millicharge likelihoods of data sets, with manifests.
+
+    ``combined_all`` holds electron and nuclear recoils, which share the strengths and the 8B
+    flux. Strengths are in the units that the manifest states.
     """
+    return [p for name in names for p in _write_set(folder, name)]
+
+
+def _write_set(folder: Path, name: str) -> list[Path]:
+    """The two likelihoods of one data set."""
+    data = data_sets([name])[0]
+    pairs = (
+        (ElectronMagneticMoment(), joint_moment_templates(data, ELECTRON_MOMENT_UNIT)),
+        (ElectronMillicharge(), joint_charge_templates(data, ELECTRON_CHARGE_UNIT)),
+    )
     paths = []
-    joint = data_sets(["combined_all"])[0]
-    for name in (*ELECTRON_SETS, "combined_all"):
-        if name == "combined_all":
-            moments = joint_moment_templates(joint, ELECTRON_MOMENT_UNIT)
-            charges = joint_charge_templates(joint, ELECTRON_CHARGE_UNIT)
-        else:
-            data = experiments_of(name)
-            moments = electron_templates(data, ElectronMagneticMoment())
-            charges = electron_templates(data, ElectronMillicharge())
-        for model, templates in (
-            (ElectronMagneticMoment(), moments),
-            (ElectronMillicharge(), charges),
-        ):
-            path = folder / f"{model.name}_{name}" / "workspace.json"
-            write_json(path, workspace_of(templates))
-            units = {p.name: p.unit for p in model.parameters}
-            note = {"units": units, "polynomial": model.polynomial.to_json()}
-            write_json(path.with_name("units.json"), note)
-            paths.append(path)
+    for model, channels in pairs:
+        path = folder / f"{model.name}_{name}" / "workspace.json"
+        write_json(path, workspace_of(channels))
+        manifest = Manifest(
+            path.parent.name,
+            f"{model.name.replace('_', ' ')}, {name}",
+            (*data.electron, *data.nuclear),
+            (model.name, model.reference),
+            "normsys",
+            model.polynomial,
+            {p.name: p.unit for p in model.parameters},
+            {"command": "histnu electron"},
+        )
+        manifest.write(path.parent, ["workspace.json"], with_environment=False)
+        paths.append(path)
     return paths
 
 

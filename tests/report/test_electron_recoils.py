@@ -260,15 +260,14 @@ def test_report_text(small_results):
     assert "+10.0 %" in text and "1.36 | 0.997" in text
 
 
-def test_workspaces_are_written_and_share_the_flux(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "ELECTRON_SETS", {"xenonnt_er": ("xenonnt_er_2022",)})
-    paths = report.write_workspaces(tmp_path)
+def test_workspaces_are_written_and_share_the_flux(tmp_path):
+    paths = report.write_workspaces(tmp_path, ["xenonnt_er", "combined_all"])
     assert len(paths) == 4
     joint = json.loads((tmp_path / "electron_millicharge_combined_all/workspace.json").read_text())
     model = pyhf.Workspace(joint).model()
     assert {"xenonnt_sr01", "xenonnt_er_2022"} <= set(model.config.channels)
     assert model.config.par_names.count("b8_flux") == 1
-    units = json.loads((paths[0].parent / "units.json").read_text())["units"]
+    units = json.loads((paths[0].parent / "manifest.json").read_text())["units"]
     assert units["mu_e"] == "1e-11 mu_B"
 
 
