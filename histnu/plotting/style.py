@@ -68,9 +68,9 @@ def curve_style(experiment: str, provenance: str) -> dict[str, Any]:
 
 
 def provenance_note(figure: Figure, provenances: set[str]) -> None:
-    """Write the meaning of the star in the upper corner where it is used."""
+    """Write the meaning of the star in the lower left corner where it is used."""
     if "reconstructed" in provenances:
-        figure.text(0.998, 0.995, PROVENANCE_NOTE, ha="right", va="top", fontsize=8.5)
+        figure.text(0.004, 0.004, PROVENANCE_NOTE, ha="left", va="bottom", fontsize=8.5)
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
