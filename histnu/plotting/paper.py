@@ -61,7 +61,7 @@ def _profile_panel(axes: Axes, results: Results, name: str) -> set[str]:
             linestyle="none",
             label="published, combined",
         )
-    threshold_line(axes, CUT_1DOF, "90 % CL")
+    threshold_line(axes, CUT_1DOF, "90 % CL", 0.55 if name.startswith("q_") else 0.985)
     axes.set_ylim(0, 8)
     axes.set_xlabel(LABELS[name], loc="center")
     axes.set_ylabel(DELTA, loc="center")

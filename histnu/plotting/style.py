@@ -68,9 +68,19 @@ def curve_style(experiment: str, provenance: str) -> dict[str, Any]:
 
 
 def provenance_note(figure: Figure, provenances: set[str]) -> None:
-    """Write the meaning of the star in the lower left corner where it is used."""
+    """Write the meaning of the star below the panels where it is used.
+
+    A legend without entries: constrained layout keeps room for it, so it covers no label.
+    """
     if "reconstructed" in provenances:
-        figure.text(0.004, 0.004, PROVENANCE_NOTE, ha="left", va="bottom", fontsize=8.5)
+        figure.legend(
+            [],
+            [],
+            title=PROVENANCE_NOTE,
+            loc="outside lower right",
+            frameon=False,
+            title_fontsize=8.5,
+        )
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:
@@ -87,12 +97,12 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     return paths
 
 
-def threshold_line(axes: Axes, level: float, text: str) -> None:
-    """Horizontal line at a Delta chi^2 with its confidence level."""
+def threshold_line(axes: Axes, level: float, text: str, x: float = 0.985) -> None:
+    """Horizontal line at a Delta chi^2; its confidence level ends at the axes fraction ``x``."""
     axes.axhline(level, color="0.45", linewidth=1.0, linestyle=":")
     axes.annotate(
         text,
-        xy=(0.985, level),
+        xy=(x, level),
         xycoords=("axes fraction", "data"),
         ha="right",
         va="bottom",
