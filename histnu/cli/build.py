@@ -9,7 +9,7 @@ import click
 from histnu.cli.common import output_option
 
 
-@click.command(help="Build workspace, PatchSet and manifest of an analysis.")
+@click.command()
 @click.argument("analysis")
 @output_option
 @click.option("--grid", default=None, help="Write a PatchSet on this grid (q_ee, dipole_e, ...).")
@@ -24,7 +24,9 @@ def command(
     correction: str | None,
     m4_mev: float | None,
 ) -> None:
-    """Write workspace.json and manifest.json; with --grid a PatchSet beside them.
+    """Build workspace, PatchSet and manifest of an analysis.
+
+    Write workspace.json and manifest.json; with --grid a PatchSet beside them.
 
     \b
     Examples:

@@ -9,12 +9,14 @@ import click
 
 from histnu.cli.common import cl_option, engine_option, json_option
 
+MASS_AXIS = "m4"
+
 if TYPE_CHECKING:
     from histnu.inference.results import Region2D
     from histnu.targets import Target
 
 
-@click.command(help="Two-dimensional confidence region of an analysis.")
+@click.command()
 @click.argument("target")
 @click.option("--x", "x_name", required=True, help="Parameter on the x axis (q_ee).")
 @click.option("--y", "y_name", required=True, help="Parameter on the y axis (q_mumu).")
@@ -39,31 +41,27 @@ def command(
     engine: str,
     as_json: bool,
 ) -> None:
-    """Print the polylines on which Delta(-2 log L) is the threshold; the rest is profiled.
+    """Two-dimensional confidence region of an analysis.
+
+    Print the polylines on which Delta(-2 log L) is the threshold; the rest is profiled. For the
+    sterile dipole, --x m4 gives the upper end of the dipole at masses in MeV (logarithmic).
 
     \b
-    Example:
+    Examples:
       histnu contour millicharge_combined --x q_ee --y q_mumu --plot region.png
+      histnu contour sterile_dipole_combined --x m4 --y mu_e --x-range 0.1 15
     """
-    import numpy as np
-
     from histnu.errors import ConfigError
-    from histnu.inference.contours import RegionOptions, region
-    from histnu.inference.engine.fit import FitOptions
     from histnu.serialize import dumps
-    from histnu.targets import ask, load_target
 
     for name, (low, high) in (("--x-range", x_range), ("--y-range", y_range)):
         if not low < high:
             raise ConfigError(f"{name} {low:g} {high:g}: the first value must be the smaller one")
-    loaded = load_target(target)
-    question = ask(loaded, x_name)
-    if question.squared:
-        raise ConfigError(f"{x_name} enters squared; give its strength {question.parameter}")
-    grid = (np.linspace(*x_range, points), np.linspace(*y_range, points))
-    options = RegionOptions(cl=cl, dof=dof, fit=FitOptions(engine=engine))
-    found = region(question.likelihood, None, (x_name, y_name), grid, options)
-    document = describe(loaded, found, (x_name, y_name))
+    if x_name == MASS_AXIS:
+        document = mass_curve(target, y_name, (*x_range, points), (cl, dof))
+    else:
+        ranges = ((*x_range, points), (*y_range, points))
+        document = plane(target, (x_name, y_name), ranges, (cl, dof, engine))
     if plot is not None:
         from histnu.plotting.contours import draw_region
 
@@ -71,12 +69,70 @@ def command(
     if as_json:
         click.echo(dumps(document), nl=False)
         return
-    click.echo(
-        f"# {x_name} {y_name}: {100 * cl:g} % CL, {dof} dof, {len(found.contours)} polylines"
-    )
-    for line in found.contours:
+    lines = document["polylines"]
+    click.echo(f"# {x_name} {y_name}: {100 * cl:g} % CL, {dof} dof, {len(lines)} polylines")
+    for line in lines:
         click.echo("\n".join(f"{x:.6g} {y:.6g}" for x, y in line))
         click.echo()
+
+
+def plane(
+    target: str,
+    names: tuple[str, str],
+    ranges: tuple[tuple[float, float, int], tuple[float, float, int]],
+    level: tuple[float, int, str],
+) -> dict[str, Any]:
+    """The region of two parameters of a likelihood."""
+    import numpy as np
+
+    from histnu.errors import ConfigError
+    from histnu.inference.contours import RegionOptions, region
+    from histnu.inference.engine.fit import FitOptions
+    from histnu.targets import ask, load_target
+
+    loaded = load_target(target)
+    question = ask(loaded, names[0])
+    if question.squared:
+        raise ConfigError(f"{names[0]} enters squared; give its strength {question.parameter}")
+    cl, dof, engine = level
+    options = RegionOptions(cl=cl, dof=dof, fit=FitOptions(engine=engine))
+    grid = (np.linspace(*ranges[0]), np.linspace(*ranges[1]))
+    found = region(question.likelihood, None, names, grid, options)
+    return describe(loaded, found, names)
+
+
+def mass_curve(
+    target: str, parameter: str, masses: tuple[float, float, int], level: tuple[float, int]
+) -> dict[str, Any]:
+    """Upper end of a dipole against the sterile mass, as the contour of -2 log L(m4, mu)."""
+    import numpy as np
+
+    from histnu.analyses import load_analysis
+    from histnu.errors import ConfigError
+    from histnu.report.bounds import Level, dipole_scan
+
+    analysis = load_analysis(target)
+    flavour = parameter.removeprefix("mu_")
+    if analysis.model.name != "sterile_dipole" or flavour not in ("e", "mu", "tau"):
+        raise ConfigError(
+            f"--x {MASS_AXIS} --y {parameter}: give an analysis of sterile_dipole and --y mu_e, "
+            "mu_mu or mu_tau"
+        )
+    if not masses[0] > 0:
+        raise ConfigError(f"--x-range {masses[0]:g}: masses in MeV must be positive")
+    m4 = np.geomspace(*masses)
+    row = dipole_scan(analysis, [flavour], m4.tolist(), Level(*level))[0]
+    ends = zip(row["m4_mev"], row["upper"], strict=True)
+    return {
+        "target": target,
+        "x": {"name": MASS_AXIS, "unit": "MeV"},
+        "y": {"name": parameter, "unit": row["unit"]},
+        "cl": row["cl"],
+        "dof": row["dof"],
+        "best_fit": [row["best_fit_m4_mev"], row["best_fit"]],
+        "provenance": row["provenance"],
+        "polylines": [[[m, u] for m, u in ends if u is not None]],
+    }
 
 
 def describe(target: Target, found: Region2D, names: tuple[str, str]) -> dict[str, Any]:

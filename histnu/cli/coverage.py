@@ -7,7 +7,7 @@ import click
 from histnu.cli.common import cl_option, json_option, progress_bar, quiet_option, seed_option
 
 
-@click.command(help="Coverage of intervals, with toys at true parameters.")
+@click.command()
 @click.argument("target")
 @click.option("--poi", default=None, help="Parameter: of interest, or physical (mu_e, q_ee).")
 @click.option("--true", "truth", type=float, default=0.0, show_default=True, help="True value.")
@@ -26,7 +26,9 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Fraction of toys at the true value whose profile interval covers it, with its error.
+    """Coverage of intervals, with toys at true parameters.
+
+    Fraction of toys at the true value whose profile interval covers it, with its error.
 
     \b
     Example:

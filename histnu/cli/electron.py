@@ -15,7 +15,7 @@ from histnu.cli.common import (
 )
 
 
-@click.command(help="Electron recoils: bounds, dipole contours, figures, workspaces.")
+@click.command()
 @output_option
 @click.option(
     "--overlay",
@@ -27,7 +27,9 @@ from histnu.cli.common import (
 @click.option("--jobs", "-j", type=click.IntRange(1), default=None, help="Processes.")
 @quiet_option
 def command(output: Path, overlays: tuple[str, ...], jobs: int | None, quiet: bool) -> None:
-    """Compute bounds from XENONnT, LZ and PandaX-4T electron recoils (some minutes).
+    """Electron recoils: bounds, dipole contours, figures, workspaces.
+
+    Compute bounds from XENONnT, LZ and PandaX-4T electron recoils (some minutes).
 
     \b
     Example:

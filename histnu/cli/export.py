@@ -31,6 +31,11 @@ def command(source: Path, target: str, output: Path, patch: str | None) -> None:
     hepdata  complete submission: tables, likelihoods, figures: submission.tar.gz
 
     Edges and units come from the manifest.json beside SOURCE.
+
+    \b
+    Examples:
+      histnu export likelihood/workspace.json --to root -o root
+      histnu export results --to hepdata -o submission
     """
     from histnu.export import export_document
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 
-@click.command(name="fetch", help="Download a public data release.")
+@click.command(name="fetch")
 @click.argument("release")
 @click.option("--from", "source", metavar="PATH|URL", help="Archive, folder or URL, not the DOI.")
 @click.option("--checksum", metavar="ALGORITHM:HEX", help="Checksum of the archive or URL.")
@@ -21,7 +21,7 @@ import click
 def command(
     release: str, source: str | None, checksum: str | None, output: Path | None, force: bool
 ) -> None:
-    """Fetch a release, check it and print its folder.
+    """Download a public data release, check it and print its folder.
 
     \b
     Example:

@@ -19,7 +19,7 @@ from histnu.cli.common import (
 METHODS = ("profile", "cls", "cls-toys", "toys")
 
 
-@click.command(help="Confidence interval or upper limit from a workspace.")
+@click.command()
 @click.argument("target")
 @click.option("--poi", default=None, help="Parameter: of interest, or physical (mu_e, q_ee).")
 @cl_option
@@ -45,7 +45,9 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """TARGET is a workspace.json, its folder, or the name of an analysis.
+    """Confidence interval or upper limit from a workspace.
+
+    TARGET is a workspace.json, its folder, or the name of an analysis.
 
     \b
     Examples:

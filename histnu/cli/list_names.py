@@ -56,10 +56,12 @@ def releases() -> list[dict[str, Any]]:
     return [{"name": name, "path": path} for name, path in found().items()]
 
 
-@click.command(name="list", help="Models, experiments, analyses and releases found here.")
+@click.command(name="list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
-    """List names.
+    """Models, experiments, analyses and releases found here.
+
+    List names.
 
     \b
     Example:

@@ -7,11 +7,13 @@ from pathlib import Path
 import click
 
 
-@click.command(help="Draw the figures of a results folder again.")
+@click.command()
 @click.argument("results", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="Folder.")
 def command(results: Path, output: Path | None) -> None:
-    """Read results.json (or its folder) and draw Figs. 1-4 as PNG and PDF.
+    """Draw the figures of a results folder again.
+
+    Read results.json (or its folder) and draw Figs. 1-4 as PNG and PDF.
 
     \b
     Example:

@@ -17,7 +17,7 @@ from histnu.cli.common import (
 )
 
 
-@click.command(help="Reproduce the paper: bounds, figures, workspaces.")
+@click.command()
 @output_option
 @click.option(
     "--interpolation", type=click.Choice(["normsys", "linear"]), default="normsys",
@@ -47,7 +47,9 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Compute Eqs. 16-22 and Figs. 1-4 and write everything into a folder.
+    """Reproduce the paper: bounds, figures, workspaces.
+
+    Compute Eqs. 16-22 and Figs. 1-4 and write everything into a folder.
 
     \b
     Example:

@@ -7,7 +7,7 @@ import click
 from histnu.cli.common import engine_option, json_option
 
 
-@click.command(help="Profile likelihood of one parameter.")
+@click.command()
 @click.argument("target")
 @click.option("--poi", default=None, help="Parameter: of interest, or physical (mu_e, q_ee).")
 @click.option("--from", "low", type=float, required=True, help="First value.")
@@ -18,7 +18,9 @@ from histnu.cli.common import engine_option, json_option
 def command(
     target: str, poi: str | None, low: float, high: float, points: int, engine: str, as_json: bool
 ) -> None:
-    """Print value and Delta(-2 log L) of a scan; all other parameters are profiled.
+    """Profile likelihood of one parameter.
+
+    Print value and Delta(-2 log L) of a scan; all other parameters are profiled.
 
     \b
     Example:

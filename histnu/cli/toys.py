@@ -14,7 +14,7 @@ from histnu.cli.common import (
 )
 
 
-@click.command(help="Limits with pseudo-experiments (CLs, Feldman-Cousins).")
+@click.command()
 @click.argument("target")
 @click.option("--poi", default=None, help="Parameter: of interest, or physical (mu_e, q_ee).")
 @click.option("--value", type=float, default=None, help="Test this value (CLs) instead of a limit.")
@@ -35,7 +35,9 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """CLs of one value, or the Feldman-Cousins interval; nuisances profiled in each toy.
+    """Limits with pseudo-experiments (CLs, Feldman-Cousins).
+
+    CLs of one value, or the Feldman-Cousins interval; nuisances profiled in each toy.
 
     \b
     Example:

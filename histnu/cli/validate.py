@@ -29,6 +29,10 @@ def command(file: Path, background: Path | None, as_json: bool, strict: bool) ->
 
     FILE is a HistFactory workspace or PatchSet (JSON), or an experiment or analysis (YAML).
     Exit status: 0 without errors, 2 with errors, 1 for warnings under --strict.
+
+    \b
+    Example:
+      histnu validate likelihood/workspace.json --json
     """
     from histnu.validation import check_file
 

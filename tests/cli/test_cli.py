@@ -45,7 +45,9 @@ def assert_bad(result, *words: str):
 def test_help_shows_an_example(run, verb):
     status, out, _ = run(verb, "--help")
     assert status == 0
-    assert f"histnu {verb}" in out
+    usage, _, rest = out.partition("\n")
+    assert usage.startswith("Usage: histnu")
+    assert f"histnu {verb} " in rest or f"histnu {verb}\n" in rest
 
 
 def test_main_help(run):
@@ -125,6 +127,18 @@ def test_scan_and_contour(run, tmp_path):
     assert status == 0
     assert json.loads(out)["polylines"]
     assert figure.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_mass_contour(run):
+    _, out, _ = run(
+        "contour", "sterile_dipole_xenonnt", "--x", "m4", "--y", "mu_e", "--x-range", "0.1", "12",
+        "--points", "5", "--json",
+    )  # fmt: skip
+    (line,) = json.loads(out)["polylines"]
+    assert [x for x, _ in line] == sorted(x for x, _ in line)
+    assert line[-1][1] > 2 * line[0][1]  # the limit weakens towards the kinematic end
+    bad = run("contour", "millicharge_xenonnt", "--x", "m4", "--y", "q_ee", "--x-range", "1", "2")
+    assert_bad(bad, "give an analysis of sterile_dipole")
 
 
 def test_toys_are_reproducible(run, likelihood):
