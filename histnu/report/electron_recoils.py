@@ -38,6 +38,7 @@ from histnu.physics.models.protocol import SignalModel
 from histnu.physics.models.sterile_dipole import SterileDipole
 from histnu.physics.nuclei import XENON
 from histnu.polynomial import PolynomialMap
+from histnu.report.bounds import strength_name
 from histnu.report.electron_likelihoods import (
     ELECTRON_SETS,
     NUCLEAR_SET,
@@ -230,7 +231,7 @@ def moment_limit(
         standard_model: Standard Model with other options.
     """
     model = ElectronMagneticMoment()
-    strength = parameter.replace("mu_", "mu2_", 1)
+    strength = strength_name(parameter)
     document = workspace_of(electron_templates(data, model, standard_model))
     likelihood = BatchedLikelihood.from_workspace(dict(document), strength)
     options = IntervalOptions(fit=FitOptions(engine=engine))
@@ -253,7 +254,7 @@ def median_moment_limit(data: Sequence[Experiment], parameter: str) -> float:
     Raises:
         FitError: if there is no upper end.
     """
-    strength = parameter.replace("mu_", "mu2_", 1)
+    strength = strength_name(parameter)
     document = workspace_of(electron_templates(data, ElectronMagneticMoment()))
     likelihood = BatchedLikelihood.from_workspace(dict(document), strength)
     start = likelihood.init.copy()
@@ -392,7 +393,7 @@ def joint_dipole_templates(
 
 def joint_moment_limit(data: DataSets, parameter: str) -> Row:
     """90 % CL limit on a moment from electron and nuclear recoils in one workspace."""
-    strength = parameter.replace("mu_", "mu2_", 1)
+    strength = strength_name(parameter)
     document = workspace_of(joint_moment_templates(data, ELECTRON_MOMENT_UNIT))
     likelihood = BatchedLikelihood.from_workspace(dict(document), strength)
     found = interval(likelihood, None, strength)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from histnu.analyses import FluxSection, channel_templates_of, component
 from histnu.constants import B8_FLUX
 from histnu.errors import DataError
-from histnu.experiments.full import full_names, load_full_grid
+from histnu.experiments.full import full_names
 from histnu.experiments.loader import load_experiment
-from histnu.experiments.model import Origin, RateNuisance, weakest
+from histnu.experiments.model import weakest
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.limits import interval, threshold
@@ -24,12 +24,10 @@ from histnu.physics.models.millicharge import CHARGES, Millicharge
 from histnu.physics.models.protocol import SignalModel
 from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.models.sterile_dipole import SterileDipole
-from histnu.report.bounds import QUICK
+from histnu.report.bounds import QUICK, strength_name
 from histnu.report.mass_contour import mass_contour, root
 from histnu.report.published import PUBLISHED
-from histnu.solar import solar_source
-from histnu.templates.basis import ChannelTemplates, Component, experiment_templates
-from histnu.templates.morphing import AnchorWeights, anchor_weights, full_templates
+from histnu.templates.basis import ChannelTemplates, Component
 from histnu.types import Workspace
 from histnu.workspace.build import Poi, Strength, build_workspace
 
@@ -79,24 +77,12 @@ class FullOptions:
 
     def component(self) -> Component:
         """The 8B flux with its nuisance ``b8_flux``."""
-        origin = Origin("published", B8_FLUX.source)
-        flux = RateNuisance("b8_flux", self.flux_relative, "default", origin)
-        return Component(_source(self.flux_cm2_s), flux)
-
-
-@lru_cache(maxsize=4)
-def _source(total_cm2_s: float) -> Any:
-    return solar_source("b8", total_cm2_s)
+        return component(FluxSection(total_cm2_s=self.flux_cm2_s, relative=self.flux_relative))
 
 
 def members(name: str) -> tuple[str, ...]:
     """Experiments behind a name: itself, or those of the combination."""
     return COMBINED_OF if name == COMBINED else (name,)
-
-
-@lru_cache(maxsize=8)
-def _rules(name: str) -> Mapping[str, AnchorWeights]:
-    return {c.name: anchor_weights(c) for c in load_full_grid(name).channels}
 
 
 def templates_of(
@@ -107,14 +93,8 @@ def templates_of(
     Raises:
         DataError: if a release is absent.
     """
-    result: list[ChannelTemplates] = []
-    for member in members(name):
-        if member in full_names():
-            rules = _rules(member)
-            result += full_templates(load_full_grid(member), component, models, rules)
-        else:
-            result += experiment_templates(load_experiment(member), [component], models)
-    return tuple(result)
+    data = [load_experiment(member) for member in members(name)]
+    return tuple(t for e in data for t in channel_templates_of(e, component, models))
 
 
 def full_workspace(name: str, model: SignalModel, options: FullOptions) -> Workspace:
@@ -142,14 +122,7 @@ def full_workspace(name: str, model: SignalModel, options: FullOptions) -> Works
 
 def provenance(name: str) -> str:
     """Weakest provenance of the inputs of a result."""
-    return weakest(
-        [
-            load_full_grid(m).experiment().provenance
-            if m in full_names()
-            else load_experiment(m).provenance
-            for m in members(name)
-        ]
-    )
+    return weakest([load_experiment(m).provenance for m in members(name)])
 
 
 def asimov(likelihood: AnyLikelihood) -> Array:
@@ -187,7 +160,7 @@ def _ratio(row: Row) -> float | None:
 def moment_row(name: str, parameter: str, options: FullOptions) -> Row:
     """Bound on a magnetic moment in 1e-9 mu_B, with its Asimov sensitivity."""
     model = MagneticMoment()
-    strength = parameter.replace("mu_", "mu2_", 1)
+    strength = strength_name(parameter)
     document = full_workspace(name, model, options)
     likelihood = BatchedLikelihood.from_workspace(document, strength)
     found = interval(likelihood, None, strength, options.cl)

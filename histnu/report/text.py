@@ -8,6 +8,7 @@ from typing import Any
 from histnu.physics.cross_sections import Electroweak, millicharge_coupling
 from histnu.physics.nuclei import XENON
 from histnu.report import tables
+from histnu.report.full import OVERLAPS
 
 Results = Mapping[str, Any]
 
@@ -164,8 +165,6 @@ def _shown(masses: list[float]) -> list[float]:
 
 
 def _full(results: Results) -> str:
-    from histnu.report.full import OVERLAPS
-
     header, rows = tables.full_rows(results)
     skipped = [f"- {name}: {reason}" for name, reason in results["skipped"].items()]
     if not rows and not skipped:
