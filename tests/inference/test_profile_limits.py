@@ -17,6 +17,7 @@ from histnu.inference import (
     MappedLikelihood,
     best_fit,
     interval,
+    limits,
     profile,
     threshold,
 )
@@ -193,16 +194,19 @@ def test_a_wrong_scale_does_not_move_the_ends(
     assert wrong.lower == (right.lower and pytest.approx(right.lower, abs=1e-8))
 
 
-def test_interval_of_a_profile_without_curvature() -> None:
+def test_interval_of_a_profile_without_curvature(monkeypatch: pytest.MonkeyPatch) -> None:
     """A coupling that enters squared, at the Asimov point: Delta ~ x^4, curvature zero.
 
-    The ends are the roots of the strength's own interval; both are found to 1e-8 in Delta.
+    Rounding can make that curvature look like a standard deviation of 1e-9, which must not end the
+    search. The ends are the roots of the strength's own interval, found to 1e-8 in Delta.
     """
     base = BatchedLikelihood.from_workspace(examples.textbook())
     square = PolynomialMap(("g",), ("mu",), (((1.0, {"g": 2}),),))
     likelihood = MappedLikelihood(base, square)
     asimov = base.expected(np.where(np.arange(len(base.init)) == base.poi_index, 0.0, base.init))
-    found = interval(likelihood, asimov[0], "g", cl=0.9)
     strength = interval(base, asimov[0], "mu", cl=0.9)
+    monkeypatch.setattr(limits.ProfileFunction, "sigma", lambda self: 1e-9)
+    found = interval(likelihood, asimov[0], "g", cl=0.9)
+    assert found.upper is not None and found.lower is not None
     assert found.upper**2 == pytest.approx(strength.upper, rel=1e-7)
     assert found.lower == pytest.approx(-found.upper, rel=1e-7)
