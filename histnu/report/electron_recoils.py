@@ -52,7 +52,6 @@ from histnu.report.electron_likelihoods import (
 )
 from histnu.report.mass_contour import root
 from histnu.templates.basis import ChannelTemplates
-from histnu.types import Workspace
 
 Array = NDArray[np.float64]
 Row = dict[str, Any]
