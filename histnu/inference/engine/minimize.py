@@ -44,12 +44,15 @@ class MinimiseOptions:
         edm: expected distance to the minimum of -2 log L at convergence.
         stragglers: finish unconverged problems with MIGRAD.
         chunk: problems per chunk; chosen from the size of the model if None.
+        memory_mb: most megabytes that the temporaries of a chunk of a large model take; one
+            problem is always held, however large it is.
     """
 
     max_iterations: int = 80
     edm: float = 1e-9
     stragglers: bool = True
     chunk: int | None = None
+    memory_mb: float = 64.0
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ def minimise(
     points = problems.start.shape[1]
     if observed.size not in (None, points):
         raise FitError(f"{observed.size} data sets but {points} problems")
-    chunk = options.chunk or _chunk_size(likelihood)
+    chunk = options.chunk or _chunk_size(likelihood, options.memory_mb)
     parts = []
     for first in range(0, points, chunk):
         which = slice(first, min(first + chunk, points))
@@ -164,10 +167,11 @@ def minimise(
     return fit
 
 
-def _chunk_size(likelihood: Likelihood) -> int:
-    """Return how many problems fit the cache."""
+def _chunk_size(likelihood: Likelihood, memory_mb: float) -> int:
+    """Return how many problems fit the cache, at least 64 if they fit the memory."""
     floats = getattr(likelihood, "floats_per_point", 1000)
-    return int(np.clip(_CHUNK_BYTES / 8 / floats, 64, 2000))
+    fewest = np.clip(memory_mb * 1e6 / 8 / floats, 1, 64)
+    return int(np.clip(_CHUNK_BYTES / 8 / floats, fewest, 2000))
 
 
 def _join(parts: list[BatchFit], start: Array) -> BatchFit:
