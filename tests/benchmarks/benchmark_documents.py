@@ -36,7 +36,8 @@ class Row:
     """What was measured on one document; seconds, megabytes, -2 log L.
 
     ``memory_mb`` is the peak while the likelihood is built less what the process held before;
-    pyhf's minimum minus ours; ``at_ours`` is pyhf's -2 log L at our minimum minus ours.
+    ``pyhf_gap`` is pyhf's minimum minus ours; ``at_ours`` is pyhf's -2 log L at our minimum minus
+    ours.
     """
 
     document: str

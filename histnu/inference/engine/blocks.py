@@ -212,6 +212,9 @@ class Block:
         self.bins = np.array(
             [np.arange(rows[0].bins.start, rows[0].bins.stop) for rows in channels], dtype=np.intp
         )
+        flat = self.bins.ravel()
+        together = bool(np.all(np.diff(flat) == 1))
+        self.flat = slice(int(flat[0]), int(flat[-1]) + 1) if together else flat
         self.nominal = np.array([[row.nominal for row in rows] for rows in channels])[..., None]
         self._collect_layers(channels)
         self._collect_differences(channels, added)
@@ -274,7 +277,8 @@ class Block:
         """Add the contributions of the block."""
         c, r, _ = self.shape
         points = at.pars.shape[1]
-        residual, w, s = self._weights(at)
+        weights = self._weights(at)
+        residual, w, s = weights
         counts = parts.counts
         sums.pull[self.rows] = (counts * residual).sum(axis=2).reshape(-1, points)
         second = (counts * s).sum(axis=2)
@@ -285,29 +289,30 @@ class Block:
         sums.gram += np.einsum("pcrm,pcrm->pm", products, slopes)
         products += _first(second)[..., None] * slopes
         sums.push[:, self.rows] = products.reshape(points, c * r, -1)
-        added = self._add_differences(at, parts, weighted, sums) if self.width else None
+        added = self._add_differences(at, parts, (weighted, s), sums) if self.width else None
         if self.layers:
-            self._add_layers(at, parts, (slopes, added), sums)
+            self._add_layers(at, (parts, weights), (slopes, added), sums)
 
     def _weights(self, at: Point) -> tuple[Array, Array, Array]:
         """Return the weights of the bins of the block, each (C, 1, bins, P)."""
         c, _, b = self.shape
-        flat = self.bins.ravel()
-        x = at.weights
-        residual, w, s = (y[flat].reshape(c, 1, b, -1) for y in (x.residual, x.product, x.second))
+        x, chosen = at.weights, self.flat
+        residual, w, s = (y[chosen].reshape(c, 1, b, -1) for y in (x.residual, x.product, x.second))
         return residual, w, s
 
     def _slopes(self, at: Point, order: int) -> Array:
         """Return the derivatives of u and d of the histosys of each channel, (2, C, P, J')."""
         return np.moveaxis(at.differences[order][:, self.added], -1, 2)
 
-    def _add_differences(self, at: Point, parts: Counts, weighted: Array, sums: Sums) -> Array:
+    def _add_differences(
+        self, at: Point, parts: Counts, weights: tuple[Array, Array], sums: Sums
+    ) -> Array:
         """Add what histosys do; return the derivatives of the counts of bins, (C, bins, P, J')."""
         c, r, b = self.shape
         slopes, curves = self._slopes(at, 1), self._slopes(at, 2)
         factor = np.broadcast_to(parts.factor, (c, r, b, at.pars.shape[1]))
         added = _fold(self._contract_rows(factor), slopes[:, :, None])
-        _, _, s = self._weights(at)
+        weighted, s = weights
         by_row = np.ascontiguousarray((factor * s).swapaxes(2, 3)) @ self.tensor
         per_point = np.moveaxis(added, 2, 0)
         crossing = np.moveaxis(_fold(by_row, slopes[:, :, None]), 2, 0) + weighted @ per_point
@@ -324,15 +329,20 @@ class Block:
         return np.asarray(per_bin @ self.tensor.swapaxes(1, 2))
 
     def _add_layers(
-        self, at: Point, parts: Counts, slopes: tuple[Array, Array | None], sums: Sums
+        self,
+        at: Point,
+        given: tuple[Counts, tuple[Array, Array, Array]],
+        slopes: tuple[Array, Array | None],
+        sums: Sums,
     ) -> None:
         """Add gradient and second derivatives of the parameters per bin."""
         c, r, b = self.shape
         points, m = at.pars.shape[1], slopes[0].shape[-1]
-        residual, w, s = self._weights(at)
+        parts, (residual, w, s) = given
         inverse = 1 / parts.gamma  # (C, layers, bins, P)
-        pieces = np.where(self.acts[..., None, None], parts.counts[:, None], 0.0)
-        pieces *= inverse[:, :, None]  # (C, layers, rows, bins, P)
+        pieces = parts.counts[:, None] * inverse[:, :, None]  # (C, layers, rows, bins, P)
+        if not self.acts_on_all:
+            pieces = np.where(self.acts[..., None, None], pieces, 0.0)
         first = pieces.sum(axis=2)  # dlambda_b / dgamma
         coupling = (w * first)[:, :, None] * parts.counts[:, None] + s[:, :, None] * pieces
         by_row = np.ascontiguousarray(coupling.transpose(4, 0, 1, 3, 2))

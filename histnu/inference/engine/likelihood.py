@@ -32,7 +32,7 @@ from histnu.inference.engine.compile import (
 )
 from histnu.inference.engine.document import read_workspace
 from histnu.inference.engine.rows import RowRates
-from histnu.inference.engine.terms import TermRates, few_effects
+from histnu.inference.engine.terms import TermRates, by_terms
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -206,9 +206,10 @@ class BatchedLikelihood:
         self.observation: Array | None = None
         self.template_sample = template_sample
         self.kinks = kinks(compiled)
-        by_terms = template_sample is None and few_effects(compiled)
         self._rates: Rates = (
-            TermRates(compiled) if by_terms else RowRates(compiled, template_sample)
+            TermRates(compiled)
+            if template_sample is None and by_terms(compiled)
+            else RowRates(compiled, template_sample)
         )
         self.floats_per_point = self._rates.floats_per_point
         normal, scale = compiled.constraints.normal, compiled.constraints.scale

@@ -155,7 +155,7 @@ class RowRates:
         """Return the counts of bins (B, P)."""
         rates = np.empty((self._n_bins, points))
         for block, part in zip(self._blocks, parts, strict=True):
-            rates[block.bins.ravel()] = part.counts.sum(axis=1).reshape(-1, points)
+            rates[block.flat] = part.counts.sum(axis=1).reshape(-1, points)
         return rates
 
     def rates(self, pars: Array, templates: Array | None = None) -> Array:
