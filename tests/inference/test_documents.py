@@ -270,7 +270,9 @@ def test_memory_of_a_batch_is_bounded_by_an_option() -> None:
             return super().derivatives(pars, observed, information)
 
     counting = Counting(likelihood.compiled)
-    counting.floats_per_point = 2_000_000  # 16 MB per point, as a document of 500 parameters
+    counting.floats_per_point = (
+        1_000_000  # 16 MB per point with its step, as a document of 500 parameters
+    )
     rng = np.random.default_rng(4)
     data = rng.poisson(likelihood.expected(likelihood.init)[0], (9, likelihood.n_bins))
     observed = likelihood.observe(data.astype(float))

@@ -13,6 +13,7 @@ from histnu.inference.engine.global_min import GlobalOptions, global_minimise
 from histnu.inference.engine.likelihood import BatchedLikelihood, Observed
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.engine.minimize import BatchFit, MinimiseOptions, Problems, minimise
+from histnu.inference.engine.threads import one_blas_thread
 
 ENGINES = ("batched", "pyhf", "pyhf-scipy")
 AnyLikelihood = BatchedLikelihood | MappedLikelihood
@@ -39,6 +40,7 @@ class FitOptions:
             raise FitError(f"unknown engine {self.engine!r}; choose from {', '.join(ENGINES)}")
 
 
+@one_blas_thread
 def fit(
     likelihood: AnyLikelihood,
     observed: Observed,

@@ -184,7 +184,7 @@ class BatchedLikelihood:
         poi_index: index of the parameter of interest, or None.
         n_bins: B. channels: name -> slice of the bins. auxdata: (A,) observed values.
         kinks: parameters at whose zero the likelihood has a kink.
-        floats_per_point: numbers that the evaluation and minimisation of a point hold.
+        floats_per_point: numbers that the evaluation of a point holds at once.
     """
 
     def __init__(

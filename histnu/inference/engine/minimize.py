@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from histnu.errors import FitError
 from histnu.inference.engine.likelihood import Derivatives, Likelihood, Observed
 from histnu.inference.engine.linalg import NewtonStep, newton_step
+from histnu.inference.engine.threads import one_blas_thread
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -126,6 +127,7 @@ class Problems:
         return Problems(self.start[:, which], self.fixed[:, which])
 
 
+@one_blas_thread
 def minimise(
     likelihood: Likelihood,
     observed: Observed,
@@ -170,7 +172,7 @@ def minimise(
 def _chunk_size(likelihood: Likelihood, memory_mb: float) -> int:
     """Return how many problems fit the cache, at least 64 if they fit the memory."""
     floats = getattr(likelihood, "floats_per_point", 1000)
-    fewest = np.clip(memory_mb * 1e6 / 8 / floats, 1, 64)
+    fewest = np.clip(memory_mb * 1e6 / 8 / (2 * floats), 1, 64)  # the steps hold as much again
     return int(np.clip(_CHUNK_BYTES / 8 / floats, fewest, 2000))
 
 

@@ -131,11 +131,11 @@ class RowRates:
         self._variables = Variables(self._n, np.concatenate(variables).astype(np.intp))
 
     def _floats(self, rows: int) -> int:
-        """Return how many numbers the evaluation and the minimisation of a point hold."""
+        """Return how many numbers the evaluation of a point holds at once."""
         m, j = len(self._effects.parameters), len(self._differences.parameters)
-        cells = sum(b.nominal.size * (8 + 4 * b.layers + 2 * b.width) for b in self._blocks)
+        cells = sum(b.nominal.size * (5 + 3 * b.layers + b.width) for b in self._blocks)
         return (
-            6 * self._n**2 + 2 * self._variables.size**2 + rows * (3 * m + j) + self._n_bins * 2 * j
+            3 * self._n**2 + self._variables.size**2 + rows * (3 * m + j) + self._n_bins * 2 * j
             + cells
         )  # fmt: skip
 
