@@ -355,11 +355,14 @@ class BatchedLikelihood:
         positive = bool(rates.min(initial=1.0) > 0)
         safe = rates if positive else np.where(rates > 0, rates, 1.0)
         ratio = safe / observed.scale
+        logs = np.log(ratio)
+        logs *= main
+        ratio -= 1
+        ratio *= observed.scale
+        ratio -= logs
         if not positive:
-            terms = rates - observed.scale - main * np.log(ratio)
-        else:
-            terms = observed.scale * (ratio - 1) - main * np.log(ratio)
-        out = 2 * terms.sum(axis=0) + observed.constant
+            ratio += np.where(rates > 0, 0.0, rates - 1)
+        out = 2 * ratio.sum(axis=0) + observed.constant
         gauss, poisson = self._gauss, self._poisson
         pull = (pars[gauss.parameters] - observed.aux[gauss.where]) * gauss.scale
         out += (pull * pull).sum(axis=0)
