@@ -193,6 +193,7 @@ def test_every_number_of_the_background_is_a_float(documents):
     assert re.search(r"[\[:,] ?-?\d+[,\]}]", json.dumps(documents[0])) is None
 
 
+@pytest.mark.slow
 def test_ten_thousand_points_in_bounded_memory(millicharge, tmp_path):
     """Required: under 60 s. Four times the points must not need more memory (1 MB of slack)."""
     basis = Basis(millicharge.workspace, millicharge.polynomial)
