@@ -14,7 +14,7 @@ from histnu.inference import BatchedLikelihood
 from histnu.inference.engine import examples
 from histnu.inference.engine.compile import Compiled
 from histnu.inference.engine.rows import RowRates
-from histnu.inference.engine.terms import TermRates
+from histnu.inference.engine.terms import TermRates, by_terms
 from tests.inference.test_documents import LIKELIHOODS, without_unknown_poi
 
 PUBLISHED = sorted((LIKELIHOODS / "published").glob("*.json"))
@@ -45,6 +45,23 @@ def test_rows_and_terms_agree(shape: str, codes: tuple[str, str]) -> None:
     for a, b in zip(rows, terms, strict=True):
         # sums of a few hundred products in another order
         np.testing.assert_allclose(a, b, atol=1e-11 * np.abs(b).max())
+
+
+def test_which_evaluation_is_chosen() -> None:
+    """Few effects on many bins by terms; the others, and all parameters per bin, by rows."""
+
+    def compiled(document: dict[str, Any]) -> Compiled:
+        return BatchedLikelihood.from_workspace(document).compiled
+
+    assert by_terms(compiled(examples.combined()))
+    assert by_terms(compiled(examples.binned(162, 12)))
+    assert not by_terms(compiled(examples.textbook()))
+    crowded = examples.binned(5, 0)
+    for sample in crowded["channels"][0]["samples"]:
+        sample["modifiers"] += [
+            {"name": f"n{k}", "type": "normsys", "data": {"lo": 0.9, "hi": 1.1}} for k in range(10)
+        ]
+    assert not by_terms(compiled(crowded))
 
 
 @st.composite

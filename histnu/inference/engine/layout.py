@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histnu.errors import WorkspaceError
-from histnu.inference.engine.document import ChannelSpec, Key, ModelSpec, SampleSpec
+from histnu.inference.engine.document import ChannelSpec, ModelSpec, SampleSpec
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -242,4 +242,4 @@ def _configured(name: str, wanted: _Set, setting: Any) -> _Set:
     )  # fmt: skip
 
 
-__all__ = ["Constraints", "Key", "Layout", "layout"]
+__all__ = ["Constraints", "Layout", "layout"]
