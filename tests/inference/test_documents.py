@@ -204,6 +204,16 @@ def test_truth_values_are_no_numbers() -> None:
         BatchedLikelihood.from_workspace(document)
 
 
+@pytest.mark.parametrize("what", ["channel", "sample"])
+def test_what_appears_twice_is_refused(what: str) -> None:
+    """pyhf takes the last of two samples of one name, and no notice of the first."""
+    document = examples.textbook()
+    where = document["channels"] if what == "channel" else document["channels"][0]["samples"]
+    where.append(copy.deepcopy(where[0]))
+    with pytest.raises(WorkspaceError, match=f"{what} .* appears twice"):
+        BatchedLikelihood.from_workspace(document)
+
+
 def test_the_caller_may_change_the_document_later() -> None:
     document = examples.textbook()
     likelihood = BatchedLikelihood.from_workspace(document)

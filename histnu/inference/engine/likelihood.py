@@ -247,7 +247,7 @@ class BatchedLikelihood:
                 histosys code4p) if None.
 
         Raises:
-            WorkspaceError: pyhf refuses the document.
+            WorkspaceError: it is no valid workspace.
             FitError: the engine does not support it.
         """
         settings = {k: dict(v) for k, v in (modifier_settings or PYHF_DEFAULTS).items()}
@@ -255,7 +255,7 @@ class BatchedLikelihood:
             spec, observation = read_workspace(document, measurement)
             compiled = compile_spec(spec, settings)
         except WorkspaceError as error:
-            raise WorkspaceError(f"pyhf refuses the workspace: {error}") from None
+            raise WorkspaceError(f"not a valid workspace: {error}") from None
         kept = json.dumps(document)  # what the caller does to the document later does not matter
         likelihood = cls(compiled, lambda: _pyhf_model(kept, measurement, settings))
         likelihood.observation = observation
