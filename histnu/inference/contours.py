@@ -57,7 +57,8 @@ def region(
         options: level and refinement.
 
     Raises:
-        FitError: unknown or equal names, a grid that does not ascend, or a fit that is not certified.
+        FitError: unknown or equal names, a grid that does not ascend, or a fit that is not
+            certified.
     """
     options = options or RegionOptions()
     x, y = (np.asarray(g, dtype=float) for g in grid)

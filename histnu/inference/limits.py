@@ -33,6 +33,7 @@ Mask = NDArray[np.bool_]
 
 _GROWTH = 2.0  # ratio of the distances of neighbouring grid points from the best fit
 _COUNT = 8  # distances tried at once on either side
+_NEWTON = 8  # Newton steps before a root is also bisected
 _GUARD = 4.0  # the same ratio between where the profile is far above the level and a bound
 _INNER = np.linspace(0.0, 1.0, 11)[1:-1]  # where the cubic between two grid points is looked at
 _SMALLEST = 1e-3
@@ -72,7 +73,7 @@ def threshold(cl: float, dof: int) -> float:
     (2.706, 4.605, 0.0)
     """
     if not 0 <= cl < 1:
-        raise FitError(f"confidence level {cl} is not in [0, 1)")
+        raise FitError(f"confidence level {cl} is not between 0 and 1")
     if dof < 1:
         raise FitError(f"{dof} degrees of freedom; give at least 1")
     from scipy.special import gammaincinv
@@ -116,7 +117,6 @@ def interval(
         segments = (Segment(function.center, function.center),)
     else:
         grid = _Grid(function, level, options)
-        grid.explore()
         roots, segments = grid.region()
     lower, upper = segments[0].lower, segments[-1].upper
     lower = lower if segments[0].lower_end == CROSSING else None
@@ -127,7 +127,7 @@ def interval(
         other_roots=tuple(r for r in roots if r not in (lower, upper)),
         intervals=segments,
         certified=function.certified,
-        boundary=_boundary(function, [r for r in (*roots, function.center)]),
+        boundary=_boundary(function, [*roots, function.center]),
         search=function.solver.counts.to_json(),
     )  # fmt: skip
 
@@ -279,7 +279,12 @@ class _Grid:
     # ------------------------------------------------------------------ region
     def region(self) -> tuple[list[float], tuple[Segment, ...]]:
         """Return the crossings and the allowed segments."""
-        roots = _roots(self._f, self._level, self._options)
+        for _ in range(3):  # again if the roots met a second minimum, or a lower one
+            self.explore()
+            before, second = self._f.best.twice_nll, self._f.solver.second
+            roots = _roots(self._f, self._level, self._options)
+            if self._f.solver.second == second and self._f.best.twice_nll >= before - 1e-8:
+                break
         x, delta = self._f.x, self._f.delta
         ends: list[tuple[float | None, str]] = [(r, CROSSING) for r in roots]
         if delta[0] <= self._level:
@@ -325,7 +330,7 @@ def _roots(function: ProfileFunction, level: float, options: IntervalOptions) ->
     inside = np.where(above[k], x[k + 1], x[k])
     outside = np.where(above[k], x[k], x[k + 1])
     guess = _first_guess(function, (inside, outside), level)
-    for _ in range(options.max_iterations):
+    for iteration in range(options.max_iterations):
         delta, slope = function.evaluate(guess, near=True)
         below = delta <= level
         inside, outside = np.where(below, guess, inside), np.where(below, outside, guess)
@@ -341,6 +346,7 @@ def _roots(function: ProfileFunction, level: float, options: IntervalOptions) ->
             newton = guess - (root - np.sqrt(level)) * 2 * root / slope
         low, high = np.minimum(inside, outside), np.maximum(inside, outside)
         good = np.isfinite(newton) & (newton > low) & (newton < high)
+        good &= iteration < _NEWTON or iteration % 2 == 0  # every second step halves the bracket
         guess = np.where(done, guess, np.where(good, newton, (inside + outside) / 2))
     raise FitError(
         f"{function.parameter} = {guess[~done][0]:.6g}: no root of the profile to "

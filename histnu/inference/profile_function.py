@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from histnu.errors import FitError
 from histnu.inference.certification import Asked, require
+from histnu.inference.engine.boundary import LAST, with_events
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.problems import BatchFit
@@ -58,6 +59,9 @@ class ProfileFunction:
         self.index = likelihood.index(parameter)
         if likelihood.fixed[self.index] or parameter in options.fixed:
             raise FitError(f"{parameter} is fixed; it has no interval")
+        self._sloped = observed
+        if np.any(observed.main == 0):
+            self._sloped = with_events(likelihood, observed, LAST)
         self.solver = Solver(likelihood, options)
         first = self.solver.fit(observed)
         self.certified = require(likelihood, observed, first, Asked({}), options)
@@ -92,9 +96,11 @@ class ProfileFunction:
         return self._known.slope
 
     def _slopes(self, found: BatchFit) -> Array:
+        """Return dDelta/dx: with the barrier's events, whose pull on empty bins at a rate of
+        zero is the multiplier of that constraint, and nothing elsewhere."""
         pars = np.ascontiguousarray(found.parameters.T)
         with np.errstate(all="ignore"):
-            gradient = self.likelihood.derivatives(pars, self.observed).gradient[self.index]
+            gradient = self.likelihood.derivatives(pars, self._sloped).gradient[self.index]
         return np.where(np.isfinite(found.twice_nll), gradient, 0.0)
 
     def evaluate(self, values: Array, near: bool = False) -> tuple[Array, Array]:

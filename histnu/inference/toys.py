@@ -16,6 +16,7 @@ profiled nuisances: B. Sen, M. Walker, M. Woodroofe, Statist. Sinica 19 (2009) 3
 
 from __future__ import annotations
 
+from copy import deepcopy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -150,18 +151,36 @@ def toy_statistics(
     """
     name, value = test
     solver = Solver(likelihood, _toy_fit(likelihood, options.fit))
-    parts, done = [], 0
-    start = parameters.copy()
-    for main, aux in sample(likelihood, parameters, options.n_toys, rng, options.chunk):
-        observed = likelihood.observe(main, aux)
-        parts.append(_statistics(likelihood, observed, (name, value, start), solver))
-        done += len(main)
-        if options.progress is not None:
-            options.progress(done, options.n_toys)
+    first = deepcopy(rng)
+    parts = _fit_toys(likelihood, parameters, (name, value), (solver, options, rng))
+    if parts is None:  # a second minimum was met on the way: again, all toys from many starts
+        parts = _fit_toys(likelihood, parameters, (name, value), (solver, options, first))
+    assert parts is not None
     columns = zip(*((p.delta, p.estimate, p.converged) for p in parts), strict=True)
     found = ToyStatistics(*(np.concatenate(c) for c in columns), search=solver.counts.to_json())
     check_toys(found, f"{name} = {value:.6g}", options)
     return found
+
+
+def _fit_toys(
+    likelihood: AnyLikelihood,
+    parameters: Array,
+    test: tuple[str, float],
+    how: tuple[Solver, ToyOptions, np.random.Generator],
+) -> list[ToyStatistics] | None:
+    """Fit all toys; None when some were fitted before the first second minimum was met."""
+    solver, options, rng = how
+    parts: list[ToyStatistics] = []
+    done, second = 0, solver.second
+    for main, aux in sample(likelihood, parameters, options.n_toys, rng, options.chunk):
+        observed = likelihood.observe(main, aux)
+        parts.append(_statistics(likelihood, observed, (*test, parameters.copy()), solver))
+        if solver.second and not second:
+            return None
+        done += len(main)
+        if options.progress is not None:
+            options.progress(done, options.n_toys)
+    return parts
 
 
 def check_toys(found: ToyStatistics, where: str, options: ToyOptions) -> None:

@@ -24,7 +24,8 @@ from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
 
 Mask = NDArray[np.bool_]
 
-_EVENTS = (0.1, 1e-2, 1e-3, 1e-5, 1e-7, 1e-9)
+LAST = 1e-9  # events of the barrier in an empty bin at the end
+_EVENTS = (0.1, 1e-2, 1e-3, 1e-5, 1e-7, LAST)
 _INWARDS = 0.05  # share of the way back to the suggested start from where Newton stalled
 
 

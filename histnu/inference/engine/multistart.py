@@ -8,7 +8,7 @@ made depends on what they meet:
   points spread over the widths of the constraints and the bounds (:mod:`.starts`).
 * In a scan each point has a spread start of its own beside what the caller knows. A long scan
   does so at every twelfth point; the points between start from the minima to their left and to
-  their right, continued by the secant, which have to agree.
+  their right, extrapolated, which have to agree.
 * Of many data sets (toys) the first few and a random share of the others are started from
   spread points too.
 
@@ -37,7 +37,7 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
-_LOOSE = 1e-6  # edm of a start that only has to confirm a minimum
+_LOOSE = 3e-5  # edm of a start that only has to confirm a minimum
 _SAME = 1e-6  # relative distance below which two start points are one
 
 
@@ -97,8 +97,11 @@ class Ledger:
         self.met: list[Array] = []
         self._agreement = agreement
 
-    def enter(self, where: Index, found: BatchFit, distinct: Mask) -> Mask:
-        """Enter one fit of each of some problems; return which minima became lower."""
+    def enter(self, where: Index, found: BatchFit, distinct: Mask, loose: bool = False) -> Mask:
+        """Enter one fit of each of some problems; return which minima became lower.
+
+        A ``loose`` fit confirms a minimum and does not replace it.
+        """
         held = self.fit.select(where)
         value = np.where(np.isnan(found.twice_nll), np.inf, found.twice_nll)
         tolerance = self._agreement + 1e-11 * np.abs(np.where(np.isfinite(value), value, 0.0))
@@ -108,7 +111,8 @@ class Ledger:
         lower = difference < -tolerance
         both = held.converged & found.converged
         agree = same & both
-        take = lower | (same & found.converged & (~held.converged | (difference < 0)))
+        closer = ~held.converged | ((difference < 0) & (not loose))
+        take = lower | (same & found.converged & closer)
         agreeing = np.where(agree, held.agreeing + distinct, np.where(take, found.converged, 0))
         other = both & ~same & np.isfinite(difference)
         self._remember(found, held, other)
@@ -208,7 +212,8 @@ class MultiStart:
         ledger, layers = task
         points = problems.start.shape[1]
         if points == 1:
-            layers = layers + list(self._spread_starts(observed, self._starts.spread, 1))
+            init = self._likelihood.init[:, None]
+            layers = [*layers, init, *self._spread_starts(observed, self._starts.spread, 1)]
         elif len(layers) < 3 or self.second:
             layers = layers + list(self._spread_starts(observed, 1, points))
         self._run(observed, problems, ledger, (np.arange(points), layers))
@@ -282,10 +287,10 @@ class MultiStart:
 
     # ------------------------------------------------------------------ pieces
     def _layers(self, problems: Problems, hints: Sequence[Array]) -> list[Array]:
-        """Return the starts of the problems, the hints and the suggested start."""
+        """Return the starts of the problems and the hints."""
         shape = problems.start.shape
         out = [problems.start]
-        for hint in (*hints, self._likelihood.init):
+        for hint in hints:
             out.append(np.broadcast_to(hint if hint.ndim == 2 else hint[:, None], shape))
         return out
 
@@ -300,7 +305,8 @@ class MultiStart:
         return list(np.moveaxis(self._spread.take(count * points).reshape(count, points, -1), 1, 2))
 
     def _known(self, points: int) -> list[Array]:
-        return [np.broadcast_to(b[:, None], (len(b), points)) for b in self._basins]
+        known = (self._likelihood.init, *self._basins)
+        return [np.broadcast_to(b[:, None], (len(b), points)) for b in known]
 
     def _learn(self, ledger: Ledger) -> None:
         """Remember minima that differ from those already known."""
@@ -340,7 +346,7 @@ class MultiStart:
         self.counts.starts += count * size
         for k in range(count):
             layer = found.select(slice(k * size, (k + 1) * size))
-            lower[where] |= ledger.enter(where, layer, distinct[k])
+            lower[where] |= ledger.enter(where, layer, distinct[k], loose)
         return lower
 
     def _inside(self, starts: Array, part: Problems) -> Array:
@@ -384,7 +390,7 @@ def continued(
 ) -> tuple[Array, Array]:
     """Return starts (n, R) of the points between anchors: continued from left and from right.
 
-    The minima of the two anchors on one side are continued along their secant in the distance
+    The minima of three anchors on one side are continued along their parabola in the distance
     travelled by the fixed parameters.
 
     Args:
@@ -397,12 +403,30 @@ def continued(
     path = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(moved, axis=1)).sum(axis=0))])
     t, at = path[anchors], path[rest]
     after = np.searchsorted(anchors, rest)
+    last = len(anchors) - 1
     out = []
-    for side in (-1, 0):
-        near = after + side
-        far = np.clip(near + (1 if side == 0 else -1), 0, len(anchors) - 1)
-        step = t[near] - t[far]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.where(step != 0, (at - t[near]) / step, 0.0)
-        out.append((minima[near] + share[:, None] * (minima[near] - minima[far])).T)
+    for side in (-1, 1):
+        nearest = after - (side < 0)
+        nodes = np.stack([np.clip(nearest + side * k, 0, last) for k in range(3)])
+        out.append(_extrapolated(t[nodes], at, minima[nodes]).T)
     return out[0], out[1]
+
+
+def _extrapolated(t: Array, at: Array, y: Array) -> Array:
+    """Return the parabola through three nodes (3, R) with values (3, R, n) at (R,).
+
+    Where nodes repeat, at the end of a scan, they count once.
+    """
+    out = np.zeros(y.shape[1:])
+    used = np.ones(t.shape, dtype=bool)
+    used[1:] = np.diff(t, axis=0) != 0
+    used[2] &= used[1]
+    for k in range(3):
+        weight = used[k].astype(float)
+        for j in range(3):
+            if j != k:
+                both = used[k] & used[j]
+                gap = np.where(both, t[k] - t[j], 1.0)
+                weight *= np.where(both, (at - t[j]) / gap, 1.0)
+        out += weight[:, None] * y[k]
+    return out
