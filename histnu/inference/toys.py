@@ -16,8 +16,8 @@ profiled nuisances: B. Sen, M. Walker, M. Woodroofe, Statist. Sinica 19 (2009) 3
 
 from __future__ import annotations
 
-from copy import deepcopy
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
