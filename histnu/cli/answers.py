@@ -66,9 +66,9 @@ def region_text(segments: Sequence[dict[str, Any]], unit: str = "") -> str:
     if len(segments) > 1:
         return " or ".join(f"[{_end(s, 'lower')}, {_end(s, 'upper')}]" for s in segments) + unit
     one = segments[0]
-    lower, upper = one["lower_end"] == "crossing", one["upper_end"] == "crossing"
+    lower, upper = (one[f"{side}_end"] in ("crossing", "edge") for side in ("lower", "upper"))
     if lower and upper:
-        return f"[{numbers(one['lower'])}, {numbers(one['upper'])}]{unit}"
+        return f"[{_end(one, 'lower')}, {_end(one, 'upper')}]{unit}"
     if upper:
         return f"< {numbers(one['upper'])}{unit}{_bound(one, 'lower', 'down')}"
     if lower:
@@ -84,4 +84,6 @@ def _bound(segment: dict[str, Any], side: str, direction: str) -> str:
 
 def _end(segment: dict[str, Any], side: str) -> str:
     value = numbers(segment[side])
+    if segment[f"{side}_end"] == "edge":
+        return f"{value} (a rate is negative beyond)"
     return f"its bound {value}" if segment[f"{side}_end"] == "bound" else value

@@ -77,8 +77,9 @@ def command(
     low, high = found.coverage_interval
     click.echo(
         f"{question.asked} = {truth:g} {question.unit}: {found.covered} of {found.n_toys} "
-        f"intervals at {100 * cl:g} % CL cover: {found.coverage:.4f} in [{low:.4f}, {high:.4f}] (68.3 %, "
-        f"Clopper-Pearson; {engine}, seed {seed}); best fit of the data {question.value(best):.6g}"
+        f"intervals at {100 * cl:g} % CL cover: {found.coverage:.4f} in [{low:.4f}, {high:.4f}] "
+        f"(68.3 %, Clopper-Pearson; {engine}, seed {seed}); best fit of the data "
+        f"{question.value(best):.6g}"
         + (f"; {found.failed} toys left out" if found.failed else "")
         + marks(loaded, question, found.certified)
     )

@@ -25,7 +25,7 @@ from histnu.inference.certification import boundary_notes
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, observe
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.profile_function import ProfileFunction
-from histnu.inference.results import BOUND, CROSSING, OPEN, Interval, Segment
+from histnu.inference.results import BOUND, CROSSING, EDGE, OPEN, Interval, Segment
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -33,6 +33,7 @@ Mask = NDArray[np.bool_]
 
 _GROWTH = 2.0  # ratio of the distances of neighbouring grid points from the best fit
 _COUNT = 8  # distances tried at once on either side
+_EDGE = 1e-7  # relative width to which the edge of what is defined is located
 _NEWTON = 8  # Newton steps before a root is also bisected
 _GUARD = 4.0  # the same ratio between where the profile is far above the level and a bound
 _INNER = np.linspace(0.0, 1.0, 11)[1:-1]  # where the cubic between two grid points is looked at
@@ -50,8 +51,8 @@ class IntervalOptions:
         fit: how to fit.
         tolerance: on Delta at the ends.
         max_iterations: of the root finder.
-        linear_points: points of the linear scan of the interval's reach where the likelihood
-            is known to have several minima.
+        linear_points: points of the linear scan of the interval's reach of polynomial models; half
+            as many where another likelihood met a second minimum.
         refinements: most rounds of refining the grid.
         reach: multiples of the standard deviation searched before an end counts as open.
     """
@@ -119,8 +120,8 @@ def interval(
         grid = _Grid(function, level, options)
         roots, segments = grid.region()
     lower, upper = segments[0].lower, segments[-1].upper
-    lower = lower if segments[0].lower_end == CROSSING else None
-    upper = upper if segments[-1].upper_end == CROSSING else None
+    lower = lower if segments[0].lower_end in (CROSSING, EDGE) else None
+    upper = upper if segments[-1].upper_end in (CROSSING, EDGE) else None
     return Interval(
         parameter, cl, dof, level, lower, upper, function.best,
         engine=options.fit.engine,
@@ -228,7 +229,9 @@ class _Grid:
         first, last = max(allowed[0] - 1, 0), min(allowed[-1] + 1, len(x) - 1)
         margin = 0.25 * (x[last] - x[first])
         low, high = max(x[0], x[first] - margin), min(x[-1], x[last] + margin)
-        self._f.evaluate(np.linspace(low, high, self._options.linear_points))
+        mapped = isinstance(self._f.likelihood, MappedLikelihood)
+        count = self._options.linear_points // (1 if mapped else 2)
+        self._f.evaluate(np.linspace(low, high, count))
 
     def _refine(self) -> None:
         """Halve every gap in which the profile may cross the level unseen."""
@@ -282,11 +285,12 @@ class _Grid:
         for _ in range(3):  # again if the roots met a second minimum, or a lower one
             self.explore()
             before, second = self._f.best.twice_nll, self._f.solver.second
-            roots = _roots(self._f, self._level, self._options)
+            found = _roots(self._f, self._level, self._options)
             if self._f.solver.second == second and self._f.best.twice_nll >= before - 1e-8:
                 break
         x, delta = self._f.x, self._f.delta
-        ends: list[tuple[float | None, str]] = [(r, CROSSING) for r in roots]
+        ends: list[tuple[float | None, str]] = list(found)
+        roots = [r for r, _ in found]
         if delta[0] <= self._level:
             ends.insert(0, self._end(x[0], 0))
         if delta[-1] <= self._level:
@@ -320,8 +324,10 @@ def _tangents_meet(x: Array, y: Array, slope: Array) -> Array:
         return np.asarray(np.nan_to_num(y[:-1] + a * t, nan=-np.inf))
 
 
-def _roots(function: ProfileFunction, level: float, options: IntervalOptions) -> list[float]:
-    """Return all crossings of the level, in ascending order."""
+def _roots(
+    function: ProfileFunction, level: float, options: IntervalOptions
+) -> list[tuple[float, str]]:
+    """Return all ends of allowed segments inside the grid, ascending, with their kinds."""
     x, delta = function.x, function.delta
     above = delta > level
     k = np.flatnonzero(above[1:] != above[:-1])
@@ -335,12 +341,15 @@ def _roots(function: ProfileFunction, level: float, options: IntervalOptions) ->
         below = delta <= level
         inside, outside = np.where(below, guess, inside), np.where(below, outside, guess)
         width = np.abs(outside - inside)
-        done = (np.abs(delta - level) < options.tolerance) | (
-            width <= 4e-16 * np.maximum(np.abs(inside), np.abs(outside))
-        )
+        size = np.maximum(np.abs(inside), np.abs(outside))
+        undefined = ~np.isfinite(function.known(outside)[0])
+        narrow = width <= np.where(undefined, _EDGE * np.maximum(size, 1e-3), 4e-16 * size)
+        done = (np.abs(delta - level) < options.tolerance) | narrow
         if done.all():
+            edge = undefined & narrow
+            guess = np.where(edge, inside, guess)
             function.require(guess)
-            return [float(r) for r in guess]
+            return [(float(r), EDGE if e else CROSSING) for r, e in zip(guess, edge, strict=True)]
         root = np.sqrt(np.maximum(delta, 1e-12))
         with np.errstate(divide="ignore", invalid="ignore"):
             newton = guess - (root - np.sqrt(level)) * 2 * root / slope

@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
-_CARRIED = 8  # most sweeps that carry a lower minimum to its neighbours
+_CARRIED = 4  # most sweeps that carry a lower minimum to its neighbours
 
 
 @dataclass
@@ -150,7 +150,7 @@ class ProfileFunction:
         hints = [fit.parameters[np.clip(todo + side, 0, last)].T for side in (-1, 1)]
         start = fit.parameters[todo]
         held = {self.parameter: self.x[todo]}
-        found = self.solver.fit(self.observed, held, start, hints)
+        found = self.solver.fit(self.observed, held, start, hints, near=True)
         with np.errstate(invalid="ignore"):
             lower = found.twice_nll < fit.twice_nll[todo] - 1e-8
         better = lower | (found.certified & ~fit.certified[todo])

@@ -86,8 +86,9 @@ class Profile1D(Result):
     search: dict[str, int] = field(default_factory=dict)
 
 
-CROSSING, BOUND, OPEN = "crossing", "bound", "open"
-"""How a segment ends: the profile crosses the level, the parameter's bound, or no end found."""
+CROSSING, EDGE, BOUND, OPEN = "crossing", "edge", "bound", "open"
+"""How a segment ends: the profile crosses the level; beyond it an expected count is negative
+whatever the other parameters; the parameter's bound; or no end was found."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,8 @@ class Segment(Result):
 
     Attributes:
         lower, upper: its ends; None where it is open.
-        lower_end, upper_end: ``crossing``, ``bound`` (allowed up to a bound of the parameter)
-            or ``open`` (no end within reach).
+        lower_end, upper_end: ``crossing``, ``edge`` (the likelihood is undefined beyond),
+            ``bound`` (allowed up to a bound of the parameter) or ``open`` (no end within reach).
     """
 
     lower: float | None

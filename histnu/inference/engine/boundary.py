@@ -25,7 +25,7 @@ from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
 Mask = NDArray[np.bool_]
 
 LAST = 1e-9  # events of the barrier in an empty bin at the end
-_EVENTS = (0.1, 1e-2, 1e-3, 1e-5, 1e-7, LAST)
+_EVENTS = (0.1, 1e-3, 1e-6, LAST)
 _INWARDS = 0.05  # share of the way back to the suggested start from where Newton stalled
 
 
@@ -52,10 +52,13 @@ def on_the_boundary(
     inwards = np.where(part.fixed, at, inwards)
     allowed = np.isfinite(likelihood.value(inwards, with_events(likelihood, data, 1.0)))
     start = np.where(allowed, inwards, part.start)
-    inner = replace(options, boundary=False)
+    inner = replace(options, boundary=False, max_iterations=40)
     for events in _EVENTS:
         found = newton(
-            likelihood, with_events(likelihood, data, events), Problems(start, part.fixed), inner
+            likelihood,
+            with_events(likelihood, data, events),
+            Problems(start, part.fixed, part.refuge),
+            inner,
         )
         start = found.parameters.T
     value = likelihood.value(np.ascontiguousarray(start), data)

@@ -6,7 +6,8 @@ made depends on what they meet:
 
 * A fit of one data set starts from what the caller knows, from the suggested start and from
   points spread over the widths of the constraints and the bounds (:mod:`.starts`).
-* In a scan each point has a spread start of its own beside what the caller knows. A long scan
+* In a scan each point has a spread start of its own beside what the caller knows; the points of
+  the first scan together have at least 48. A long scan
   does so at every twelfth point; the points between start from the minima to their left and to
   their right, extrapolated, which have to agree.
 * Of many data sets (toys) the first few and a random share of the others are started from
@@ -47,20 +48,24 @@ class StartOptions:
 
     Attributes:
         spread: spread starts of one free fit.
+        first: spread starts of the first scan, at least one per point.
         many: spread starts per problem after a second minimum was met.
         agreement: largest difference in -2 log L of two starts that agree.
         stride: points of a long scan per point that gets a spread start.
         rounds: most sweeps between neighbours.
         basins: most minima that are remembered as starts.
+        walks: problems, undefined at every start, that are walked to from defined ones.
         probed: data sets that are started from ``spread`` points; share: of the others.
     """
 
-    spread: int = 6
-    many: int = 16
+    spread: int = 14
+    first: int = 48
+    many: int = 8
     agreement: float = 1e-5
     stride: int = 12
     rounds: int = 12
     basins: int = 8
+    walks: int = 16
     probed: int = 16
     share: float = 0.03
 
@@ -146,6 +151,9 @@ class MultiStart:
         self._spread: Spread | None = None
         self._basins: list[Array] = []
         self._rng = np.random.default_rng(0)
+        self._last: Array | None = None  # the lowest minimum so far
+        self._lowest = np.inf
+        self._spent = 0  # spread starts made in scans so far
         self.second = False
         self.counts = Counts()
 
@@ -167,15 +175,16 @@ class MultiStart:
             return ledger.fit
         ordered = points > 1
         layers = self._layers(problems, hints)
-        if near and not self.second:
+        if near:
             every = np.arange(points)
             self._run(observed, problems, ledger, (every, layers[1:2]))
-            self._run(observed, problems, ledger, (every, layers[2:3]), loose=True)
+            self._run(observed, problems, ledger, (every, layers[2:]), loose=not self.second)
         elif ordered and points > 4 * self._starts.stride and not self.second:
             self._in_between(observed, problems, (ledger, layers))
         else:
             self._densely(observed, problems, (ledger, layers))
-        self._settle(observed, problems, ledger, ordered)
+        self._reach(observed, problems, ledger)
+        self._settle(observed, problems, ledger, ordered, every=not near)
         return self._close(observed, problems, ledger)
 
     def sets(self, observed: Observed, problems: Problems, hints: Sequence[Array]) -> BatchFit:
@@ -186,7 +195,7 @@ class MultiStart:
         self._run(observed, problems, ledger, (every, self._layers(problems, hints)))
         if not self.second:
             self._check_share(observed, problems, ledger)
-        self._settle(observed, problems, ledger, ordered=False, every=False)
+        self._settle(observed, problems, ledger, ordered=False, toys=True)
         return self._close(observed, problems, ledger)
 
     # ------------------------------------------------------------------ strategies
@@ -214,8 +223,11 @@ class MultiStart:
         if points == 1:
             init = self._likelihood.init[:, None]
             layers = [*layers, init, *self._spread_starts(observed, self._starts.spread, 1)]
-        elif len(layers) < 3 or self.second:
-            layers = layers + list(self._spread_starts(observed, 1, points))
+        else:
+            wanted = max(self._starts.first - self._spent, 0)
+            count = min(max(wanted // points, int(len(layers) < 3)), self._starts.many)
+            self._spent += count * points
+            layers = [*layers, *self._spread_starts(observed, count, points)]
         self._run(observed, problems, ledger, (np.arange(points), layers))
 
     def _in_between(
@@ -244,14 +256,25 @@ class MultiStart:
         ledger: Ledger,
         ordered: bool,
         every: bool = True,
+        toys: bool = False,
     ) -> None:
-        """Add starts until every minimum is certified, or nothing more helps."""
+        """Add starts until every minimum is certified, or nothing more helps.
+
+        Args:
+            ordered: neighbours are neighbours in a scan. every: where a second minimum was met,
+                all problems get more starts, not only those that are not certified.
+            toys: without a second minimum it is enough that a fit converged.
+        """
         points = problems.start.shape[1]
-        self.second = self.second or bool(ledger.second.any())
+        met = bool(ledger.second.any()) and not self.second
+        self.second = self.second or met
         self._learn(ledger)
-        todo = np.arange(points) if self.second else np.flatnonzero(~ledger.fit.certified)
-        if not self.second and not every:
+        if self.second and (every or met):
+            todo = np.arange(points)
+        elif toys and not self.second:
             todo = np.flatnonzero(~ledger.fit.converged)
+        else:
+            todo = np.flatnonzero(~ledger.fit.certified)
         for effort in (1, 2):
             if not len(todo):
                 return
@@ -259,13 +282,59 @@ class MultiStart:
             layers = [*self._known(len(todo)), *self._spread_starts(observed, spread, len(todo))]
             self._run(observed, problems, ledger, (todo, layers))
             if not self.second and ledger.second.any():
-                self._settle(observed, problems, ledger, ordered, every)
+                self._settle(observed, problems, ledger, ordered, every, toys)
                 return
             if ordered and points > 1 and self.second:
                 self._sweep(observed, problems, ledger)
             self._learn(ledger)
-            wanted = ledger.fit.certified if self.second or every else ledger.fit.converged
-            todo = np.flatnonzero(~wanted)
+            enough = toys and not self.second
+            todo = np.flatnonzero(~(ledger.fit.converged if enough else ledger.fit.certified))
+
+    def _reach(self, observed: Observed, problems: Problems, ledger: Ledger) -> None:
+        """Walk to problems that are undefined at every start from the nearest defined one.
+
+        The fixed parameters move in steps that are halved where the walk leaves what is defined.
+        """
+        lost = np.flatnonzero(~np.isfinite(ledger.fit.twice_nll))
+        known = np.flatnonzero(np.isfinite(ledger.fit.twice_nll))
+        if not len(lost) or not problems.fixed.any():
+            return
+        good = [ledger.fit.parameters[k] for k in known]
+        if self._last is not None:
+            good.append(self._last)
+        moving = problems.fixed & ~self._likelihood.fixed[:, None]
+        for p in lost[: self._starts.walks]:
+            held = moving[:, p]
+            target = problems.start[:, p]
+            if not good or not held.any():
+                return
+            near = min(good, key=lambda x: float(np.abs(x[held] - target[held]).sum()))
+            end = self._walk(observed.select(np.array([0])), (near, target), problems.fixed[:, [p]])
+            if end is not None:
+                good.append(end)
+                self._run(observed, problems, ledger, (np.array([p]), [end[:, None]]))
+
+    def _walk(self, observed: Observed, ends: tuple[Array, Array], fixed: Mask) -> Array | None:
+        """Return a defined point (n,) at the end of a walk, or None."""
+        at, target = ends
+        held = fixed[:, 0]
+        origin, share, step = at.copy(), 0.0, 1.0
+        while step > 1 / 64:
+            trial = at.copy()
+            trial[held] = (origin + min(share + step, 1.0) * (target - origin))[held]
+            found = minimise(
+                self._likelihood, observed, Problems(trial[:, None], fixed, trial[:, None]),
+                self._first,
+            )  # fmt: skip
+            self.counts.starts += 1
+            if np.isfinite(found.twice_nll[0]):
+                at, share = found.parameters[0], min(share + step, 1.0)
+                if share >= 1.0:
+                    return at
+                step *= 2
+            else:
+                step /= 2
+        return None
 
     def _sweep(self, observed: Observed, problems: Problems, ledger: Ledger) -> None:
         """Carry every minimum to both neighbours until none becomes lower."""
@@ -296,6 +365,8 @@ class MultiStart:
 
     def _spread_starts(self, observed: Observed, count: int, points: int) -> list[Array]:
         """Return ``count`` layers (n, points) of spread starts, different at every point."""
+        if not count or not points:
+            return []
         if self._spread is None:
             self._spread = Spread(self._likelihood, observed)
         if points > 64 or self.second:  # in turn, not to exhaust the sequence
@@ -334,9 +405,12 @@ class MultiStart:
         starts = self._inside(np.stack(layers), part)
         distinct = _distinct(starts, ledger.fit.parameters[where].T, part.fixed)
         count, n, size = starts.shape
+        known = np.isfinite(ledger.fit.twice_nll[where])
+        refuge = np.where(known, ledger.fit.parameters[where].T, self._likelihood.init[:, None])
         many = Problems(
             np.ascontiguousarray(np.moveaxis(starts, 0, 1)).reshape(n, count * size),
             np.tile(part.fixed, (1, count)),
+            np.tile(refuge, (1, count)),
         )
         data = observed
         if observed.size is not None:
@@ -365,6 +439,10 @@ class MultiStart:
             longer = replace(self._first, stragglers=True, max_iterations=300)
             found = minimise(self._likelihood, observed.select(left), again, longer)
             ledger.enter(left, found, np.ones(len(left), dtype=bool))
+        if observed.size is None:
+            best = int(np.argmin(fit.twice_nll))
+            if fit.twice_nll[best] < self._lowest:
+                self._last, self._lowest = fit.parameters[best], float(fit.twice_nll[best])
         counts = self.counts
         counts.fits += len(fit)
         counts.certified += int(fit.certified.sum())

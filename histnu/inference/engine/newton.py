@@ -143,7 +143,9 @@ class _Run:
         far = np.ones(x.shape[1], dtype=bool)
         at = self._evaluate(x, self._observed, self._problems.fixed, far)
         lost = ~np.isfinite(at.value)
-        origin = np.where(self._problems.fixed, x, self._likelihood.init[:, None])
+        safe = self._problems.refuge
+        safe = self._likelihood.init[:, None] if safe is None else safe
+        origin = np.where(self._problems.fixed, x, safe)
         for share in _RETREAT:
             if not lost.any():
                 break

@@ -105,10 +105,16 @@ class BatchFit:
 
 @dataclass(frozen=True)
 class Problems:
-    """Start values (n, P) and the mask (n, P) of parameters held at them."""
+    """Start values (n, P) and the mask (n, P) of parameters held at them.
+
+    Attributes:
+        refuge: (n, P) points to which an undefined start is moved back; the suggested start
+            where None.
+    """
 
     start: Array
     fixed: Mask
+    refuge: Array | None = None
 
     @classmethod
     def make(
@@ -150,4 +156,5 @@ class Problems:
 
     def select(self, which: slice | Mask | Index) -> Problems:
         """Return a subset of the problems."""
-        return Problems(self.start[:, which], self.fixed[:, which])
+        refuge = None if self.refuge is None else self.refuge[:, which]
+        return Problems(self.start[:, which], self.fixed[:, which], refuge)
