@@ -105,7 +105,7 @@ def profile(
     return Profile1D(
         parameter=parameter,
         values=values,
-        delta_twice_nll=found.twice_nll - best.twice_nll,
+        delta_twice_nll=unrounded(found.twice_nll - best.twice_nll),
         best_fit=best,
         parameters=found.parameters,
         parameter_names=tuple(likelihood.parameter_names),
@@ -114,6 +114,11 @@ def profile(
         certified=found.certified,
         search=solver.counts.to_json(),
     )
+
+
+def unrounded(delta: Array) -> Array:
+    """Return Delta without the rounding that makes it negative at the best fit."""
+    return np.where((delta <= 0) & (delta > -1e-8), 0.0, delta)
 
 
 def improved(likelihood: AnyLikelihood, best: BestFit, found: BatchFit) -> BestFit:

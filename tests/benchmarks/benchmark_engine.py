@@ -28,7 +28,7 @@ import numpy as np
 import pyhf
 
 from histnu.inference import BatchedLikelihood, MappedLikelihood, best_fit, fit, profile
-from histnu.inference.engine import examples
+from tests.inference import examples
 
 Array = np.ndarray
 

@@ -46,7 +46,7 @@ def document(seed: int) -> Json:
 
 def _parameters(rng: np.random.Generator) -> list[Json]:
     """Bounds and starts of the two parameters of interest and the luminosity."""
-    low, high = (0.0, 30.0) if rng.random() < 0.7 else (-5.0, 100.0)
+    low, high = (0.0, 30.0) if rng.random() < 0.9 else (-5.0, 100.0)
     start = 0.0 if low == 0.0 and rng.random() < 0.3 else 1.0
     lumi = {
         "name": "lumi", "auxdata": [1.0], "sigmas": [0.05], "inits": [1.0], "bounds": [[0.5, 1.5]],

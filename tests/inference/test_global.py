@@ -18,9 +18,9 @@ from histnu.inference import (
     profile,
     relaxed_minimum,
 )
-from histnu.inference.engine import examples
 from histnu.inference.engine.global_min import GlobalOptions, design, reduction
 from histnu.polynomial import PolynomialMap
+from tests.inference import examples
 
 
 def _counting(signals: dict[str, list[float]], background: list[float], seen: list[float]) -> Any:

@@ -21,8 +21,8 @@ from histnu.inference import (
     profile,
     threshold,
 )
-from histnu.inference.engine import examples
 from histnu.polynomial import PolynomialMap
+from tests.inference import examples
 
 Example = Callable[[str], BatchedLikelihood]
 

@@ -9,8 +9,7 @@ import pytest
 
 from histnu.errors import FitError
 from histnu.inference import BatchedLikelihood, interval, profile
-
-from .random_documents import PyhfReference, document
+from tests.inference.random_documents import PyhfReference, document
 
 TOLERANCE = 1e-4  # in -2 log L: SLSQP with ftol 1e-10 is within 1e-5 of a minimum
 REASONS = ("did not converge", "no two starts agree", "undefined", "no root of the profile")

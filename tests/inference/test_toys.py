@@ -24,7 +24,7 @@ from histnu.inference import (
     neyman_scan,
     sample,
 )
-from histnu.inference.engine import examples
+from tests.inference import examples
 
 Example = Callable[[str], BatchedLikelihood]
 

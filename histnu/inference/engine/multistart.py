@@ -183,7 +183,8 @@ class MultiStart:
             self._in_between(observed, problems, (ledger, layers))
         else:
             self._densely(observed, problems, (ledger, layers))
-        self._reach(observed, problems, ledger)
+        if not near:
+            self._reach(observed, problems, ledger)
         self._settle(observed, problems, ledger, ordered, every=not near)
         return self._close(observed, problems, ledger)
 
@@ -273,8 +274,10 @@ class MultiStart:
             todo = np.arange(points)
         elif toys and not self.second:
             todo = np.flatnonzero(~ledger.fit.converged)
-        else:
-            todo = np.flatnonzero(~ledger.fit.certified)
+        else:  # what is undefined between two known minima stays so
+            todo = np.flatnonzero(
+                ~ledger.fit.certified & (every | np.isfinite(ledger.fit.twice_nll))
+            )
         for effort in (1, 2):
             if not len(todo):
                 return
@@ -287,6 +290,8 @@ class MultiStart:
             if ordered and points > 1 and self.second:
                 self._sweep(observed, problems, ledger)
             self._learn(ledger)
+            if not every:
+                break
             enough = toys and not self.second
             todo = np.flatnonzero(~(ledger.fit.converged if enough else ledger.fit.certified))
 
