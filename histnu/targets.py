@@ -260,11 +260,10 @@ def ask(target: Target, poi: str | None) -> Question:
         parameter = strength if strength in measurements else asked
     first = target.document["measurements"][0]["name"]
     measurement = measurements.get(parameter, first)
-    likelihood: AnyLikelihood = BatchedLikelihood.from_workspace(
-        target.document, measurement=measurement
-    )
+    base = BatchedLikelihood.from_workspace(target.document, measurement=measurement)
+    likelihood: AnyLikelihood = base
     if parameter not in measurements and polynomial is not None:
-        likelihood = MappedLikelihood(likelihood, polynomial)
+        likelihood = MappedLikelihood(base, polynomial)
     for name in target.fixed:
         likelihood.index(name)
     return Question(

@@ -7,6 +7,7 @@ allowed rates decides the answer, and the sample that is negative is named.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,7 +136,7 @@ def _place(likelihood: AnyLikelihood, b: int) -> str:
     return f"bin {b}"
 
 
-def _model(likelihood: AnyLikelihood) -> object | None:
+def _model(likelihood: AnyLikelihood) -> Any:
     base = likelihood.base if isinstance(likelihood, MappedLikelihood) else likelihood
     return base.model
 

@@ -115,7 +115,7 @@ def interval(
     function = ProfileFunction(likelihood, observe(likelihood, data), parameter, options.fit)
     if level == 0.0:
         roots = [function.center]
-        segments = (Segment(function.center, function.center),)
+        segments: tuple[Segment, ...] = (Segment(function.center, function.center),)
     else:
         grid = _Grid(function, level, options)
         roots, segments = grid.region()
@@ -181,7 +181,7 @@ class _Grid:
             new = {}
             for sign, first in offsets.items():
                 steps = first * _GROWTH ** np.arange(_COUNT)
-                new[sign] = center + sign * steps
+                new[sign] = np.asarray(center + sign * steps, dtype=np.float64)
             self._f.evaluate(np.concatenate([self._clipped(x) for x in new.values()]))
             for sign, x in new.items():
                 last = abs(x[-1] - center)

@@ -156,8 +156,12 @@ def toy_statistics(
     if parts is None:  # a second minimum was met on the way: again, all toys from many starts
         parts = _fit_toys(likelihood, parameters, (name, value), (solver, options, first))
     assert parts is not None
-    columns = zip(*((p.delta, p.estimate, p.converged) for p in parts), strict=True)
-    found = ToyStatistics(*(np.concatenate(c) for c in columns), search=solver.counts.to_json())
+    found = ToyStatistics(
+        np.concatenate([p.delta for p in parts]),
+        np.concatenate([p.estimate for p in parts]),
+        np.concatenate([p.converged for p in parts]),
+        solver.counts.to_json(),
+    )
     check_toys(found, f"{name} = {value:.6g}", options)
     return found
 
