@@ -177,19 +177,21 @@ class _Grid:
         center, sigma = self._f.center, self._f.sigma()
         reach = self._options.reach * max(sigma, _SMALLEST * max(1.0, abs(center)))
         offsets = dict.fromkeys((-1, 1), 0.35 * sigma)
+        last = 0.35 * sigma * _GROWTH ** (_COUNT - 1)
+        far = self._guard((center - last, center + last))
         while offsets:
             new = {}
             for sign, first in offsets.items():
                 steps = first * _GROWTH ** np.arange(_COUNT)
                 new[sign] = np.asarray(center + sign * steps, dtype=np.float64)
-            self._f.evaluate(np.concatenate([self._clipped(x) for x in new.values()]))
+            self._f.evaluate(np.concatenate([far, *(self._clipped(x) for x in new.values())]))
+            far = far[:0]
             for sign, x in new.items():
                 last = abs(x[-1] - center)
                 if self._reached(sign) or last * _GROWTH > reach:
                     del offsets[sign]
                 else:
                     offsets[sign] = last * _GROWTH
-        self._guard()
 
     def _clipped(self, x: Array) -> Array:
         return np.clip(x, *self._bounds)
@@ -197,27 +199,24 @@ class _Grid:
     def _reached(self, sign: int) -> bool:
         """Return whether one side ends at its bound or far above the level."""
         x, delta = self._f.x, self._f.delta
-        bound = self._bounds[0 if sign < 0 else 1]
-        if (x[0] if sign < 0 else x[-1]) == bound:
-            return True
+        if np.isfinite(self._bounds[0 if sign < 0 else 1]):
+            return True  # evaluated with the guard
         side = x < self._f.center if sign < 0 else x > self._f.center
         return int((delta[side] > self._far).sum()) >= 2
 
-    def _guard(self) -> None:
-        """Evaluate the profile between where it is far above the level and finite bounds."""
-        x, center = self._f.x, self._f.center
+    def _guard(self, ends: tuple[float, float]) -> Array:
+        """Return points between ``ends`` and finite bounds, where the profile is expected high."""
+        center = self._f.center
         more: list[float] = []
-        for sign, end, bound in ((-1, x[0], self._bounds[0]), (1, x[-1], self._bounds[1])):
-            if not np.isfinite(bound):
+        for sign, end, bound in zip((-1, 1), ends, self._bounds, strict=True):
+            if not np.isfinite(bound) or (end - bound) * sign >= 0:
                 continue
             step = max(abs(end - center), 1e-300) * _GUARD
             while step < abs(bound - center) and len(more) < 60:
                 more.append(center + sign * step)
                 step *= _GUARD
-            if end != bound:
-                more.append(bound)
-        if more:
-            self._f.evaluate(np.array(more))
+            more.append(bound)
+        return np.array(more)
 
     # ------------------------------------------------------------------ refinement
     def _linear(self) -> None:

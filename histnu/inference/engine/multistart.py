@@ -7,7 +7,7 @@ made depends on what they meet:
 * A fit of one data set starts from what the caller knows, from the suggested start and from
   points spread over the widths of the constraints and the bounds (:mod:`.starts`).
 * In a scan each point has a spread start of its own beside what the caller knows; the points of
-  the first scan together have at least 48. A long scan
+  the first scan together have at least 32. A long scan
   does so at every twelfth point; the points between start from the minima to their left and to
   their right, extrapolated, which have to agree.
 * Of many data sets (toys) the first few and a random share of the others are started from
@@ -59,7 +59,7 @@ class StartOptions:
     """
 
     spread: int = 14
-    first: int = 48
+    first: int = 32
     many: int = 8
     agreement: float = 1e-5
     stride: int = 12
