@@ -314,5 +314,5 @@ def test_a_nuisance_can_be_held(run, likelihood):
 
 
 def test_coverage_refuses_a_truth_outside_the_bounds(run, likelihood):
-    arguments = ("coverage", likelihood, "--poi", "mu2_e", "--true", "-1")
+    arguments = ("coverage", likelihood, "--poi", "mu2_e", "--true", "-1", "-q")
     assert_bad(run(*arguments), "outside its bounds")
