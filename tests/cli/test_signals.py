@@ -128,7 +128,9 @@ def ends(process: subprocess.Popen[str], others: list[int]) -> float:
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("cpu_s", [0.1, pytest.param(4.0, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("verb", [REPRODUCE, ELECTRON], ids=lambda v: v[0])
+@pytest.mark.parametrize(
+    "verb", [REPRODUCE, pytest.param(ELECTRON, marks=pytest.mark.slow)], ids=lambda v: v[0]
+)
 def test_workers_end_with_the_command(start, tmp_path, verb, cpu_s, signum):
     """Early, while workers import their modules, and in the midst of their jobs."""
     process = start(HISTNU, *verb, "-o", "out")
