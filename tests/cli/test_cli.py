@@ -112,6 +112,7 @@ def test_cls_agrees_with_pyhf(run, likelihood):
     assert float(cls) == pytest.approx(0.05, abs=2e-5)
 
 
+@pytest.mark.slow
 def test_scan_and_contour(run, tmp_path):
     _, out, _ = run(
         "scan", "millicharge_xenonnt", "--poi", "q_ee", "--from", "-5", "--to", "5",
