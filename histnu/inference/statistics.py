@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
 from histnu.errors import FitError
-from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe
+from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver, observe
 from histnu.inference.profile import conditional, improved, named
 from histnu.inference.results import BestFit, Result
 
@@ -115,18 +115,16 @@ def test_statistic(
         FitError: an unknown statistic, a value that it is not defined at, or t or q of a
             parameter bounded at zero.
 
-    >>> from histnu.inference.engine.examples import textbook
-    >>> from histnu.inference.engine.likelihood import BatchedLikelihood
-    >>> like = BatchedLikelihood.from_workspace(textbook())
-    >>> [round(x, 5) for x in test_statistic(like, None, "mu", [1.0, 2.0]).observed]
+    >>> [round(x, 5) for x in test_statistic(textbook, None, "mu", [1.0, 2.0]).observed]
     [3.93824, 13.80325]
     """
     options = options or StatisticOptions()
     tested = np.atleast_1d(np.asarray(values, dtype=float))
     bounded = _bounded(likelihood, parameter, tested, (statistic, options.lower))
     observed = observe(bounded, data)
-    best = named(bounded, fit(bounded, observed, None, None, options.fit))
-    held = conditional(bounded, observed, {parameter: tested}, best, options.fit)
+    solver = Solver(bounded, options.fit)
+    best = named(bounded, solver.fit(observed))
+    held = conditional(solver, observed, {parameter: tested}, best)
     best = improved(bounded, best, held)
     t = np.maximum(held.twice_nll - best.twice_nll, 0.0)
     estimate = best.parameters[parameter]
@@ -176,10 +174,7 @@ def discovery(
         likelihood: the model. data: (B,) counts; the observation if None.
         parameter: of interest. options: see :class:`StatisticOptions`.
 
-    >>> from histnu.inference.engine.examples import textbook
-    >>> from histnu.inference.engine.likelihood import BatchedLikelihood
-    >>> like = BatchedLikelihood.from_workspace(textbook())
-    >>> round(discovery(like, [70.0, 65.0], "mu").significance, 4)
+    >>> round(discovery(textbook, [70.0, 65.0], "mu").significance, 4)
     2.6914
     """
     found = test_statistic(likelihood, data, parameter, [0.0], "q0", options)

@@ -14,8 +14,9 @@ import pytest
 
 from histnu.errors import FitError, HistnuError, WorkspaceError
 from histnu.inference import BatchedLikelihood, fit
-from histnu.inference.engine import examples
-from histnu.inference.engine.minimize import MinimiseOptions, Problems, minimise
+from histnu.inference.engine.minimize import minimise
+from histnu.inference.engine.problems import MinimiseOptions, Problems
+from tests.inference import examples
 
 LIKELIHOODS = Path(__file__).resolve().parents[3] / "shared" / "likelihoods"
 DOCUMENTS = sorted(LIKELIHOODS.glob("*/*.json"))
@@ -231,12 +232,17 @@ def test_reading_a_document_starts_no_pyhf() -> None:
 
     program = (
         "import sys\n"
-        "from histnu.inference.engine.examples import textbook\n"
+        "from tests.inference.examples import textbook\n"
         "from histnu.inference.engine.likelihood import BatchedLikelihood\n"
         "BatchedLikelihood.from_workspace(textbook())\n"
         "print(any(m.split('.')[0] in ('pyhf', 'jsonschema') for m in sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).resolve().parents[2],
+    )
     assert done.stdout.strip() == "False", done.stderr
 
 

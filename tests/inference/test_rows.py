@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from histnu.inference import BatchedLikelihood
-from histnu.inference.engine import examples
 from histnu.inference.engine.compile import Compiled
 from histnu.inference.engine.rows import RowRates
 from histnu.inference.engine.terms import TermRates, by_terms
+from tests.inference import examples
 from tests.inference.test_documents import LIKELIHOODS, without_unknown_poi
 
 PUBLISHED = sorted((LIKELIHOODS / "published").glob("*.json"))

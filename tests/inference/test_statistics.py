@@ -10,8 +10,8 @@ import pytest
 
 from histnu.errors import FitError
 from histnu.inference import BatchedLikelihood
-from histnu.inference.engine import examples
 from histnu.inference.statistics import StatisticOptions, discovery, test_statistic
+from tests.inference import examples
 
 POI = {"textbook": "mu", "multichannel": "mu"}
 LOW = -1.0  # all counts stay positive there
