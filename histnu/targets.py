@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from histnu.errors import ConfigError, WorkspaceError, located
+from histnu.errors import ConfigError, located
 from histnu.export.hepdata import archived_likelihood
 from histnu.inference.engine.fit import AnyLikelihood
 from histnu.polynomial import PolynomialMap
 from histnu.serialize import read_json
+from histnu.workspace.checks import require_valid
 
 
 @dataclass(frozen=True)
@@ -73,26 +74,7 @@ def read_workspace(path: str | Path) -> dict[str, Any]:
     Raises:
         WorkspaceError: if it is no valid HistFactory JSON workspace.
     """
-    return validated(read_json(path), str(path))
-
-
-def validated(document: Any, path: str) -> dict[str, Any]:
-    """The document, if it is a valid HistFactory JSON workspace.
-
-    Raises:
-        WorkspaceError: otherwise.
-    """
-    if not isinstance(document, dict) or "channels" not in document:
-        mend = "give a HistFactory JSON workspace (histnu build makes one)"
-        raise WorkspaceError(located(path, "", "is not a workspace", mend))
-    import pyhf
-
-    try:
-        pyhf.schema.validate(document, "workspace.json")
-    except pyhf.exceptions.InvalidSpecification as error:
-        problem = str(error).splitlines()[0]
-        raise WorkspaceError(located(path, "", problem, "see histnu validate")) from None
-    return document
+    return require_valid(read_json(path), str(path))
 
 
 def _described(name: str, document: dict[str, Any], manifest: Mapping[str, Any] | None) -> Target:
@@ -122,7 +104,7 @@ def load_target(text: str | Path) -> Target:
     archived = archived_likelihood(str(text))
     if archived is not None:
         name, document, described = archived
-        return _described(name, validated(document, name), described)
+        return _described(name, require_valid(document, name), described)
     path = Path(text)
     if path.suffix == ".json" or path.is_dir():
         path = path / "workspace.json" if path.is_dir() else path

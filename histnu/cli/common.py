@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from histnu.cli import types
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -20,8 +22,14 @@ def console() -> Console:
     """Console on standard output, without a width limit where it is no terminal."""
     from rich.console import Console
 
-    found = Console()
-    return found if found.is_terminal else Console(width=160)
+    class Output(Console):
+        """A console that leaves a closed pipe to the caller (rich's own ends the process)."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    found = Output()
+    return found if found.is_terminal else Output(width=160)
 
 
 def available_cores() -> int:
@@ -62,12 +70,13 @@ engine_option = click.option(
     help="batched: the vectorised engine; pyhf: the reference with minuit; pyhf-scipy: with SLSQP.",
 )
 cl_option = click.option(
-    "--cl", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.9,
-    show_default=True, help="Confidence level.",
-)  # fmt: skip
-seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
+    "--cl", type=types.LEVEL, default=0.9, show_default=True, help="Confidence level."
+)
+seed_option = click.option(
+    "--seed", type=types.SEED, default=0, show_default=True, help="Random seed."
+)
 output_option = click.option(
-    "-o", "--output", type=click.Path(path_type=Path), default=Path("results"),
+    "-o", "--output", type=types.Place(folder=True), default=Path("results"),
     show_default=True, help="Folder to write to.",
 )  # fmt: skip
 

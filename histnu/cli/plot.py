@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from histnu.cli import types
+
 
 @click.command()
-@click.argument("results", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="Folder.")
+@click.argument("results", type=types.Place())
+@click.option("-o", "--output", type=types.Place(folder=True), default=None, help="Folder.")
 def command(results: Path, output: Path | None) -> None:
     """Draw the figures of a results folder again.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from histnu.cli import types
 from histnu.cli.common import (
     cl_option,
     engine_option,
@@ -15,10 +16,12 @@ from histnu.cli.common import (
 
 
 @click.command()
-@click.argument("target")
+@click.argument("target", type=types.Target())
 @click.option("--poi", default=None, help="Parameter: of interest, or physical (mu_e, q_ee).")
-@click.option("--value", type=float, default=None, help="Test this value (CLs) instead of a limit.")
-@click.option("--n-toys", type=click.IntRange(10), default=10000, show_default=True)
+@click.option(
+    "--value", type=types.ANY_NUMBER, default=None, help="Test this value (CLs) instead of a limit."
+)
+@click.option("--n-toys", type=types.TOYS, default=10000, show_default=True)
 @cl_option
 @seed_option
 @engine_option

@@ -24,8 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from histnu.errors import ExportError, located
-from histnu.export.staging import staged
-from histnu.serialize import atomic_open
+from histnu.serialize import atomic_open, staged
 
 MAXIMUM_BYTES = 500_000_000
 """Unpacked size above which an archive is refused."""

@@ -37,8 +37,7 @@ from histnu.export.hepdata_tables import (
     profile_tables,
     yield_tables,
 )
-from histnu.export.staging import staged
-from histnu.serialize import read_json
+from histnu.serialize import read_json, staged
 
 log = logging.getLogger(__name__)
 

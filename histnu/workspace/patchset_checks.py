@@ -9,22 +9,20 @@ from typing import Any
 
 from histnu.errors import PatchSetError
 from histnu.workspace.checks import (
-    Finding,
-    Findings,
     check_finite,
     check_workspace,
-    error,
-    info,
-    ordered,
     sample_findings,
     schema_findings,
-    warning,
 )
 from histnu.workspace.digests import ALGORITHMS, document_digest
+from histnu.workspace.findings import Finding, Findings, error, info, ordered, warning
 from histnu.workspace.patchset_reader import PatchSetDocument, operation_problem
 
 TAKEN = frozenset({"name", "values"})
 """Patch names that pyhf 0.7 rejects as duplicates."""
+
+REPORTED = ("integers", "signal")
+"""Checks of a patched workspace that are reported for the set, or for the patch, already."""
 
 FULL_CHECKS = 20
 """Patches that are applied and checked as whole workspaces, evenly spread over the set."""
@@ -181,7 +179,7 @@ def _applied(document: Mapping[str, Any], background: Any) -> list[Finding]:
             continue
         for f in check_workspace(patched):
             key = (f.check, f.path, re.sub(r"[-\d.e+]+", "", f.problem))
-            if f.severity != "info" and f.check != "integers" and key not in seen:
+            if f.severity != "info" and f.check not in REPORTED and key not in seen:
                 seen.add(key)
                 problem = f"with patch {name}: {f.path}: {f.problem}"
                 found.append(Finding(f.severity, f.check, f"/patches/{i}", problem, f.mend))

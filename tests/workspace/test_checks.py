@@ -17,8 +17,9 @@ from histnu.errors import DataError
 from histnu.serialize import write_json
 from histnu.validation import check_file
 from histnu.workspace import rates
-from histnu.workspace.checks import SEVERITIES, check_document, check_workspace, pointer
+from histnu.workspace.checks import check_document, check_workspace
 from histnu.workspace.digests import document_digests
+from histnu.workspace.findings import SEVERITIES, pointer
 from histnu.workspace.grids import charge_plane
 from histnu.workspace.patchset import Basis, PatchSetInfo, build_patchset
 from histnu.workspace.patchset_checks import check_patchset
@@ -215,7 +216,7 @@ CASES = {
     ),
     "observation of nothing": (
         lambda d: d["observations"][1].update(name="VR"),
-        ("error", "observations", "/observations/1/name", "'VR' is no channel"),
+        ("warning", "observations", "/observations/1/name", "'VR' is no channel"),
     ),
     "too many counts": (
         lambda d: d["observations"][1]["data"].append(1.0),
