@@ -27,10 +27,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from histnu.constants import B8_FLUX
 from histnu.errors import ConfigError, located
 from histnu.experiments.full import full_names, load_full_grid
-from histnu.experiments.loader import explain, load_experiment
+from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import Experiment, Origin, RateNuisance, weakest
 from histnu.experiments.schema import Finite, Positive
 from histnu.experiments.user_spectrum import read_spectra
+from histnu.forms import explain
 from histnu.physics.models.protocol import SignalModel
 from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.models.tabulated import TabulatedSignal

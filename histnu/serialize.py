@@ -244,8 +244,8 @@ def depth_exceeds(value: Any, limit: int) -> bool:
 
 
 @contextmanager
-def _folder_for(path: Path) -> Iterator[None]:
-    """Make the folder of a file; on any exception remove again what was made."""
+def folder_for(path: Path) -> Iterator[None]:
+    """Make the folder of a file; on any exception remove again what was made, if it is empty."""
     missing = [p for p in path.parents if not p.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -284,7 +284,7 @@ def beside(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     try:
         _check_place(path)
-        with _folder_for(path):
+        with folder_for(path):
             handle, name = tempfile.mkstemp(
                 dir=path.parent, prefix=f".{path.stem[:40]}.", suffix=path.suffix[:20]
             )
@@ -356,7 +356,7 @@ def staged(folder: str | Path) -> Iterator[Path]:
         if folder.exists() and not folder.is_dir():
             raise DataError(located(folder, "", "is a file", "choose another folder with -o"))
         with (
-            _folder_for(folder / "file"),
+            folder_for(folder / "file"),
             tempfile.TemporaryDirectory(dir=folder, prefix=".histnu-") as name,
         ):
             out = Path(name) / "out"

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -122,8 +123,21 @@ def parse_yaml(text: str, path: str | Path) -> Any:
     >>> parse_yaml("{a: 1:30, b: 017, c: yes, d: 1e-3, e: true, f: 5}", "x.yaml")
     {'a': '1:30', 'b': '017', 'c': 'yes', 'd': 0.001, 'e': True, 'f': 5}
     """
-    try:
+    with _explained(path):
         return yaml.load(text, Loader=_Strict)
+
+
+def parse_documents(text: str, path: str | Path) -> list[Any]:
+    """Parse all YAML documents of a text (see :func:`parse_yaml`)."""
+    with _explained(path):
+        return list(yaml.load_all(text, Loader=_Strict))
+
+
+@contextmanager
+def _explained(path: str | Path) -> Iterator[None]:
+    """Turn what PyYAML raises into one line."""
+    try:
+        yield
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}" if mark else ""

@@ -13,6 +13,7 @@ from histnu.inference.engine.fit import AnyLikelihood
 from histnu.polynomial import PolynomialMap
 from histnu.serialize import read_json
 from histnu.workspace.checks import require_valid
+from histnu.workspace.manifest_reader import checked_manifest, manifest_beside, polynomial_of
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,10 @@ def _described(name: str, document: dict[str, Any], manifest: Mapping[str, Any] 
     """The target of a document and what its manifest says."""
     if manifest is None:
         return Target(name, document)
-    polynomial = manifest.get("polynomial")
     return Target(
         name,
         document,
-        None if polynomial is None else PolynomialMap.from_json(polynomial),
+        polynomial_of(manifest, document, f"{name} (manifest)"),
         manifest.get("units", {}),
         manifest.get("provenance"),
     )
@@ -104,13 +104,13 @@ def load_target(text: str | Path) -> Target:
     archived = archived_likelihood(str(text))
     if archived is not None:
         name, document, described = archived
+        described = None if described is None else checked_manifest(described, f"{name} (manifest)")
         return _described(name, require_valid(document, name), described)
     path = Path(text)
     if path.suffix == ".json" or path.is_dir():
         path = path / "workspace.json" if path.is_dir() else path
         document = read_workspace(path)
-        manifest = path.with_name("manifest.json")
-        return _described(str(path), document, read_json(manifest) if manifest.exists() else None)
+        return _described(str(path), document, manifest_beside(path))
     from histnu.analyses import assemble, load_analysis
 
     assembly = assemble(load_analysis(str(text)))

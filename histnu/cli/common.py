@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,8 +43,8 @@ def available_cores() -> int:
 
 @contextmanager
 def progress_bar(total: int, quiet: bool) -> Iterator[Any]:
-    """Give a function ``advance(label)`` that moves a progress bar on standard error."""
-    if quiet:
+    """Give a function ``advance(label)`` that moves a progress bar, if a terminal shows errors."""
+    if quiet or not sys.stderr.isatty():
         yield lambda label: None
         return
     from rich.console import Console

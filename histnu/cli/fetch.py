@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -35,7 +36,8 @@ def command(
     from histnu.releases.fetch import FetchOptions, fetch
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    shown = {"transient": True, "disable": not sys.stderr.isatty()}
+    with Progress(*columns, console=Console(stderr=True), **shown) as bar:
         task = bar.add_task(release, total=None)
 
         def show(done: int, total: int) -> None:

@@ -22,10 +22,14 @@ def command(results: Path, output: Path | None) -> None:
       histnu plot results -o figures
     """
     from histnu.plotting.paper import draw_all
-    from histnu.report.document import read_results
+    from histnu.results_document import read_results
+    from histnu.serialize import staged
 
     file = results / "results.json" if results.is_dir() else results
     folder = output or file.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in draw_all(read_results(file), folder):
+    document = read_results(file)
+    with staged(folder) as temporary:
+        out = temporary / "out"
+        paths = [folder / path.relative_to(out) for path in draw_all(document, out)]
+    for path in paths:
         click.echo(path)

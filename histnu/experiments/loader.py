@@ -24,9 +24,10 @@ from histnu.experiments.model import (
     ShapeNuisance,
 )
 from histnu.experiments.response import Response
+from histnu.forms import explain
 from histnu.physics.kinematics import e_recoil_max_mev
 from histnu.physics.nuclei import target
-from histnu.serialize import file_digest, shortened
+from histnu.serialize import file_digest
 from histnu.strict_yaml import read_yaml
 from histnu.tables import data_path, read_csv
 
@@ -67,18 +68,6 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
         known = ", ".join((*available(), *full_names()))
         raise ConfigError(f"unknown experiment {text!r}; known: {known}; or give a YAML file")
     return _load(path)
-
-
-def explain(path: Path, error: ValidationError) -> str:
-    """One line with every mistake that pydantic found: field, value, reason."""
-    mistakes = []
-    for item in error.errors(include_url=False):
-        where = ".".join(str(part) for part in item["loc"]) or "(file)"
-        value = item.get("input")
-        plain = isinstance(value, (str, int, float, bool))
-        shown = f" (got {shortened(repr(value))})" if plain else ""
-        mistakes.append(f"{where}: {item['msg']}{shown}")
-    return f"{path}: " + "; ".join(mistakes)
 
 
 @lru_cache(maxsize=32)

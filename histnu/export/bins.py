@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from histnu.errors import ExportError, located
-from histnu.serialize import read_json
 
 
 @dataclass(frozen=True)
@@ -63,9 +61,3 @@ def binnings(
         title = entry.get("observable_title", entry["observable"])
         result[name] = Binning(entry["observable"], title, entry["unit"], edges)
     return result
-
-
-def manifest_beside(path: str | Path) -> dict[str, Any] | None:
-    """The ``manifest.json`` in the folder of a file, if there is one."""
-    file = Path(path).with_name("manifest.json")
-    return dict(read_json(file)) if file.is_file() else None
