@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
@@ -159,6 +160,8 @@ def parse_json(text: str | bytes, path: str | Path) -> Any:
     Raises:
         DataError: otherwise; the message names the key, the number or the line.
     """
+    if is_deeper(text, MAXIMUM_DEPTH):
+        raise _too_deep(path)
     try:
         document = json.loads(
             text,
@@ -172,8 +175,6 @@ def parse_json(text: str | bytes, path: str | Path) -> Any:
     except (_NotStrict, ValueError) as error:
         problem = f"is not JSON ({' '.join(str(error).split())})"
         raise DataError(located(path, "", problem, "give a JSON file")) from None
-    if depth_exceeds(document, MAXIMUM_DEPTH):
-        raise _too_deep(path)
     return document
 
 
@@ -221,23 +222,34 @@ def shortened(text: str, length: int = 60) -> str:
     return text if len(text) <= length else text[:length] + "..."
 
 
-def depth_exceeds(value: Any, limit: int) -> bool:
-    """Whether mappings and lists are nested in more than ``limit`` levels.
+STEPS = np.zeros(256, dtype=np.int8)
+STEPS[list(b"[{")] = 1
+STEPS[list(b"]}")] = -1
+TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
 
-    >>> depth_exceeds([[{"a": 1}]], 3), depth_exceeds([[{"a": [1]}]], 3)
+
+def is_deeper(text: str | bytes, limit: int) -> bool:
+    """Whether the brackets of a JSON text nest deeper than ``limit``, found before it is parsed.
+
+    >>> is_deeper('[[[]], "[["]', 3), is_deeper('[[[{"a": 1}]], 1]', 3)
     (False, True)
     """
-    level = [value] if isinstance(value, (dict, list)) else []
-    for _ in range(limit):
-        if not level:
-            return False
-        level = [
-            item
-            for node in level
-            for item in (node.values() if isinstance(node, dict) else node)
-            if isinstance(item, (dict, list))
-        ]
-    return bool(level)
+    data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+    level = 0
+    for first in range(0, len(data), 1 << 20):
+        block = np.frombuffer(data[first : first + (1 << 20)], dtype=np.uint8)
+        levels = level + np.cumsum(STEPS[block], dtype=np.int64)
+        if levels.max() > limit:
+            break
+        level = int(levels[-1])
+    else:
+        return False  # unless brackets in texts hide it, which the parser notices
+    level = 0
+    for match in TOKENS.finditer(data):
+        level += int(STEPS[match.group()[0]])
+        if level > limit:
+            return True
+    return False
 
 
 # ---------------------------------------------------------------- writing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -36,8 +35,8 @@ def command(
     from histnu.releases.fetch import FetchOptions, fetch
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    shown = {"transient": True, "disable": not sys.stderr.isatty()}
-    with Progress(*columns, console=Console(stderr=True), **shown) as bar:
+    out = Console(stderr=True)
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
         task = bar.add_task(release, total=None)
 
         def show(done: int, total: int) -> None:

@@ -115,7 +115,7 @@ def recoil_end_kev(target_name: str, recoil: str) -> float:
         PhysicsError: for an unknown target.
 
     >>> round(recoil_end_kev("xenon", "nuclear"), 1)
-    48.4
+    48.3
     """
     isotopes = target(target_name).isotopes
     nuclear = min(i.mass_mev for i in isotopes)

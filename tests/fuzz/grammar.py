@@ -475,7 +475,8 @@ PICTURES = (
 OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "limit": {
         "--poi": NAMES, "--cl": NUMBERS, "--dof": INTEGERS, "--n-toys": INTEGERS,
-        "--seed": INTEGERS, "--method": ("", "x", "CLS", "cls"), "--engine": ("", "x", "pyhf-scipy"),
+        "--seed": INTEGERS, "--method": ("", "x", "CLS", "cls"),
+        "--engine": ("", "x", "pyhf-scipy"),
     },
     "scan": {
         "--poi": NAMES, "--from": NUMBERS, "--to": NUMBERS, "--points": INTEGERS,
