@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from histnu.errors import ExportError, located
+from histnu.serialize import shortened
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ def binnings(
         manifest: the manifest (``histnu-manifest/1``) written with it.
 
     Raises:
-        ExportError: if the manifest has another number of bins.
+        ExportError: if the manifest has another number of bins, or edges that do not increase.
     """
     described: dict[str, Any] = {}
     for experiment in (manifest or {}).get("experiments", {}).values():
@@ -55,6 +58,9 @@ def binnings(
             continue
         entry = described[name]
         edges = tuple(float(e) for e in entry["edges"])
+        if not np.all(np.diff(edges) > 0) or not np.all(np.isfinite(edges)):
+            problem = f"edges {shortened(str(list(edges)))} do not increase"
+            raise ExportError(located(None, f"channel {name}", problem, "mend the manifest"))
         if len(edges) != n_bins + 1:
             problem = f"the manifest has {len(edges) - 1} bins, the workspace {n_bins}"
             raise ExportError(located(None, f"channel {name}", problem, "use its own manifest"))

@@ -85,7 +85,7 @@ def _collect(wanted: Release, options: FetchOptions, base: Path, scratch: Path) 
         near = [folder, *(p for p in sorted(folder.iterdir()) if p.is_dir())]
         shutil.copytree(_best(near, wanted), scratch / "content")
         return scratch / "content"
-    if source is not None and urlparse(source).scheme not in {"http", "https"}:
+    if source is not None and not source.startswith(("http://", "https://")):
         path = Path(source)
         if not path.is_file():
             raise DataError(located(path, "", "is not a file", "give an archive, folder or URL"))
@@ -152,7 +152,10 @@ def download(
     """
     pooch = _pooch()
     pooch.get_logger().setLevel(logging.WARNING)
-    name = unquote(Path(urlparse(url).path).name) or "download"
+    try:
+        name = unquote(Path(urlparse(url).path).name) or "download"
+    except ValueError as error:
+        raise ConfigError(f"{url}: {error}; give an http or https address") from None
     try:
         found = pooch.retrieve(
             url=url,
@@ -222,7 +225,7 @@ def _check_hash(path: Path, checksum: str | None) -> None:
     try:
         with open(path, "rb") as stream:
             have = hashlib.file_digest(stream, algorithm or "sha256").hexdigest()
-    except ValueError:
+    except (ValueError, TypeError):  # unknown, or one whose length must be chosen
         raise ConfigError(f"unknown checksum {checksum!r}; write sha256:... or md5:...") from None
     if have != value.lower():
         problem = f"its checksum is {have}, not {value}"

@@ -56,7 +56,8 @@ def test_debug_shows_the_traceback(verb):
     ("error", "status", "line"),
     [
         (FitError("no\n  root \x1b[31m"), 2, "histnu: error: no root ?[31m\n"),
-        (MemoryError(), 2, "histnu: error: the memory is not enough; ask for fewer points or toys\n"),
+        (MemoryError(), 2,
+         "histnu: error: the memory is not enough; ask for fewer points or toys\n"),
         (OSError(28, "No space left on device"), 2,
          "histnu: error: the output cannot be written (No space left on device)\n"),
         (BrokenPipeError(), 0, ""),
