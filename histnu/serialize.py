@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -25,6 +26,8 @@ MAXIMUM_DEPTH = 60
 """Levels of nesting that a document may have; HistFactory needs nine."""
 MAXIMUM_INTEGER = 2**63
 """Integers of this size and more are no counts; other languages cannot hold them."""
+MAXIMUM_PARTS = 200
+"""Folders inside folders above which a path is not written to."""
 MAXIMUM_BYTES = 1_000_000_000
 """Size above which a text file is not read."""
 
@@ -258,6 +261,8 @@ def is_deeper(text: str | bytes, limit: int) -> bool:
 @contextmanager
 def folder_for(path: Path) -> Iterator[None]:
     """Make the folder of a file; on any exception remove again what was made, if it is empty."""
+    if len(path.parts) > MAXIMUM_PARTS:  # pathlib and os make folders by recursion
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), str(path))
     missing = [p for p in path.parents if not p.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -70,6 +70,7 @@ def test_unreadable_places(tmp_path, monkeypatch, place, message):
         ("/proc/none/x.json", "cannot be written"),
         ("file/x.json", "cannot be written"),
         ("deep/er/" + "a" * 300, "cannot be written (File name too long)"),
+        ("a/" * 1500 + "x.json", "cannot be written (File name too long)"),
         ("deep/a\0b", "cannot be written (embedded null"),
     ],
 )
