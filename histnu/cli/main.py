@@ -117,7 +117,7 @@ def _run(words: list[str]) -> int:
 
 def _fault(error: Exception, debug: bool) -> int:
     """Say in one line what went wrong, and return the exit status."""
-    if debug:
+    if debug and not isinstance(error, click.ClickException):
         traceback.print_exception(error)
     if isinstance(error, HistnuError):
         return report(str(error), EXIT_BAD_INPUT)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from histnu.errors import ExportError, located
+from histnu.errors import DataError, ExportError, located
 from histnu.serialize import atomic_open, parse_json, read_bytes, staged
 
 MAXIMUM_BYTES = 500_000_000
@@ -236,7 +236,10 @@ def read_bundle(path: str | Path) -> Bundle:
     for name, data in sorted(contents.items()):
         if not name.endswith(".json"):
             continue
-        document = parse_json(data, f"{path}::{name}")
+        try:
+            document = parse_json(data, f"{path}::{name}")
+        except DataError as error:
+            raise ExportError(str(error)) from None
         if not isinstance(document, dict):
             continue
         if "patches" in document:

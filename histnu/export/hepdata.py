@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from histnu.errors import DataError, ExportError, located
+from histnu.errors import ConfigError, DataError, ExportError, located
 from histnu.export.bundle import (
     Bundle,
     check_name,
@@ -350,6 +350,8 @@ def _resources(path: Path, text: bytes) -> Iterator[str]:
     where = f"{path}: submission.yaml"
     try:
         documents = parse_documents(text.decode("utf-8-sig"), where)
+    except ConfigError as error:
+        raise ExportError(str(error)) from None
     except UnicodeDecodeError:
         raise ExportError(located(path, "submission.yaml", "is not text", "mend it")) from None
     for document in documents:

@@ -103,7 +103,7 @@ def sample(
     c = constraints_of(likelihood)
     for rate in (*mean, *aux[~c.normal]):
         if not 0 <= rate <= MAXIMUM_RATE:
-            wanted = f"expected counts from 0 to {MAXIMUM_RATE:g}"
+            wanted = f"expected counts >= 0 and <= {MAXIMUM_RATE:g}"
             raise FitError(f"toys need {wanted}, but one is {rate:g}; check the tested value")
     main_rng, normal_rng, poisson_rng = rng.spawn(3)
     for first in range(0, n_toys, chunk):

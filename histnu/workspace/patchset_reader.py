@@ -164,7 +164,8 @@ class PatchSetDocument:
         for j, operation in enumerate(patch["patch"]):
             wrong = operation_problem(workspace, operation)
             if wrong:
-                raise self._fail(f"patch {name}/{j}", wrong, "correct the patch")
+                problem = f"patch {name} cannot be applied ({wrong})"
+                raise self._fail(f"patches/{name}/{j}", problem, "correct its path")
         try:
             result = jsonpatch.apply_patch(copy.deepcopy(dict(workspace)), patch["patch"])
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, *STRANGE) as error:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 MEMORY_BYTES = 1 << 30
 CPU_SECONDS = 10
-WALL_SECONDS = 60.0
+WALL_SECONDS = 240.0
 """CPU time is what is asserted; a machine that does other things too may need longer."""
 
 
