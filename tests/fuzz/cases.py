@@ -152,7 +152,7 @@ def documents(files: g.Files, share: float) -> Iterator[Case]:
         ("tabulated", "mine-analysis.yaml", tree(tabulated, g.as_yaml), with_table, build, 40),
         ("spectrum", "spectrum.csv", of_table(g.SPECTRUM), spectrum, build, 60),
         ("results", "results.json", tree(g.results(), g.as_json), {}, draw[:1], 80),
-        ("figures", "results.json", tree(g.results(), g.as_json), {}, draw[1:], 12),
+        ("figures", "results.json", tree(g.results(), g.as_json), {}, draw[1:], 3),
     )  # fmt: skip
     for label, file, mutation, around, verbs, count in plan:
         yield from mutated(label, file, mutation, around, verbs, n(count))
