@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 import histnu
+from histnu.cli.signals import Interrupted, interruptible
 from histnu.errors import HistnuError
 
 VERBS: dict[str, str] = {
@@ -41,6 +42,7 @@ COMPLETION = "_HISTNU_COMPLETE"
 LINE = 2000
 """Longest line of an error."""
 FAULT_SHOWN = 300
+INTERRUPTED = "interrupted; files are written whole or not at all, so nothing is half-written"
 
 
 class LazyGroup(click.Group):
@@ -78,23 +80,25 @@ def cli(debug: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line.
 
-    Exit status: 0; 2 and one line for bad input; 70 and one line for a fault of histnu; 130 when
-    interrupted. A reader that closes the pipe early (``| head -1``) is no error. Warnings of
-    Python packages are shown with ``--debug`` only, histnu's own after the answer.
+    Exit status: 0; 2 and one line for bad input; 70 and one line for a fault of histnu; 130 or
+    143 and one line after SIGINT or SIGTERM. A reader that closes the pipe early (``| head -1``)
+    is no error. Warnings of Python packages are shown with ``--debug`` only, histnu's own after
+    the answer.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words[:1]
     notes = _Notes()
     try:
-        with _warnings(notes, debug):
+        with _warnings(notes, debug), interruptible():
             status = _run(words)
             sys.stdout.flush()
     except BrokenPipeError:
         _close_output()
         status = 0
+    except Interrupted as interrupt:
+        status = report(INTERRUPTED, interrupt.status)
     except (click.Abort, KeyboardInterrupt):
-        text = "interrupted; files are written whole or not at all, so nothing is half-written"
-        status = report(text, EXIT_INTERRUPTED)
+        status = report(INTERRUPTED, EXIT_INTERRUPTED)
     except Exception as error:
         status = _fault(error, debug)
     else:

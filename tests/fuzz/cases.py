@@ -244,7 +244,6 @@ def warming() -> list[Case]:
         Case("warm", ("validate", "patchset.json"), sets),
         Case("warm", ("build", "mine-analysis.yaml", "-o", "out"), files),
         Case("warm", ("validate", "mine.yaml"), files),
-        Case("warm", ("plot", ".", "-o", "out"), some(files, "results.json")),
         Case("warm", ("list",), {}),
         Case("warm", ("contour", *BASE["contour"], "--plot", "p.png"), files),
         Case("warm", ("fetch", *BASE["fetch"]), {}),
