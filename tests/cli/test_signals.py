@@ -180,7 +180,7 @@ def test_an_interrupt_while_a_file_is_written_leaves_nothing(start, tmp_path):
         "        stream.flush()\n"
         "        print('open', flush=True)\n"
         "        time.sleep(600)\n"
-        "main.cli.main = write\n"
+        "main._run = write\n"
         "main.main()\n"
     )
     process = start(code)

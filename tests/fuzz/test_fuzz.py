@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import subprocess
@@ -10,13 +11,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from cases import all_cases, warming
+from runner import CPU_SECONDS, Case, Outcome
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-
-from cases import all_cases, warming  # noqa: E402
-from runner import CPU_SECONDS, Case, Outcome  # noqa: E402
-
 QUICK = 0.09
 """Share of the cases in the quick suite."""
 
@@ -35,8 +33,6 @@ def run(cases: list[Case]) -> list[Outcome]:
 
 def unpacked(data: bytes) -> list[Outcome]:
     """Pickled outcomes, one after the other."""
-    import io
-
     stream, found = io.BytesIO(data), []
     while stream.tell() < len(data):
         found.append(pickle.load(stream))
