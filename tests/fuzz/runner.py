@@ -93,7 +93,7 @@ def child(case: Case, folder: Path, outputs: tuple[Path, Path]) -> None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
         os.chdir(folder)
-        os.environ["HOME"] = os.environ["XDG_CACHE_HOME"] = str(folder)
+        os.environ["HOME"] = os.environ["XDG_CACHE_HOME"] = str(folder.parent)
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         memory = pages * resource.getpagesize() + MEMORY_BYTES
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
@@ -181,6 +181,9 @@ def warm_up(cases: Sequence[Case]) -> None:
 
     import histnu.cli.main as entry
 
+    importlib.import_module("histnu.plotting.paper")
+    with importlib.import_module("histnu.plotting.style").figure_style():
+        pass  # imports matplotlib and reads its fonts
     for verb in entry.VERBS:
         importlib.import_module(f"histnu.cli.{entry.MODULES.get(verb, verb)}")
     here = Path.cwd()
