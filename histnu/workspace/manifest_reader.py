@@ -72,6 +72,18 @@ class PolynomialForm(Form):
         return self
 
 
+class ModelOptions(Form):
+    """Held parameters of the model."""
+
+    options: dict[str, Finite] = Field(default_factory=dict)
+
+
+class BuildOptions(Form):
+    """How the document was built."""
+
+    model: ModelOptions = ModelOptions()
+
+
 class ManifestForm(Form):
     """What verbs and exports read of a manifest."""
 
@@ -79,6 +91,7 @@ class ManifestForm(Form):
     polynomial: PolynomialForm | None = None
     units: dict[str, str] = Field(default_factory=dict)
     provenance: Literal["published", "derived", "reconstructed"] | None = None
+    options: BuildOptions = BuildOptions()
 
 
 def manifest_beside(path: str | Path) -> dict[str, Any] | None:

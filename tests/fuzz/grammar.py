@@ -472,13 +472,19 @@ PICTURES = (
     "p.png", "p.pdf", "p.xyz", "p", ".png", "p.PNG", "", "/dev/full", "folder.png",
     "file/p.png", "a" * 300 + ".png", "p\0.png", "/proc/p.png", "p.tar.gz", "p.pgf",
 )  # fmt: skip
+SETTINGS = (
+    "", "x", "=", "mu=", "=1", "mu=nan", "mu=1e308", "mu=1_0", "mu=1=2", "lumi=1", "lumi=9", "m4=5",
+    "x=1", "mu=-1", "a" * 5000 + "=1", "sf=1",
+)  # fmt: skip
 OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "limit": {
+        "--set": SETTINGS,
         "--poi": NAMES, "--cl": NUMBERS, "--dof": INTEGERS, "--n-toys": INTEGERS,
         "--seed": INTEGERS, "--method": ("", "x", "CLS", "cls"),
         "--engine": ("", "x", "pyhf-scipy"),
     },
     "scan": {
+        "--set": SETTINGS,
         "--poi": NAMES, "--from": NUMBERS, "--to": NUMBERS, "--points": INTEGERS,
         "--engine": ("", "x"),
     },
@@ -495,6 +501,7 @@ OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
         "--plot": PICTURES, "--engine": ("", "x"),
     },
     "build": {
+        "--set": SETTINGS,
         "--grid": NAMES, "--m4-mev": NUMBERS, "--interpolation": ("", "x"),
         "--correction": ("", "x"), "-o": OUTPUTS,
     },
