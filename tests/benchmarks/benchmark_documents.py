@@ -183,7 +183,8 @@ def show(row: Row) -> None:
     jax = "" if row.jax is None else f" {row.jax:.2f} | {row.jax_gap:+.1e} |"
     print(
         f"| {row.document} | {row.parameters} / {row.bins} | {row.build:.2f} | {row.memory_mb:.0f} "
-        f"| {row.fit:.4f} | {row.certified:.3f} | {row.profile:.2f} | {row.pyhf_build:.2f} | {row.pyhf:.1f} "
+        f"| {row.fit:.4f} | {row.certified:.3f} | {row.profile:.2f} | {row.pyhf_build:.2f} "
+        f"| {row.pyhf:.1f} "
         f"| {row.ratio:.0f} | {row.pyhf_gap:+.1e} | {row.at_ours:+.0e} |{jax}",
         flush=True,
     )
