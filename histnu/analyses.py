@@ -308,13 +308,10 @@ class Assembly:
         return weakest([e.provenance for e in self.experiments])
 
     @property
-    def fluxes(self) -> dict[str, float]:
-        """Flux component -> total flux in cm^-2 s^-1 of all channels."""
-        return {
-            c.name: c.source.flux.total_cm2_s
-            for t in self.templates
-            for c in components_of(self.analysis, t.channel)
-        }
+    def components(self) -> dict[str, Component]:
+        """Flux components of all channels by name."""
+        channels = [t.channel for t in self.templates]
+        return {c.name: c for channel in channels for c in components_of(self.analysis, channel)}
 
 
 @lru_cache(maxsize=32)
