@@ -308,6 +308,11 @@ class Assembly:
         return weakest([e.provenance for e in self.experiments])
 
     @property
+    def fluxes(self) -> dict[str, float]:
+        """Flux component -> total flux in cm^-2 s^-1."""
+        return {name: c.source.flux.total_cm2_s for name, c in self.components.items()}
+
+    @property
     def components(self) -> dict[str, Component]:
         """Flux components of all channels by name."""
         channels = [t.channel for t in self.templates]

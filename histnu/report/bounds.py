@@ -252,7 +252,7 @@ def rate_row(assembly: Assembly, experiment: str) -> Row:
         }
         for t in assembly.templates
     ]
-    flux = assembly.components["b8"].source.flux.total_cm2_s
+    flux = assembly.fluxes["b8"]
     return {
         "experiment": experiment,
         "provenance": assembly.provenance,

@@ -72,8 +72,8 @@ class Component:
         source: flux with flavours at the detector.
         flux: its uncertainty.
         arrival: for a pulsed source; None where neutrinos come at any time.
-        arrival_variations: nuisance -> arrival at -1 and +1 standard deviation (the clock of the
-            beam); of no effect in a channel without a time axis.
+        arrival_variations: shape nuisance -> arrival at -1 and +1 standard deviation, for channels
+            with a time axis.
     """
 
     name: str

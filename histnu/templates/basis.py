@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from histnu.errors import TemplateError
 from histnu.experiments.anchors import AnchorGrid
-from histnu.experiments.model import Beam, Channel, Origin, RateNuisance
+from histnu.experiments.model import Channel, Origin, RateNuisance
 from histnu.experiments.response import Response
 from histnu.physics.models.protocol import SignalModel
 from histnu.physics.nuclei import target
 from histnu.physics.rates import NeutrinoSource
 from histnu.physics.scattering import Scattering
-from histnu.sources.protocol import Arrival, Component, FluxUncertainty
+from histnu.sources.protocol import Component, FluxUncertainty
 from histnu.templates.fold import folding_rule
 
 Array = NDArray[np.float64]
@@ -112,39 +112,44 @@ def _model_signals(
 ) -> list[SignalTemplate]:
     """Templates of one model and one flux component in one channel."""
     nominal = _events(channel, channel.response, model, component)
-    flux = flux_nuisance(component.flux) if model.uses_source else None
-    plain = {key: in_time(channel, component.arrival, grid) for key, grid in nominal.items()}
-    varied = {key: grid.pairs() for key, grid in plain.items()}
+    varied = {key: grid.pairs() for key, grid in nominal.items()}
     if channel.response.anchors is None:
         for name, pair in channel.response_variations.items():
             down, up = (_events(channel, r, model, component) for r in pair)
             for key in nominal:
-                ends = (in_time(channel, component.arrival, side[key]) for side in (down, up))
-                varied[key][name] = _pair(*ends)
-    if channel.time_axis is not None:
-        for name, arrivals in component.arrival_variations.items():
-            for key, grid in nominal.items():
-                varied[key][name] = _pair(*(in_time(channel, a, grid) for a in arrivals))
+                varied[key][name] = (down[key].at(), up[key].at())
+    for name, moved in _arrivals(channel, component).items():
+        early, late = (_events(channel, channel.response, model, c) for c in moved)
+        for key in nominal:
+            varied[key][name] = (early[key].at(), late[key].at())
+    flux = flux_nuisance(component.flux) if model.uses_source else None
     return [
         SignalTemplate(key, grid.at(), key if model.parameters else None, flux, varied[key])
-        for key, grid in plain.items()
+        for key, grid in nominal.items()
     ]
 
 
-def _pair(down: AnchorGrid, up: AnchorGrid) -> tuple[Array, Array]:
-    return down.at(), up.at()
+def _arrivals(channel: Channel, component: Component) -> dict[str, tuple[Component, ...]]:
+    """The component with its arrival at -1 and +1 deviation, where the channel sees times."""
+    if channel.time_axis is None:
+        return {}
+    return {
+        name: tuple(replace(component, arrival=a) for a in pair)
+        for name, pair in component.arrival_variations.items()
+    }
 
 
 def _events(
     channel: Channel, response: Response, model: SignalModel, component: Component
 ) -> dict[str, AnchorGrid]:
-    """Events of every term of a model at all anchors of a response, on all axes but time."""
+    """Events per bin of every term of a model, at all anchors of a response."""
     rule = folding_rule(response)
     scattering = Scattering(channel.recoil, component.source, target(channel.target))
     spectra = model.basis_spectra(scattering, rule.nodes)
     if not spectra:
         return {}
     events = channel.exposure_tonne_year * rule.fold(np.stack(list(spectra.values())))
+    events = in_time(channel, component, events)
     return {
         key: AnchorGrid(rule.parameters, rule.anchors, values)
         for key, values in zip(spectra, events, strict=True)
@@ -163,16 +168,14 @@ def anchor_templates(
 TIME_PANELS = 64
 
 
-def in_time(channel: Channel, arrival: Arrival | None, grid: AnchorGrid) -> AnchorGrid:
+def in_time(channel: Channel, component: Component, events: Array) -> Array:
     """Spread events over the time axis of a channel, where it has one.
 
     ``N_bt = N_b integral_t f(t) eff(t) dt`` with the arrival times f of the component, each bin
     in ``TIME_PANELS`` pieces.
 
     Args:
-        channel: the data set.
-        arrival: arrival times of the component.
-        grid: events on the other axes, shape (..., B/T).
+        events: events on the other axes, shape (..., B/T).
 
     Returns:
         Events on all axes, flattened in their order, shape (..., B).
@@ -182,31 +185,23 @@ def in_time(channel: Channel, arrival: Arrival | None, grid: AnchorGrid) -> Anch
     """
     axis, beam = channel.time_axis, channel.beam
     if axis is None or beam is None:
-        return grid
-    if arrival is None:
+        return events
+    if component.arrival is None:
         raise TemplateError(
-            f"channel {channel.name} has a time axis, but its neutrinos no arrival times; "
-            "use a pulsed source"
+            f"channel {channel.name} has a time axis, but the flux {component.name} no arrival "
+            "times; use a pulsed source"
         )
-    fractions = arrival_fractions(axis.edges, beam, arrival)
-    axes = channel.observable.axes
-    other = [a.n_bins for a in axes if a is not axis]
-    before = grid.values.shape[:-1]
-    spread = np.multiply.outer(grid.values.reshape(*before, *other), fractions)
-    position = len(before) + next(i for i, a in enumerate(axes) if a is axis)
-    events = np.moveaxis(spread, -1, position).reshape(*before, channel.n_bins)
-    return AnchorGrid(grid.parameters, grid.anchors, events)
-
-
-def arrival_fractions(edges_us: Array, beam: Beam, arrival: Arrival) -> Array:
-    """Fraction of neutrinos that arrive and are accepted in each bin of time, shape (T,)."""
     steps = np.arange(TIME_PANELS) / TIME_PANELS
-    inner = edges_us[:-1, None] + np.diff(edges_us)[:, None] * steps
-    fine = np.append(inner.ravel(), edges_us[-1])
+    fine = np.append((axis.edges[:-1, None] + np.diff(axis.edges)[:, None] * steps), axis.edges[-1])
     middle = 0.5 * (fine[1:] + fine[:-1])
-    accepted = np.interp(middle, beam.time_us, beam.efficiency, left=0.0, right=0.0)
-    share = np.diff(arrival.cumulative(fine)) * accepted
-    return np.asarray(share.reshape(-1, TIME_PANELS).sum(axis=1))
+    share = np.diff(component.arrival.cumulative(fine))
+    share = share * np.interp(middle, beam.time_us, beam.efficiency, left=0.0, right=0.0)
+    fractions = share.reshape(axis.n_bins, TIME_PANELS).sum(axis=1)
+    position = next(i for i, a in enumerate(channel.observable.axes) if a is axis)
+    other = [a.n_bins for a in channel.observable.axes if a is not axis]
+    spread = np.multiply.outer(events.reshape(*events.shape[:-1], *other), fractions)
+    moved = np.moveaxis(spread, -1, events.ndim - 1 + position)
+    return np.asarray(moved.reshape(*events.shape[:-1], channel.n_bins))
 
 
 def flux_nuisance(flux: FluxUncertainty) -> RateNuisance:

@@ -90,7 +90,7 @@ def test_clock_of_the_beam_is_a_shape():
 
 
 def test_steady_source_does_not_fit():
-    problem = "has a time axis, but its neutrinos no arrival times"
+    problem = "has a time axis, but the flux b8 no arrival times; use a pulsed source"
     with pytest.raises(TemplateError, match=problem):
         made(in_time(("cs2", "time")), solar_component("b8"))
 
