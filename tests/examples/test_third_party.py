@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("uproot", reason="the example reads a background from a ROOT file")
 pytest.importorskip("hatchling", reason="builds the example package without network")
 
 NAME = "heavy_photon_example"
@@ -73,7 +72,7 @@ def test_list(run):
     named = {kind: {row["name"]: row for row in rows} for kind, rows in found.items()}
     assert named["models"]["heavy_photon"]["held"] == ["m_a [MeV]"]
     assert named["experiments"]["example_detector"]["recoil"] == "nuclear, electron"
-    assert named["analyses"][NAME]["needs"] == ["histnu[root]"]
+    assert named["analyses"][NAME]["needs"] == []
 
 
 def test_build_has_both_recoils_and_the_background_of_the_root_file(built):
