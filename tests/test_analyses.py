@@ -35,6 +35,7 @@ def test_every_model_with_every_data_set():
     assert all(name == analysis.name for name, analysis in builtin().items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS[1:])
 def test_nuclear_and_electron_recoils_in_one_document(model):
     analysis = load_analysis(f"{model}_all")
@@ -53,6 +54,7 @@ def test_nuclear_and_electron_recoils_in_one_document(model):
         assert carriers[name] == everywhere
 
 
+@pytest.mark.slow
 def test_joint_document_is_that_of_each_part():
     """A channel predicts the same alone and together with others, in the unit of the analysis."""
     joint = {c["name"]: c for c in assemble(load_analysis("millicharge_all")).workspace["channels"]}
