@@ -13,14 +13,14 @@ import click
 def command(results: Path, output: Path | None) -> None:
     """Draw the figures of a results folder again.
 
-    Read results.json (or its folder) and draw Figs. 1-4 as PNG and PDF.
+    Read results.json (or its folder) and draw what its study declares, as PNG and PDF.
 
     \b
     Example:
       histnu plot results -o figures
     """
-    from histnu.plotting.paper import draw_all
-    from histnu.report.document import read_results
+    from histnu.plotting.studies import draw_all
+    from histnu.studies.document import read_results
 
     file = results / "results.json" if results.is_dir() else results
     folder = output or file.parent

@@ -17,10 +17,10 @@ from histnu.inference.engine.global_min import GlobalOptions
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.limits import IntervalOptions, interval, threshold
+from histnu.inference.mass_contour import mass_contour, root
 from histnu.inference.profile import best_fit, profile
 from histnu.inference.results import Interval
 from histnu.physics.models.millicharge import CHARGE_UNIT
-from histnu.report.mass_contour import mass_contour, root
 
 Array = NDArray[np.float64]
 Row = dict[str, Any]

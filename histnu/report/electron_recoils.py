@@ -23,6 +23,7 @@ from histnu.inference.engine.fit import FitOptions
 from histnu.inference.engine.likelihood import PYHF_DEFAULTS, BatchedLikelihood
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.limits import IntervalOptions, interval, threshold
+from histnu.inference.mass_contour import root
 from histnu.inference.profile import best_fit
 from histnu.inference.results import BestFit
 from histnu.physics.models.electron_magnetic_moment import (
@@ -50,7 +51,6 @@ from histnu.report.electron_likelihoods import (
     unit_factors,
     workspace_of,
 )
-from histnu.report.mass_contour import root
 from histnu.templates.basis import ChannelTemplates
 from histnu.types import Workspace
 

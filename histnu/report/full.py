@@ -19,13 +19,13 @@ from histnu.experiments.model import weakest
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.limits import interval, threshold
+from histnu.inference.mass_contour import mass_contour, root
 from histnu.physics.models.magnetic_moment import MagneticMoment
 from histnu.physics.models.millicharge import CHARGES, Millicharge
 from histnu.physics.models.protocol import SignalModel
 from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.models.sterile_dipole import SterileDipole
 from histnu.report.bounds import QUICK, strength_name
-from histnu.report.mass_contour import mass_contour, root
 from histnu.report.published import PUBLISHED
 from histnu.templates.basis import ChannelTemplates, Component
 from histnu.types import Workspace

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from histnu.inference.engine.likelihood import BatchedLikelihood
+from histnu.inference.engine.fit import AnyLikelihood
 from histnu.inference.limits import interval
 from histnu.inference.profile import best_fit
 
@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 
 def mass_contour(
-    likelihoods: Sequence[BatchedLikelihood | None],
+    likelihoods: Sequence[AnyLikelihood | None],
     strength: str,
     level: float,
     data: Sequence[Array | None] | None,

@@ -1,0 +1,275 @@
+"""Answer one task: the part of a study that runs in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from histnu.analyses import Analysis, Assembly, assemble
+from histnu.building import manifest_of
+from histnu.errors import ConfigError
+from histnu.experiments.loader import load_experiment
+from histnu.inference.engine.fit import FitOptions
+from histnu.inference.profile import best_fit
+from histnu.polynomial import PolynomialMap
+from histnu.results import Axis, Bound, ChannelCounts, Estimate, Rates
+from histnu.serialize import dumps
+from histnu.studies.changes import changed
+from histnu.studies.tasks import Answer, Task
+from histnu.targets import Question, Target, ask
+from histnu.templates.basis import ChannelTemplates
+from histnu.verbs import (
+    Options,
+    Search,
+    contour_of,
+    find_interval,
+    limit_of,
+    mass_curve,
+    mass_point,
+    scan_of,
+)
+from histnu.workspace.manifest import Manifest
+
+
+def answer(task: Task) -> Answer:
+    """Answer a task.
+
+    Raises:
+        HistnuError: for anything wrong in the inputs, or a fit that fails.
+    """
+    return ANSWERS[task.kind](task)
+
+
+def options_of(task: Task, question: Question | None = None) -> Options:
+    """How to answer a task; companions that are zero are held."""
+    held = {} if question is None else _companions(task, question)
+    return Options(
+        method=task.method,
+        cl=task.cl,
+        dof=task.dof,
+        engine=task.engine,
+        held=held,
+        data=task.data,
+        n_toys=task.n_toys,
+        seed=task.seed,
+        search=Search(task.search.starts, task.search.linear_points),
+    )
+
+
+def _companions(task: Task, question: Question) -> dict[str, float]:
+    """The other physical parameters of the likelihood at zero, if the task wants that."""
+    polynomial = getattr(question.likelihood, "polynomial", None)
+    if task.others == "profiled" or polynomial is None:
+        return {}
+    return {p: 0.0 for p in polynomial.parameters if p not in task.parameters}
+
+
+@lru_cache(maxsize=6)
+def _assembled(key: str) -> Assembly:
+    task = Task.model_validate_json(key)
+    analysis = _analysis(task)
+    data = [load_experiment(e) for e in analysis.experiments]
+    return assemble(analysis, changed(data, task.changes) if task.changes else None)
+
+
+def assembly_of(task: Task) -> Assembly:
+    """The assembled analysis of a task; the last few are kept."""
+    bare = Task(kind="bound", analysis=_analysis(task), changes=task.changes, held=task.held)
+    return _assembled(dumps(bare.to_json()))
+
+
+def _analysis(task: Task) -> Analysis:
+    """The analysis of a task with the held parameters of its model."""
+    if task.analysis is None:
+        raise ConfigError(f"{task.kind}: no analysis")
+    return held_at(task.analysis, task.held)
+
+
+def held_at(analysis: Analysis, held: Mapping[str, float]) -> Analysis:
+    """An analysis with held parameters of its model."""
+    if not held:
+        return analysis
+    options = {**analysis.model.options, **held}
+    return analysis.model_copy(
+        update={"model": analysis.model.model_copy(update={"options": options})}
+    )
+
+
+def target_of(assembly: Assembly, tie: Mapping[str, tuple[str, ...]] | None = None) -> Target:
+    """What the verbs work on."""
+    units = {p.name: p.unit for p in assembly.model.parameters}
+    polynomial = assembly.polynomial if assembly.model.parameters else None
+    for name, members in (tie or {}).items():
+        if polynomial is None or not set(members) <= set(polynomial.parameters):
+            raise ConfigError(f"tie {name}: {', '.join(members)} are not parameters of the model")
+        polynomial = tied(polynomial, name, members)
+        units[name] = units[members[0]]
+    document = dict(assembly.workspace)
+    return Target(assembly.analysis.name, document, polynomial, units, assembly.provenance)
+
+
+def tied(polynomial: PolynomialMap, name: str, members: tuple[str, ...]) -> PolynomialMap:
+    """The map with some parameters equal to a new one and all others zero.
+
+    >>> q = PolynomialMap(("a", "b"), ("lin",), (((1.0, {"a": 1}), (2.0, {"b": 1})),))
+    >>> tied(q, "c", ("a",)).terms
+    (((1.0, {'c': 1}),),)
+    """
+    terms = []
+    for monomials in polynomial.terms:
+        kept = [(c, n) for c, n in monomials if set(n) <= set(members)]
+        sums: dict[int, float] = {}
+        for coefficient, powers in kept:
+            degree = sum(powers.values())
+            sums[degree] = sums.get(degree, 0.0) + coefficient
+        terms.append(tuple((c, {name: n} if n else {}) for n, c in sorted(sums.items())))
+    return PolynomialMap((name,), polynomial.outputs, tuple(terms))
+
+
+def _facts(assembly: Assembly) -> dict[str, Any]:
+    """What an answer says of its hypothesis."""
+    return {
+        "model": assembly.model.name,
+        "provenance": assembly.provenance,
+        "physical": assembly.polynomial.parameters,
+        "strengths": assembly.polynomial.outputs,
+    }
+
+
+def _bound(task: Task) -> Answer:
+    """A bound, and the Asimov sensitivity beside it where that is asked."""
+    assembly = assembly_of(task)
+    target = target_of(assembly, task.tie)
+    question = ask(target, task.parameters[0])
+    options = options_of(task, question)
+    results: list[Bound] = [limit_of(target, question, options)]
+    if task.expected:
+        results.append(limit_of(target, question, replace(options, data="asimov")))
+    gain = _gain(question, options, results[0])
+    return Answer(results=tuple(results), gain=gain, **_facts(assembly))
+
+
+def _gain(question: Question, options: Options, found: Bound) -> float | None:
+    """How much -2 log L improves over no signal, in likelihoods of several parameters."""
+    polynomial = getattr(question.likelihood, "polynomial", None)
+    if polynomial is None or options.data == "asimov":
+        return None
+    zero = dict.fromkeys(polynomial.parameters, 0.0)
+    nothing = best_fit(question.likelihood, None, FitOptions(fixed=zero))
+    return nothing.twice_nll - found.twice_nll
+
+
+def _profile(task: Task) -> Answer:
+    assembly = assembly_of(task)
+    target = target_of(assembly)
+    question = ask(target, task.parameters[0])
+    found = scan_of(target, question, task.grids[0], options_of(task, question))
+    return Answer(results=(found,), **_facts(assembly))
+
+
+def _region(task: Task) -> Answer:
+    assembly = assembly_of(task)
+    target = target_of(assembly)
+    question = ask(target, task.parameters[0])
+    plane, grid = (task.parameters[0], task.parameters[1]), (task.grids[0], task.grids[1])
+    found = contour_of(target, question, plane, grid, options_of(task, question))
+    return Answer(results=(found,), **_facts(assembly))
+
+
+def _mass_curve(task: Task) -> Answer:
+    """The curves of all parameters of a task: the likelihoods at each mass serve them all."""
+    analysis, x = _analysis(task), task.x
+    if x is None:
+        raise ConfigError(f"mass curve of {analysis.name}: no held parameter")
+    points: dict[str, list[Any]] = {p: [] for p in task.parameters}
+    for value in task.grids[0]:
+        assembly = assemble(held_at(analysis, {x.name: value}))
+        target = target_of(assembly)
+        for parameter, found in points.items():
+            found.append(mass_point(target, value, parameter))
+    options = options_of(task)
+    results = []
+    for parameter, found in points.items():
+        for data in ("observed", "asimov") if task.expected else ("observed",):
+            chosen = replace(options, data=data)
+            results.append(mass_curve(target, parameter, found, _axis(x), chosen))
+    return Answer(results=tuple(results), **_facts(assembly))
+
+
+def _axis(x: Axis) -> Axis:
+    """The axis of a held option: ``m4_mev`` is ``m4`` in MeV."""
+    return Axis(name=x.name.removesuffix(f"_{x.unit.lower()}"), unit=x.unit)
+
+
+def _counts(t: ChannelTemplates) -> ChannelCounts:
+    """Events of a channel before any fit."""
+    zero = np.zeros(t.channel.n_bins)
+    return ChannelCounts(
+        channel=t.channel.name,
+        edges=tuple(t.channel.observable.edges),
+        observed=tuple(t.channel.observed),
+        signal=tuple(np.sum([zero, *(s.expected for s in t.signals)], axis=0)),
+        background=tuple(np.sum([zero, *(b.expected for b in t.channel.backgrounds)], axis=0)),
+        provenance=t.channel.provenance,
+    )
+
+
+def _estimate(question: Question, options: Options) -> Estimate:
+    found = find_interval(question, options)
+    best = found.best_fit.parameters[question.parameter]
+    return Estimate(best_fit=best, lower=found.lower, upper=found.upper, cl=options.cl)
+
+
+def _rates(task: Task) -> Answer:
+    assembly = assembly_of(task)
+    target = target_of(assembly)
+    question = ask(target, None)
+    rates = Rates(
+        target=target.name,
+        unit="events",
+        provenance=assembly.provenance,
+        channels=tuple(_counts(t) for t in assembly.templates),
+        strength=_estimate(question, options_of(task)),
+        flux_cm2_s=assembly.analysis.flux.total_cm2_s,
+    )
+    return Answer(results=(rates,), **_facts(assembly))
+
+
+def _workspace(task: Task) -> Answer:
+    """The likelihood and its manifest, without the digests of files that are not yet written."""
+    assembly = assembly_of(task)
+    manifest: Manifest = manifest_of(assembly)
+    document = {
+        "workspace": dict(assembly.workspace),
+        "manifest": manifest.to_json((), with_environment=False),
+    }
+    return Answer(document=document, **_facts(assembly))
+
+
+def _experiment(task: Task) -> Answer:
+    """Origin and assumptions of an experiment."""
+    e = load_experiment(task.name)
+    document = {
+        "name": e.name,
+        "title": e.title,
+        "provenance": e.provenance,
+        "assumptions": list(e.assumptions),
+        "references": list(e.references),
+        "files": {f.rsplit("/", 1)[-1]: d for f, d in e.files.items()},
+    }
+    return Answer(document=document, provenance=e.provenance)
+
+
+ANSWERS: Mapping[str, Callable[[Task], Answer]] = {
+    "bound": _bound,
+    "profile": _profile,
+    "region": _region,
+    "mass_curve": _mass_curve,
+    "rates": _rates,
+    "workspace": _workspace,
+    "experiment": _experiment,
+}
