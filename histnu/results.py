@@ -130,8 +130,8 @@ class MassCurve(Envelope):
     """Upper ends of a parameter against a held one: the contour of -2 log L in both.
 
     Attributes:
-        x: the held parameter. values: where it was held. upper: of ``parameter`` there, None
-            where the process is closed.
+        x: the held parameter. values: where it was held. lower, upper: of ``parameter`` there,
+            None where there is no end or the process is closed.
         best_fit: of ``parameter`` at the global minimum, and ``best_fit_x`` where that is.
     """
 
@@ -141,6 +141,7 @@ class MassCurve(Envelope):
     values: Numbers
     cl: float
     dof: int
+    lower: tuple[float | None, ...]
     upper: tuple[float | None, ...]
     best_fit: float
     best_fit_x: float

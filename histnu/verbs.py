@@ -13,19 +13,22 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from histnu.analyses import Analysis
 from histnu.errors import ConfigError, FitError
+from histnu.experiments.model import Experiment
 from histnu.inference.asimov import asimov
 from histnu.inference.cls import cls_limit
 from histnu.inference.contours import RegionOptions
 from histnu.inference.contours import region as find_region
 from histnu.inference.engine.fit import FitOptions
 from histnu.inference.engine.global_min import GlobalOptions
-from histnu.inference.limits import IntervalOptions, interval, threshold
-from histnu.inference.mass_contour import mass_contour
+from histnu.inference.limits import IntervalOptions, interval
 from histnu.inference.profile import best_fit
 from histnu.inference.profile import profile as find_profile
 from histnu.inference.results import Interval
 from histnu.inference.toys import ToyOptions, feldman_cousins
+from histnu.mass_scan import MassCurve as HeldCurve
+from histnu.mass_scan import ScanOptions, mass_scan
 from histnu.results import Axis, Bound, Ends, Fit, MassCurve, Profile, Region
 from histnu.serialize import digest
 from histnu.targets import Question, Target, ask
@@ -280,72 +283,48 @@ def contour_of(
     )
 
 
-@dataclass(frozen=True)
-class MassPoint:
-    """The likelihood at one value of a held parameter; None where the process is closed."""
-
-    value: float
-    question: Question | None
-
-
-def produces(target: Target, strength: str) -> bool:
-    """Whether any template of a strength has events."""
-    samples = [s for c in target.document["channels"] for s in c["samples"]]
-    scaled = (s for s in samples if any(m["name"] == strength for m in s["modifiers"]))
-    return any(np.any(np.asarray(s["data"]) > 0.0) for s in scaled)
-
-
-def mass_point(target: Target, value: float, parameter: str) -> MassPoint:
-    """Prepare one point of :func:`mass_curve`.
-
-    Raises:
-        ConfigError: unless the parameter is the root of one strength.
-    """
-    question = ask(target, parameter)
-    if not question.squared:
-        raise ConfigError(f"{parameter} does not enter as the square of one strength")
-    return MassPoint(value, question if produces(target, question.parameter) else None)
-
-
-def mass_curve(
-    target: Target,
-    parameter: str,
-    points: Sequence[MassPoint],
-    x: Axis,
+def mass_curves(
+    analysis: Analysis,
+    held: str,
+    parameters: Sequence[str],
+    values: Sequence[float],
     options: Options | None = None,
-) -> MassCurve:
-    """Upper ends of a parameter against a held one: the contour of -2 log L in both.
+    experiments: Sequence[Experiment] | None = None,
+) -> tuple[MassCurve, ...]:
+    """Ends of parameters against one that the model holds: the contour of -2 log L in both.
 
     Args:
-        target: any of the points' targets, for its name and unit.
-        parameter: one that enters as the square of one strength.
-        points: a prepared likelihood at every value of the held parameter.
-        x: the held parameter.
-        options: level (2 dof for the contour) and data.
+        analysis: what is analysed.
+        held: name of the held parameter. values: of it, in its unit.
+        parameters: physical parameters, each on its own.
+        options: level (2 dof for the contour), engine and data.
+        experiments: use these instead of loading the analysis' experiments.
 
     Raises:
-        FitError: if the process is closed everywhere.
+        HistnuError: for an unknown parameter, or a process that is closed everywhere.
     """
     options = options or Options(dof=2)
-    questions = [p.question for p in points]
-    first = next((q for q in questions if q is not None), None)
-    if first is None:
-        raise FitError(f"{parameter}: no {x.name} of the scan can be produced")
-    likelihoods = [None if q is None else q.likelihood for q in questions]
-    data = [None if q is None else options.counts(q) for q in questions]
-    level = threshold(options.cl, options.dof)
-    uppers, best = mass_contour(likelihoods, first.parameter, level, data)
-    if best is None:
-        raise FitError(f"{parameter}: no fit of the scan of {x.name} succeeded")
+    asimov_data = options.data == "asimov"
+    level = ScanOptions(options.cl, options.dof, options.engine, asimov_data)
+    found = mass_scan(analysis, held, parameters, values, level, experiments)
+    return tuple(_mass_curve(analysis.name, curve, options) for curve in found)
+
+
+def _mass_curve(name: str, found: HeldCurve, options: Options) -> MassCurve:
     return MassCurve(
-        **_common(target, options),
-        unit=first.unit,
-        parameter=parameter,
-        x=x,
-        values=tuple(p.value for p in points),
-        cl=options.cl,
-        dof=options.dof,
-        upper=tuple(uppers),
-        best_fit=best[1],
-        best_fit_x=points[best[0]].value,
+        target=name,
+        engine=options.engine,
+        held=dict(options.held),
+        data=options.data,
+        unit=found.unit,
+        provenance=found.provenance,
+        parameter=found.parameter,
+        x=Axis(name=found.held, unit=found.held_unit),
+        values=found.values,
+        cl=found.cl,
+        dof=found.dof,
+        lower=found.lower,
+        upper=found.upper,
+        best_fit=found.best_fit,
+        best_fit_x=found.best_fit_held,
     )

@@ -9,16 +9,26 @@ from typing import Any
 
 import numpy as np
 
-from histnu.analyses import Analysis, Assembly, assemble
+from histnu.analyses import Assembly, assemble, signal_model
 from histnu.building import manifest_of
-from histnu.errors import ConfigError
+from histnu.errors import ConfigError, FitError
 from histnu.experiments.loader import load_experiment
+from histnu.experiments.model import weakest
 from histnu.inference.engine.fit import FitOptions
+from histnu.inference.goodness import goodness_of_fit
 from histnu.inference.profile import best_fit
 from histnu.polynomial import PolynomialMap
-from histnu.results import Axis, Bound, ChannelCounts, Estimate, Rates
+from histnu.results import (
+    Agreement,
+    AnyResult,
+    Bound,
+    ChannelCounts,
+    Estimate,
+    Rates,
+    Spectrum,
+)
 from histnu.serialize import dumps
-from histnu.studies.changes import changed
+from histnu.studies.changes import Setup, changed
 from histnu.studies.tasks import Answer, Task
 from histnu.targets import Question, Target, ask
 from histnu.templates.basis import ChannelTemplates
@@ -28,8 +38,7 @@ from histnu.verbs import (
     contour_of,
     find_interval,
     limit_of,
-    mass_curve,
-    mass_point,
+    mass_curves,
     scan_of,
 )
 from histnu.workspace.manifest import Manifest
@@ -46,7 +55,10 @@ def answer(task: Task) -> Answer:
 
 def options_of(task: Task, question: Question | None = None) -> Options:
     """How to answer a task; companions that are zero are held."""
-    held = {} if question is None else _companions(task, question)
+    held: dict[str, float] = {}
+    if question is not None:
+        known = question.likelihood.parameter_names
+        held = {k: v for k, v in task.held.items() if k in known} | _companions(task, question)
     return Options(
         method=task.method,
         cl=task.cl,
@@ -70,33 +82,24 @@ def _companions(task: Task, question: Question) -> dict[str, float]:
 
 @lru_cache(maxsize=6)
 def _assembled(key: str) -> Assembly:
-    task = Task.model_validate_json(key)
-    analysis = _analysis(task)
-    data = [load_experiment(e) for e in analysis.experiments]
-    return assemble(analysis, changed(data, task.changes) if task.changes else None)
+    setup = setup_of(Task.model_validate_json(key))
+    return assemble(setup.analysis, setup.experiments, setup.standard_model)
 
 
 def assembly_of(task: Task) -> Assembly:
     """The assembled analysis of a task; the last few are kept."""
-    bare = Task(kind="bound", analysis=_analysis(task), changes=task.changes, held=task.held)
+    bare = Task(kind="bound", analysis=task.analysis, changes=task.changes, held=task.held)
     return _assembled(dumps(bare.to_json()))
 
 
-def _analysis(task: Task) -> Analysis:
-    """The analysis of a task with the held parameters of its model."""
+def setup_of(task: Task) -> Setup:
+    """What a task analyses: held parameters given, experiments loaded, changes made."""
     if task.analysis is None:
         raise ConfigError(f"{task.kind}: no analysis")
-    return held_at(task.analysis, task.held)
-
-
-def held_at(analysis: Analysis, held: Mapping[str, float]) -> Analysis:
-    """An analysis with held parameters of its model."""
-    if not held:
-        return analysis
-    options = {**analysis.model.options, **held}
-    return analysis.model_copy(
-        update={"model": analysis.model.model_copy(update={"options": options})}
-    )
+    names = {h.name for h in signal_model(task.analysis.model).held}
+    analysis = task.analysis.holding({k: v for k, v in task.held.items() if k in names})
+    data = tuple(load_experiment(e) for e in analysis.experiments)
+    return changed(Setup(analysis, data), task.changes)
 
 
 def target_of(assembly: Assembly, tie: Mapping[str, tuple[str, ...]] | None = None) -> Target:
@@ -181,38 +184,30 @@ def _region(task: Task) -> Answer:
 
 
 def _mass_curve(task: Task) -> Answer:
-    """The curves of all parameters of a task: the likelihoods at each mass serve them all."""
-    analysis, x = _analysis(task), task.x
+    """The curves of all parameters of a task: the templates at each value serve them all."""
+    setup, x = setup_of(task), task.x
     if x is None:
-        raise ConfigError(f"mass curve of {analysis.name}: no held parameter")
-    points: dict[str, list[Any]] = {p: [] for p in task.parameters}
-    for value in task.grids[0]:
-        assembly = assemble(held_at(analysis, {x.name: value}))
-        target = target_of(assembly)
-        for parameter, found in points.items():
-            found.append(mass_point(target, value, parameter))
-    options = options_of(task)
-    results = []
-    for parameter, found in points.items():
-        for data in ("observed", "asimov") if task.expected else ("observed",):
-            chosen = replace(options, data=data)
-            results.append(mass_curve(target, parameter, found, _axis(x), chosen))
-    return Answer(results=tuple(results), **_facts(assembly))
+        raise ConfigError(f"mass curve of {setup.analysis.name}: no held parameter")
+    results: list[AnyResult] = []
+    for data in ("observed", "asimov") if task.expected else ("observed",):
+        options = replace(options_of(task), data=data)
+        results += mass_curves(
+            setup.analysis, x.name, task.parameters, task.grids[0], options, setup.experiments
+        )
+    model = signal_model(setup.analysis.model)
+    provenance = weakest([e.provenance for e in setup.experiments])
+    return Answer(results=tuple(results), model=model.name, provenance=provenance)
 
 
-def _axis(x: Axis) -> Axis:
-    """The axis of a held option: ``m4_mev`` is ``m4`` in MeV."""
-    return Axis(name=x.name.removesuffix(f"_{x.unit.lower()}"), unit=x.unit)
-
-
-def _counts(t: ChannelTemplates) -> ChannelCounts:
-    """Events of a channel before any fit."""
+def _counts(t: ChannelTemplates, with_strength: bool = True) -> ChannelCounts:
+    """Events of a channel before any fit; of a hypothesis only if its strengths are counted."""
     zero = np.zeros(t.channel.n_bins)
+    samples = [s.expected for s in t.signals if with_strength or s.strength is None]
     return ChannelCounts(
         channel=t.channel.name,
         edges=tuple(t.channel.observable.edges),
         observed=tuple(t.channel.observed),
-        signal=tuple(np.sum([zero, *(s.expected for s in t.signals)], axis=0)),
+        signal=tuple(np.sum([zero, *samples], axis=0)),
         background=tuple(np.sum([zero, *(b.expected for b in t.channel.backgrounds)], axis=0)),
         provenance=t.channel.provenance,
     )
@@ -228,15 +223,67 @@ def _rates(task: Task) -> Answer:
     assembly = assembly_of(task)
     target = target_of(assembly)
     question = ask(target, None)
+    fluxes = assembly.fluxes
     rates = Rates(
         target=target.name,
         unit="events",
         provenance=assembly.provenance,
         channels=tuple(_counts(t) for t in assembly.templates),
         strength=_estimate(question, options_of(task)),
-        flux_cm2_s=assembly.analysis.flux.total_cm2_s,
+        flux_cm2_s=next(iter(fluxes.values())) if len(fluxes) == 1 else None,
     )
     return Answer(results=(rates,), **_facts(assembly))
+
+
+def _agreement(task: Task) -> Answer:
+    """Poisson deviance and squared pulls at strength one, and the strength left free."""
+    assembly = assembly_of(task)
+    target = target_of(assembly)
+    question = ask(target, None)
+    fixed = FitOptions(fixed={question.parameter: 1.0})
+    found = best_fit(question.likelihood, None, fixed)
+    counts = [_counts(t) for t in assembly.templates]
+    bins = sum(len(c.observed) for c in counts)
+    chi2 = goodness_of_fit(question.likelihood, found)
+    agreement = Agreement(
+        target=target.name,
+        unit="events",
+        held={question.parameter: 1.0},
+        provenance=assembly.provenance,
+        bins=bins,
+        observed=sum(sum(c.observed) for c in counts),
+        expected_signal=sum(sum(c.signal) for c in counts),
+        expected_background=sum(sum(c.background) for c in counts),
+        chi2=chi2,
+        chi2_per_bin=chi2 / bins,
+        nuisances={k: v for k, v in found.parameters.items() if k != question.parameter},
+        strength=_estimate(question, options_of(task)),
+    )
+    return Answer(results=(agreement,), **_facts(assembly))
+
+
+def _spectrum(task: Task) -> Answer:
+    """Counts before any fit, and the signal of a parameter at its own limit."""
+    assembly = assembly_of(task)
+    target = target_of(assembly)
+    question = ask(target, task.parameters[0])
+    found = limit_of(target, question, options_of(task, question))
+    if found.upper is None:
+        raise FitError(f"{task.parameters[0]}: no upper limit, so there is no signal to show")
+    at = dict.fromkeys(assembly.polynomial.parameters, 0.0) | {task.parameters[0]: found.upper}
+    polynomial = assembly.polynomial
+    strengths = polynomial([at[p] for p in polynomial.parameters])
+    signals = [strengths @ t.basis(polynomial.outputs) for t in assembly.templates]
+    spectrum = Spectrum(
+        target=target.name,
+        unit=found.unit,
+        provenance=assembly.provenance,
+        parameter=found.parameter,
+        value=found.upper,
+        channels=tuple(_counts(t, with_strength=False) for t in assembly.templates),
+        signal=tuple(tuple(s) for s in signals),
+    )
+    return Answer(results=(spectrum,), **_facts(assembly))
 
 
 def _workspace(task: Task) -> Answer:
@@ -270,6 +317,8 @@ ANSWERS: Mapping[str, Callable[[Task], Answer]] = {
     "region": _region,
     "mass_curve": _mass_curve,
     "rates": _rates,
+    "agreement": _agreement,
+    "spectrum": _spectrum,
     "workspace": _workspace,
     "experiment": _experiment,
 }

@@ -1,21 +1,23 @@
 """Changes of experiments by name: how a study varies what is assumed.
 
 Each function takes an experiment and options and returns the changed experiment; the response or
-the backgrounds are rebuilt from the tables beside the experiment. Other packages add functions
-under the entry point ``histnu.changes``.
+the backgrounds are rebuilt from the tables beside the experiment. Those of ``SETUP_CHANGES`` take
+the whole setup, because they change the Standard Model beside the hypothesis. Other packages add
+functions under the entry point ``histnu.changes``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from typing import Any
 
 import numpy as np
 
+from histnu.analyses import Analysis, templates_for
 from histnu.errors import ConfigError
-from histnu.experiments.model import Background, Channel, Experiment, Observable
+from histnu.experiments.model import Background, Channel, Experiment
 from histnu.experiments.response import Response
 from histnu.experiments.smearing import (
     Efficiency,
@@ -23,40 +25,58 @@ from histnu.experiments.smearing import (
     declared_detector,
     smeared_response,
 )
+from histnu.experiments.us2 import Us2Assumptions
 from histnu.physics.electrons import XENON_SHELLS
+from histnu.physics.models.standard_model import ManyBodyCorrection, StandardModel
+from histnu.sources.solar import solar_source
 from histnu.studies.schema import Change
+from histnu.tables import load_table
+from histnu.templates.us2 import reconstruct
 
 Function = Callable[..., Experiment]
 
 
-def changed(data: Sequence[Experiment], changes: Sequence[Change]) -> list[Experiment]:
-    """The experiments with all changes made, in their order.
+@dataclass(frozen=True)
+class Setup:
+    """What is analysed: an analysis, its data, and another Standard Model than the usual one."""
+
+    analysis: Analysis
+    experiments: tuple[Experiment, ...]
+    standard_model: StandardModel | None = None
+
+
+def changed(setup: Setup, changes: Sequence[Change]) -> Setup:
+    """The setup with all changes made, in their order.
 
     Raises:
         ConfigError: for an unknown change, option or experiment.
     """
-    result = list(data)
     for change in changes:
-        names = [e.name for e in result]
+        names = [e.name for e in setup.experiments]
         if change.experiment is not None and change.experiment not in names:
             raise ConfigError(
                 f"change {change.name}: no experiment {change.experiment!r} here; "
                 f"there are {', '.join(names)}"
             )
-        result = [_apply(e, change) for e in result]
-    return result
+        function = function_of(change.name)
+        try:
+            if change.name in SETUP_CHANGES:
+                setup = function(setup, **change.options)
+            else:
+                data = (_apply(e, change, function) for e in setup.experiments)
+                setup = replace(setup, experiments=tuple(data))
+        except TypeError as error:
+            raise ConfigError(f"change {change.name}: {error}; check its options") from None
+    return setup
 
 
-def _apply(experiment: Experiment, change: Change) -> Experiment:
+def _apply(experiment: Experiment, change: Change, function: Function) -> Experiment:
     if change.experiment not in (None, experiment.name):
         return experiment
-    try:
-        return function_of(change.name)(experiment, **change.options)
-    except TypeError as error:
-        raise ConfigError(f"change {change.name}: {error}; check its options") from None
+    return function(experiment, **change.options)
 
 
-def function_of(name: str) -> Function:
+def function_of(name: str) -> Callable[..., Any]:
     """The function of a change.
 
     Raises:
@@ -64,11 +84,13 @@ def function_of(name: str) -> Function:
     """
     if name in CHANGES:
         return CHANGES[name]
+    if name in SETUP_CHANGES:
+        return SETUP_CHANGES[name]
     found = {e.name: e for e in entry_points(group="histnu.changes")}
     if name not in found:
-        known = ", ".join(sorted({*CHANGES, *found}))
+        known = ", ".join(sorted({*CHANGES, *SETUP_CHANGES, *found}))
         raise ConfigError(f"unknown change {name!r}; known: {known}")
-    function: Function = found[name].load()
+    function: Callable[..., Any] = found[name].load()
     return function
 
 
@@ -123,10 +145,10 @@ def without_first_bin(experiment: Experiment) -> Experiment:
         return replace(b, expected=b.expected[1:])
 
     def change(c: Channel) -> Channel:
-        old, r = c.observable, c.response
+        r = c.response
         return replace(
             c,
-            observable=Observable(old.name, old.title, old.unit, old.edges[1:]),
+            observable=c.observable.with_edges(c.observable.edges[1:]),
             response=Response(r.e_recoil_kev, r.probability[1:], r.interpolation),
             backgrounds=tuple(background(b) for b in c.backgrounds),
             observed=c.observed[1:],
@@ -166,11 +188,6 @@ def us2_assumptions(experiment: Experiment, **assumptions: Any) -> Experiment:
 
     Options are the fields of :class:`histnu.experiments.us2.Us2Assumptions`.
     """
-    from histnu.experiments.us2 import Us2Assumptions
-    from histnu.physics.models.standard_model import StandardModel
-    from histnu.solar import solar_source
-    from histnu.templates.us2 import reconstruct
-
     if "edges" in assumptions:
         assumptions["edges"] = tuple(assumptions["edges"])
     chosen = Us2Assumptions(**assumptions)
@@ -178,6 +195,61 @@ def us2_assumptions(experiment: Experiment, **assumptions: Any) -> Experiment:
     return _each(experiment, lambda c: reconstruct(c, chosen, source, model))
 
 
+def electron_rate_table(setup: Setup, table: str, keep_total: Sequence[str] = ()) -> Setup:
+    """Standard Model electron recoils times a table of ratios to the stepping approximation.
+
+    Args:
+        table: file of the package with ``e_recoil_kev`` and ``ratio``.
+        keep_total: see :func:`electron_rate_scaled`.
+    """
+    found = load_table(table)
+    source = str(found.source["source"])
+    correction = ManyBodyCorrection(found["e_recoil_kev"], found["ratio"], source)
+    return _with_correction(setup, correction, keep_total)
+
+
+def electron_rate_scaled(setup: Setup, factor: float, keep_total: Sequence[str] = ()) -> Setup:
+    """Standard Model electron recoils below 100 keV times a factor.
+
+    Args:
+        keep_total: experiments whose published background contains the neutrinos: their first
+            background takes up the difference, so that the published total stays.
+    """
+    correction = ManyBodyCorrection(np.array([0.01, 100.0]), np.full(2, factor), "constant")
+    return _with_correction(setup, correction, keep_total)
+
+
+def _with_correction(
+    setup: Setup, correction: ManyBodyCorrection, keep_total: Sequence[str]
+) -> Setup:
+    other = StandardModel(many_body=correction)
+    data = tuple(
+        _kept_total(setup.analysis, e, other) if e.name in keep_total else e
+        for e in setup.experiments
+    )
+    return replace(setup, experiments=data, standard_model=other)
+
+
+def _kept_total(analysis: Analysis, experiment: Experiment, other: StandardModel) -> Experiment:
+    """Backgrounds that take up the difference to another Standard Model rate."""
+
+    def share(channel: Channel) -> Channel:
+        alone = [experiment.with_channels((channel,))]
+        rates = [
+            templates_for(analysis, alone, [m])[0].standard_model()
+            for m in (StandardModel(), other)
+        ]
+        first = channel.backgrounds[0]
+        first = replace(first, expected=first.expected + rates[0] - rates[1])
+        return replace(channel, backgrounds=(first, *channel.backgrounds[1:]))
+
+    return _each(experiment, share)
+
+
+SETUP_CHANGES: Mapping[str, Callable[..., Setup]] = {
+    f.__name__: f for f in (electron_rate_table, electron_rate_scaled)
+}
+"""Changes of the package that change the Standard Model as well."""
 CHANGES: Mapping[str, Function] = {
     f.__name__: f
     for f in (

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from histnu.analyses import Analysis, load_analysis
+from histnu.analyses import Analysis, load_analysis, signal_model
 from histnu.errors import ConfigError, DataError, located
 from histnu.experiments.loader import explain
 from histnu.results import Axis
@@ -174,7 +174,8 @@ class _Planner:
             )
 
     def _workspace(self, analysis: Analysis, held: Mapping[str, float]) -> None:
-        words = [analysis.name, *(f"{_short(k)}_{v:g}{_unit(k)}" for k, v in held.items())]
+        units = {h.name: h.unit for h in signal_model(analysis.model).held}
+        words = [analysis.name, *(f"{k}_{v:g}{units.get(k, '')}" for k, v in held.items())]
         name = "_".join(words)
         named = analysis.model_copy(update={"name": name})
         self.result.workspaces[name] = Task(kind="workspace", analysis=named, held=dict(held))
@@ -237,17 +238,6 @@ def _seed(seed: int, task: Task) -> int:
         return 0
     names = [str(seed), task.analysis.name if task.analysis else "", *task.parameters]
     return int.from_bytes(hashlib.sha256("\n".join(names).encode()).digest()[:4], "big")
-
-
-def _short(name: str) -> str:
-    """``m4_mev`` -> ``m4``."""
-    return name.rsplit("_", 1)[0]
-
-
-def _unit(name: str) -> str:
-    """``m4_mev`` -> ``MeV``: the unit in the name of a held option."""
-    units = {"ev": "eV", "kev": "keV", "mev": "MeV", "gev": "GeV"}
-    return units.get(name.rsplit("_", 1)[-1], "")
 
 
 def _applies(task: Task) -> bool:
@@ -329,7 +319,7 @@ def _mass_curves(q: MassCurveQuestion, analysis: Analysis) -> Expanded:
         cl=q.level.cl,
         dof=q.level.dof,
         grids=(values_of(q.values),),
-        x=Axis(name=q.x, unit=q.unit),
+        x=Axis(name=q.x),
         expected=q.expected,
     )
     yield task, None

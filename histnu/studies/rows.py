@@ -145,7 +145,7 @@ class MassCurveRow(Row):
     unit: str
     x: Axis
     values: Numbers
-    lower: None = None
+    lower: tuple[float | None, ...] | None
     upper: tuple[float | None, ...]
     best_fit: float
     best_fit_x: float
@@ -326,6 +326,7 @@ def _mass_curves(item: Planned, answer: Answer) -> Iterator[Row]:
             **_place(item, answer, identifier),
             **found.model_dump(include=kept | {"best_fit", "best_fit_x"}),
             parameter=name,
+            lower=found.lower if any(v is not None for v in found.lower) else None,
             expected=None if expected is None else EndsPair(lower=None, upper=expected.upper),
             equal_to=None if original == name else question.parameters.get(original),
             base=in_base_unit(found) if question.base_unit else {},

@@ -208,14 +208,13 @@ class MassCurveQuestion(Question):
     """Upper ends against a held parameter.
 
     Attributes:
-        x: the held parameter. values: where. unit: of it.
+        x: the held parameter. values: where, in its unit.
         parameters: parameter -> id of its rows. copies: as for bounds, parameter -> parameter.
         base_unit: also the ends in the unit without its power of ten (``upper_mu_b``).
     """
 
     kind: Literal["mass_curve"]
     x: Word
-    unit: str = "MeV"
     values: Values
     parameters: dict[str, str] = Field(min_length=1)
     level: Level = Level(dof=2)

@@ -13,8 +13,9 @@ from pydantic import Field
 
 from histnu.analyses import Analysis
 from histnu.errors import DataError, located
-from histnu.experiments.full import NEEDS
-from histnu.experiments.loader import available, load_experiment
+from histnu.experiments.builders import BUILDERS
+from histnu.experiments.loader import load_experiment
+from histnu.installed import installed_files
 from histnu.releases.locate import find_release
 from histnu.results import AnyResult, Axis, Model, versions
 from histnu.serialize import digest, file_digest
@@ -121,10 +122,11 @@ def experiment_inputs(name: str) -> dict[str, Any]:
     Raises:
         DataError: if a release is absent.
     """
-    if name in available():
+    path = installed_files("experiments/*/experiment.yaml").get(name)
+    if path is not None and path.is_relative_to(data_path("")):
         return {}
-    if name in NEEDS:
-        return {release: _folder_stamp(find_release(release)) for release in NEEDS[name]}
+    if name in BUILDERS:
+        return {r: _folder_stamp(find_release(r)) for r in BUILDERS[name].releases}
     return dict(load_experiment(name).files)
 
 
