@@ -183,8 +183,8 @@ def limit_of(target: Target, question: Question, options: Options) -> Bound:
 
 def _intervals(found: Interval, question: Question) -> tuple[Ends, ...]:
     """The allowed set in what was asked."""
-    pieces = getattr(found, "intervals", None) or ((found.lower, found.upper),)
-    return tuple((question.value(low), question.value(high)) for low, high in pieces)
+    pieces = getattr(found, "intervals", ()) or (found,)
+    return tuple((question.value(s.lower), question.value(s.upper)) for s in pieces)
 
 
 def _required(value: float | None) -> float:

@@ -78,6 +78,7 @@ def test_build_writes_the_same_bytes_twice(run, likelihood, tmp_path):
         assert (tmp_path / name).read_bytes() == (likelihood / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_limit_agrees_with_pyhf(run, likelihood):
     arguments = ("limit", likelihood, "--poi", "mu_universal", "--json", "--engine")
     ours, reference, scipy = (

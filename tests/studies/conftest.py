@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,17 @@ from histnu.studies.plan import Plan, Planned, Settings, of_experiment, plan
 from histnu.studies.rows import rows_of
 from histnu.studies.schema import load_study
 from histnu.studies.tasks import Task
+
+SLOW = {"results", "many_bounds", "contours", "variations"}
+"""Fixtures that take more than three seconds."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need one of the slow fixtures are slow."""
+    here = str(Path(__file__).parent)
+    for item in items:
+        if str(item.path).startswith(here) and SLOW & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @dataclass(frozen=True)

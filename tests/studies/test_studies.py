@@ -239,6 +239,7 @@ def test_toys_have_seeds_of_their_own(own):
     assert not set(seeds) & set(other)
 
 
+@pytest.mark.slow
 def test_processes_give_what_one_gives(computed, example, tmp_path):
     two = compute(prepare(example), Running(2, tmp_path))
     assert dumps(two.results) == dumps(computed[0].results)
