@@ -224,7 +224,7 @@ def _place(item: Planned, answer: Answer, identifier: str) -> Json:
 
 def published_entry(item: Planned, identifier: str) -> PublishedEntry | None:
     """The published number that a bound is compared with: same id, level, and data set."""
-    for p in item.published:
+    for p in item.published if item.task.data == "observed" else ():
         compared = p.compare or (p.data,)
         same = (p.id, p.cl, p.dof) == (identifier, item.task.cl, item.task.dof)
         if same and item.data in compared:
@@ -242,7 +242,7 @@ def _ratio(upper: float | None, published: PublishedEntry | None) -> float | Non
 
 def _sensitivity(answer: Answer) -> EndsPair | None:
     """The Asimov answer beside the observed one."""
-    for found in answer.results:
+    for found in answer.results[1:]:
         if isinstance(found, Bound) and found.data == "asimov":
             return EndsPair(lower=found.lower, upper=found.upper)
     return None

@@ -150,7 +150,7 @@ def bounds(w: Writer, options: Options) -> Table:
 
 
 def compare(w: Writer, options: Options) -> Table:
-    """One row per parameter, one column per data set; published bounds first if there are any."""
+    """One row per parameter, one column per data set; ``published=yes`` puts them first."""
     found = {(r["id"], r["experiment"]): r for r in w.rows(options)}
     names = list(dict.fromkeys(name for name, _ in found))
     labels = list(dict.fromkeys(label for _, label in found))
@@ -161,10 +161,11 @@ def compare(w: Writer, options: Options) -> Table:
         own = [found.get((name, label)) for label in labels]
         first = next(r for r in own if r is not None)
         cells = ["-" if r is None else w.bound(r, form) for r in own]
-        rows.append((w.symbol(name), first["unit"], w.published(first, form), *cells))
+        shown = next((r for r in own if r is not None and r.get("published")), first)
+        rows.append((w.symbol(name), first["unit"], w.published(shown, form), *cells))
     titles = [next(w.title(r) for (_, e), r in found.items() if e == label) for label in labels]
     header = ("", "unit", "published", *titles)
-    if all(row[2] == "-" for row in rows):
+    if "published" not in options:
         rows, header = [(*r[:2], *r[3:]) for r in rows], (*header[:2], *header[3:])
     return Table(header, tuple(rows))
 
