@@ -32,7 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from histnu import installed
 from histnu.errors import ConfigError, PhysicsError, located
 from histnu.experiments.builders import BUILDERS
-from histnu.experiments.loader import available, explain, load_experiment, read_yaml
+from histnu.experiments.loader import explain, load_experiment, read_yaml
 from histnu.experiments.model import Channel, Experiment, SourceChoice, weakest
 from histnu.experiments.schema import Finite, Positive
 from histnu.experiments.user_spectrum import read_spectra
@@ -179,7 +179,7 @@ class Needs:
     Attributes:
         releases: public releases it reads at run time.
         missing: those that are not here.
-        extras: optional dependencies (``releases``, ``root``) of its inputs.
+        extras: optional dependencies (``releases``) of its inputs.
     """
 
     releases: tuple[str, ...] = ()
@@ -195,9 +195,6 @@ def needs(analysis: Analysis) -> Needs:
         if name in BUILDERS:
             releases += BUILDERS[name].releases
             extras.append("releases")
-        elif name in available():
-            path = installed.installed_files("experiments/*/experiment.yaml")[name]
-            extras += ["root"] if ".root:" in path.read_text(encoding="utf-8") else []
     here = found() if releases else {}
     unique = tuple(dict.fromkeys(releases))
     missing = tuple(r for r in unique if not here.get(r))
@@ -309,12 +306,14 @@ class Assembly:
 
     @property
     def fluxes(self) -> dict[str, float]:
-        """Flux component -> total flux in cm^-2 s^-1 of all channels."""
-        return {
-            c.name: c.source.flux.total_cm2_s
-            for t in self.templates
-            for c in components_of(self.analysis, t.channel)
-        }
+        """Flux component -> total flux in cm^-2 s^-1."""
+        return {name: c.source.flux.total_cm2_s for name, c in self.components.items()}
+
+    @property
+    def components(self) -> dict[str, Component]:
+        """Flux components of all channels by name."""
+        channels = [t.channel for t in self.templates]
+        return {c.name: c for channel in channels for c in components_of(self.analysis, channel)}
 
 
 @lru_cache(maxsize=32)
