@@ -17,7 +17,7 @@ from histnu.analyses import Analysis
 from histnu.errors import ConfigError, FitError
 from histnu.experiments.model import Experiment
 from histnu.inference.asimov import asimov
-from histnu.inference.cls import cls_limit
+from histnu.inference.cls import cls_limit, hypotest, hypotest_toys
 from histnu.inference.contours import RegionOptions
 from histnu.inference.contours import region as find_region
 from histnu.inference.engine.fit import FitOptions
@@ -26,10 +26,22 @@ from histnu.inference.limits import IntervalOptions, interval
 from histnu.inference.profile import best_fit
 from histnu.inference.profile import profile as find_profile
 from histnu.inference.results import Interval
-from histnu.inference.toys import ToyOptions, feldman_cousins
+from histnu.inference.toys import ToyOptions, feldman_cousins, neyman_scan
+from histnu.inference.toys import coverage as find_coverage
 from histnu.mass_scan import MassCurve as HeldCurve
 from histnu.mass_scan import ScanOptions, mass_scan
-from histnu.results import Axis, Bound, Ends, Fit, MassCurve, Profile, Region
+from histnu.results import (
+    Axis,
+    Bound,
+    Coverage,
+    Ends,
+    Fit,
+    MassCurve,
+    Profile,
+    Region,
+    Test,
+    Toys,
+)
 from histnu.serialize import digest
 from histnu.targets import Question, Target, ask
 
@@ -98,7 +110,7 @@ class Options:
         return IntervalOptions(fit=self.fit, linear_points=self.search.linear_points)
 
     @property
-    def toys(self) -> ToyOptions:
+    def toy_options(self) -> ToyOptions:
         """Options of toys."""
         options = ToyOptions(n_toys=self.n_toys, seed=self.seed, fit=self.fit)
         return options if self.progress is None else replace(options, progress=self.progress)
@@ -137,9 +149,9 @@ def find_interval(question: Question, options: Options) -> Interval:
     if options.method == "cls":
         return cls_limit(*arguments, options.cl, options.fit)
     if options.method == "cls-toys":
-        return cls_limit(*arguments, options.cl, options.fit, options.toys)
+        return cls_limit(*arguments, options.cl, options.fit, options.toy_options)
     if options.method == "toys":
-        return feldman_cousins(*arguments, options.cl, options.toys)[0]
+        return feldman_cousins(*arguments, options.cl, options.toy_options)[0]
     raise ConfigError(f"unknown method {options.method!r}; use one of {', '.join(METHODS)}")
 
 
@@ -280,6 +292,95 @@ def contour_of(
         best_fit=(best[plane[0]], best[plane[1]]),
         polylines=lines,
         converged=found.best_fit.converged,
+    )
+
+
+def hypothesis_test(
+    target: Target, parameter: str | None, value: float, options: Options | None = None
+) -> Test:
+    """CLs of one value of a parameter: asymptotic, or from toys with ``method="cls-toys"``."""
+    options = options or Options(method="cls")
+    question = ask(target, parameter)
+    data, inner = options.counts(question), question.inverse(value)
+    with_toys = options.method == "cls-toys"
+    if with_toys:
+        found = hypotest_toys(
+            question.likelihood, data, question.parameter, inner, options.toy_options
+        )
+    else:
+        (found,) = hypotest(question.likelihood, data, question.parameter, [inner], options.fit)
+    return Test(
+        **_common(target, options),
+        method=found.method,
+        seed=options.seed if with_toys else None,
+        unit=question.unit,
+        parameter=question.asked,
+        value=value,
+        cls=found.cls,
+        cl_b=found.cl_b,
+        cl_sb=found.cl_sb,
+        expected=found.expected,
+        test_statistic=found.test_statistic,
+        n_toys=found.n_toys,
+        errors=found.errors,
+    )
+
+
+def toys(
+    target: Target, parameter: str | None, values: ArrayLike, options: Options | None = None
+) -> Toys:
+    """Feldman-Cousins acceptance of values of a parameter (in its own unit) from toys."""
+    options = options or Options(method="toys")
+    question = ask(target, parameter)
+    points = np.atleast_1d(np.asarray(values, dtype=float))
+    inner = np.array([question.inverse(float(v)) for v in points])
+    found = neyman_scan(
+        question.likelihood,
+        options.counts(question),
+        question.parameter,
+        inner,
+        options.cl,
+        options.toy_options,
+    )
+    return Toys(
+        **_common(target, options),
+        method=METHODS["toys"],
+        seed=options.seed,
+        unit=question.unit,
+        parameter=question.asked,
+        cl=options.cl,
+        values=tuple(points),
+        n_toys=found.n_toys,
+        delta_twice_nll=tuple(map(float, found.delta_twice_nll)),
+        critical=tuple(map(float, found.critical)),
+        p_value=tuple(map(float, found.p_value)),
+        error=tuple(map(float, found.error)),
+    )
+
+
+def coverage(
+    target: Target, parameter: str | None, truth: float, options: Options | None = None
+) -> Coverage:
+    """How often profile intervals of toys at a true value of a parameter cover it."""
+    options = options or Options()
+    question = ask(target, parameter)
+    true = {**options.held, question.parameter: question.inverse(truth)}
+    found = find_coverage(
+        question.likelihood, true, question.parameter, options.cl, options.dof, options.toy_options
+    )
+    return Coverage(
+        **_common(target, options),
+        method="toys",
+        seed=options.seed,
+        unit=question.unit,
+        parameter=question.asked,
+        truth={**options.held, question.asked: truth},
+        cl=options.cl,
+        n_toys=found.n_toys,
+        covered=found.covered,
+        coverage=found.coverage,
+        error=found.error,
+        failed=found.failed,
     )
 
 
