@@ -130,10 +130,15 @@ def _common(target: Target, options: Options) -> dict[str, Any]:
     return {
         "target": target.name,
         "engine": options.engine,
-        "held": dict(options.held),
+        "held": {**target.held, **options.held},
         "data": options.data,
         "provenance": target.provenance,
     }
+
+
+def _settled(target: Target, options: Options) -> Options:
+    """The options with what the target itself holds fixed."""
+    return replace(options, held={**target.fixed, **options.held}) if target.fixed else options
 
 
 def find_interval(question: Question, options: Options) -> Interval:
@@ -166,7 +171,7 @@ def limit(target: Target, parameter: str | None, options: Options | None = None)
     Raises:
         HistnuError: for an unknown parameter or method, or a fit that fails.
     """
-    return limit_of(target, ask(target, parameter), options or Options())
+    return limit_of(target, ask(target, parameter), _settled(target, options or Options()))
 
 
 def limit_of(target: Target, question: Question, options: Options) -> Bound:
@@ -207,7 +212,7 @@ def _required(value: float | None) -> float:
 
 def fit(target: Target, parameter: str | None = None, options: Options | None = None) -> Fit:
     """Global minimum of -2 log L in the parameters that a question about one would use."""
-    options = options or Options()
+    options = _settled(target, options or Options())
     question = ask(target, parameter)
     best = best_fit(question.likelihood, options.counts(question), options.fit)
     return Fit(
@@ -229,7 +234,8 @@ def scan(
     Raises:
         FitError: where -2 log L is not finite.
     """
-    return scan_of(target, ask(target, parameter), values, options or Options())
+    settled = _settled(target, options or Options())
+    return scan_of(target, ask(target, parameter), values, settled)
 
 
 def scan_of(target: Target, question: Question, values: ArrayLike, options: Options) -> Profile:
@@ -263,7 +269,8 @@ def contour(
     Raises:
         ConfigError: for a parameter that enters squared; its strength can be asked.
     """
-    return contour_of(target, ask(target, plane[0]), plane, grid, options or Options(dof=2))
+    settled = _settled(target, options or Options(dof=2))
+    return contour_of(target, ask(target, plane[0]), plane, grid, settled)
 
 
 def contour_of(
@@ -299,7 +306,7 @@ def hypothesis_test(
     target: Target, parameter: str | None, value: float, options: Options | None = None
 ) -> Test:
     """CLs of one value of a parameter: asymptotic, or from toys with ``method="cls-toys"``."""
-    options = options or Options(method="cls")
+    options = _settled(target, options or Options(method="cls"))
     question = ask(target, parameter)
     data, inner = options.counts(question), question.inverse(value)
     with_toys = options.method == "cls-toys"
@@ -330,7 +337,7 @@ def toys(
     target: Target, parameter: str | None, values: ArrayLike, options: Options | None = None
 ) -> Toys:
     """Feldman-Cousins acceptance of values of a parameter (in its own unit) from toys."""
-    options = options or Options(method="toys")
+    options = _settled(target, options or Options(method="toys"))
     question = ask(target, parameter)
     points = np.atleast_1d(np.asarray(values, dtype=float))
     inner = np.array([question.inverse(float(v)) for v in points])
@@ -362,7 +369,7 @@ def coverage(
     target: Target, parameter: str | None, truth: float, options: Options | None = None
 ) -> Coverage:
     """How often profile intervals of toys at a true value of a parameter cover it."""
-    options = options or Options()
+    options = _settled(target, options or Options())
     question = ask(target, parameter)
     true = {**options.held, question.parameter: question.inverse(truth)}
     found = find_coverage(
@@ -406,7 +413,7 @@ def mass_curves(
     """
     options = options or Options(dof=2)
     asimov_data = options.data == "asimov"
-    level = ScanOptions(options.cl, options.dof, options.engine, asimov_data)
+    level = ScanOptions(options.cl, options.dof, options.fit, asimov_data)
     found = mass_scan(analysis, held, parameters, values, level, experiments)
     return tuple(_mass_curve(analysis.name, curve, options) for curve in found)
 
