@@ -456,7 +456,8 @@ def assemble(
     require_held(analysis, model)
     strengths: tuple[Strength, ...]
     if not model.parameters:
-        templates, strength = measured_rate(templates_for(analysis, data, [model]), data)
+        alone = standard_model if standard_model and isinstance(model, StandardModel) else model
+        templates, strength = measured_rate(templates_for(analysis, data, [alone]), data)
         strengths = (strength,)
         pois: tuple[Poi, ...] = (Poi(strength.name, strength.name),)
     else:
