@@ -15,13 +15,13 @@ from histnu.cli import types
 def command(results: Path, output: Path | None) -> None:
     """Draw the figures of a results folder again.
 
-    Read results.json (or its folder) and draw Figs. 1-4 as PNG and PDF.
+    Read results.json (or its folder) and draw what its study declares, as PNG and PDF.
 
     \b
     Example:
       histnu plot results -o figures
     """
-    from histnu.plotting.paper import draw_all
+    from histnu.plotting.studies import draw_all
     from histnu.results_document import read_results
     from histnu.serialize import staged
 
