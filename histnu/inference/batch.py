@@ -74,6 +74,22 @@ def held_problems(
     return problems
 
 
+def linear_response(
+    best: Array, covariance: Array, index: Index, values: Array, bounds: Array
+) -> Array:
+    """Return start values (P, n): where a quadratic likelihood has its minima.
+
+    ``theta = best + C[:, k] / C[k, k] (value - best_k)`` for parameter k held at a value, inside
+    the bounds; the best fit where the covariance says nothing.
+
+    Args:
+        best: (n,) best fit. covariance: (n, n). index, values: (P,) held. bounds: (n, 2).
+    """
+    variance = np.diag(covariance)[index]
+    step = np.where(variance > 0, values - best[index], 0.0) / np.where(variance > 0, variance, 1.0)
+    return np.clip(best + covariance[index] * step[:, None], bounds[:, 0], bounds[:, 1])
+
+
 def asimov(likelihood: AnyLikelihood, parameters: ArrayLike) -> Observed:
     """Return the data that the model expects, auxiliary data included (arXiv:1007.1727)."""
     pars = np.atleast_2d(np.asarray(parameters, dtype=float))
@@ -110,6 +126,7 @@ class CrossingTask:
         index: (P,) parameter of each end. sign: (P,) -1 for a lower, +1 for an upper end.
         level: (P,) value of Delta at the end, above zero.
         sigma: (P,) a scale of the parameter, for the first step.
+        start: (P, n) start values of the first fits; the best fits if None.
     """
 
     best: Array
@@ -118,6 +135,7 @@ class CrossingTask:
     sign: Array
     level: Array
     sigma: Array
+    start: Array | None = None
 
 
 def crossings(
@@ -164,7 +182,7 @@ class _Search:
         self._bound = np.where(task.sign > 0, bounds[:, 1], bounds[:, 0])
         self._inside = self._center.copy()
         self._outside = np.full(len(rows), np.nan)
-        self._start = task.best.copy()
+        self._start = (task.best if task.start is None else task.start).copy()
         self.active: Mask = np.ones(len(rows), dtype=bool)
         self._reached: Mask = np.zeros(len(rows), dtype=bool)
         self._converged: Mask = np.ones(len(rows), dtype=bool)

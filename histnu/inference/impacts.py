@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from histnu.errors import FitError
-from histnu.inference.batch import held_problems, solve
+from histnu.inference.batch import held_problems, linear_response, solve
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.results import Result
@@ -104,7 +104,7 @@ def impacts(
     before = prefit(likelihood)
     others = np.array([i for i in range(len(x)) if i not in held and i != poi], dtype=np.intp)
     moved, converged = _moved(
-        likelihood, observed, (x, poi, others), (before[1], matrix.sigma), options
+        likelihood, observed, (x, poi, others), (before[1], matrix), options
     )
     rows = [
         _impact(likelihood.parameter_names[i], int(i), (x, matrix, before), moved[:, k], bool(ok))
@@ -121,7 +121,7 @@ def _moved(
     likelihood: AnyLikelihood,
     observed: Observed,
     where: tuple[Array, int, NDArray[np.intp]],
-    sigmas: tuple[Array, Array],
+    widths: tuple[Array, Curvature],
     options: FitOptions,
 ) -> tuple[Array, Mask]:
     """Return the changes (4, K) of the parameter of interest and whether the fits converged.
@@ -129,11 +129,13 @@ def _moved(
     Rows: prefit up, prefit down, postfit up, postfit down; NaN where a width is zero.
     """
     best, poi, others = where
-    steps = np.stack([s * w[others] for w in sigmas for s in (1.0, -1.0)])
+    steps = np.stack([s * w[others] for w in (widths[0], widths[1].sigma) for s in (1.0, -1.0)])
     row, column = np.nonzero(steps)
     index = others[column]
     # the expected response to the step is the best start there is
-    problems = held_problems(likelihood, best, index, best[index] + steps[row, column], options)
+    values = best[index] + steps[row, column]
+    start = linear_response(best, widths[1].covariance, index, values, likelihood.bounds)
+    problems = held_problems(likelihood, start, index, values, options)
     found = solve(likelihood, observed, problems, options)
     out = np.full(steps.shape, np.nan)
     good = found.converged & np.isfinite(found.twice_nll)

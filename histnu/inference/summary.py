@@ -123,7 +123,7 @@ def summarise(
     matrix = curvature(likelihood, observed, x, options.fit)
     down = up = np.full(len(x), np.nan)
     if options.profile:
-        ends = profile_errors(likelihood, observed, x, matrix.sigma, options.fit)
+        ends = profile_errors(likelihood, observed, x, matrix, options.fit)
         if ends.twice_nll < value - 1e-8:
             x, value = ends.parameters, ends.twice_nll
             matrix = curvature(likelihood, observed, x, options.fit)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.inference.batch import Crossings, CrossingTask, crossings
+from histnu.inference.batch import Crossings, CrossingTask, crossings, linear_response
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
@@ -154,7 +154,7 @@ def profile_errors(
     likelihood: AnyLikelihood,
     observed: Observed,
     parameters: Array,
-    sigma: Array,
+    matrix: Curvature,
     options: FitOptions | None = None,
     level: float = 1.0,
 ) -> ProfileErrors:
@@ -163,7 +163,7 @@ def profile_errors(
     Args:
         likelihood: a batched or mapped likelihood. observed: its data, one set.
         parameters: (n,) the best fit.
-        sigma: (n,) Hesse standard deviations, the scale of the first step.
+        matrix: its covariance, which gives the first step and the start of the others.
         options: how to fit. level: Delta at the ends, 1 for 68.3 %.
 
     Parameters that are fixed are left out. Where a conditional fit lies below the best fit, the
@@ -176,7 +176,7 @@ def profile_errors(
     best = np.asarray(parameters, dtype=float)
     for _ in range(3):
         value = float(likelihood.value(best[:, None].copy(), observed)[0])
-        found = _both_ends(likelihood, observed, (best, value, index, sigma, level), options)
+        found = _both_ends(likelihood, observed, (best, value, index, matrix, level), options)
         if found.lowest > -1e-6:
             break
         again = fit(likelihood, observed, None, found.lowest_parameters, options)
@@ -189,15 +189,17 @@ def profile_errors(
 def _both_ends(
     likelihood: AnyLikelihood,
     observed: Observed,
-    what: tuple[Array, float, Index, Array, float],
+    what: tuple[Array, float, Index, Curvature, float],
     options: FitOptions,
 ) -> Crossings:
-    best, value, index, sigma, level = what
-    k = len(index)
-    scale = np.where(sigma[index] > 0, sigma[index], np.maximum(0.1 * np.abs(best[index]), 0.1))
+    best, value, index, matrix, level = what
+    k, sigma = len(index), matrix.sigma[index]
+    scale = np.where(sigma > 0, sigma, np.maximum(0.1 * np.abs(best[index]), 0.1))
+    both, signs = np.tile(index, 2), np.repeat([-1.0, 1.0], k)
+    first = best[both] + signs * np.sqrt(level) * np.tile(scale, 2)
+    start = linear_response(best, matrix.covariance, both, first, likelihood.bounds)
     task = CrossingTask(
-        np.tile(best, (2 * k, 1)), np.full(2 * k, value), np.tile(index, 2),
-        np.repeat([-1.0, 1.0], k), np.full(2 * k, level), np.tile(scale, 2),
+        np.tile(best, (2 * k, 1)), np.full(2 * k, value), both, signs,
+        np.full(2 * k, level), np.tile(scale, 2), start,
     )  # fmt: skip
     return crossings(likelihood, observed, task, options)
-
