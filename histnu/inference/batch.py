@@ -90,7 +90,7 @@ def linear_response(
     return np.clip(best + covariance[index] * step[:, None], bounds[:, 0], bounds[:, 1])
 
 
-def asimov(likelihood: AnyLikelihood, parameters: ArrayLike) -> Observed:
+def asimov_data(likelihood: AnyLikelihood, parameters: ArrayLike) -> Observed:
     """Return the data that the model expects, auxiliary data included (arXiv:1007.1727)."""
     pars = np.atleast_2d(np.asarray(parameters, dtype=float))
     return likelihood.observe(
