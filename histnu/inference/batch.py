@@ -93,9 +93,7 @@ def linear_response(
 def asimov_data(likelihood: AnyLikelihood, parameters: ArrayLike) -> Observed:
     """Return the data that the model expects, auxiliary data included (arXiv:1007.1727)."""
     pars = np.atleast_2d(np.asarray(parameters, dtype=float))
-    return likelihood.observe(
-        likelihood.expected(pars)[0], likelihood.expected_auxdata(pars)[0]
-    )
+    return likelihood.observe(likelihood.expected(pars)[0], likelihood.expected_auxdata(pars)[0])
 
 
 @dataclass(frozen=True)
@@ -218,9 +216,7 @@ class _Search:
     def _evaluate(self, todo: Index) -> tuple[Array, Array]:
         """Return Delta and its derivative at the guesses of some ends."""
         index, guess = self._task.index[todo], self._guess[todo]
-        problems = held_problems(
-            self._likelihood, self._start[todo], index, guess, self._options
-        )
+        problems = held_problems(self._likelihood, self._start[todo], index, guess, self._options)
         data = self._observed
         data = data if data.size is None else data.select(todo)
         found = solve(self._likelihood, data, problems, self._options)

@@ -103,9 +103,7 @@ def impacts(
     matrix = curvature(likelihood, observed, x, options)
     before = prefit(likelihood)
     others = np.array([i for i in range(len(x)) if i not in held and i != poi], dtype=np.intp)
-    moved, converged = _moved(
-        likelihood, observed, (x, poi, others), (before[1], matrix), options
-    )
+    moved, converged = _moved(likelihood, observed, (x, poi, others), (before[1], matrix), options)
     rows = [
         _impact(likelihood.parameter_names[i], int(i), (x, matrix, before), moved[:, k], bool(ok))
         for k, (i, ok) in enumerate(zip(others, converged, strict=True))

@@ -118,7 +118,9 @@ def summarise(
     counts = np.asarray(likelihood.observation if data is None else data, dtype=float)
     best = fit(likelihood, observed, None, None, options.fit)
     if not np.isfinite(best.twice_nll[0]):
-        raise FitError("the likelihood is undefined at its start: an expected count is not positive")
+        raise FitError(
+            "the likelihood is undefined at its start: an expected count is not positive"
+        )
     x, value = best.parameters[0], float(best.twice_nll[0])
     matrix = curvature(likelihood, observed, x, options.fit)
     down = up = np.full(len(x), np.nan)

@@ -60,9 +60,7 @@ class Prediction(Result):
     channels: tuple[ChannelYields, ...]
 
 
-def sample_yields(
-    likelihood: AnyLikelihood, parameters: ArrayLike
-) -> dict[str, dict[str, Array]]:
+def sample_yields(likelihood: AnyLikelihood, parameters: ArrayLike) -> dict[str, dict[str, Array]]:
     """Return channel -> sample -> expected events (P, B of the channel) at parameters (P, n).
 
     >>> from histnu.inference.engine.examples import textbook
