@@ -12,7 +12,7 @@ cabinetry's ``yield_stdev``). For sums over bins or samples ``lambda`` is the su
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -90,6 +90,7 @@ def prediction(
     covariance: Array,
     observed: Sequence[float] | Array,
     label: str,
+    projections: Mapping[str, Array] | None = None,
 ) -> Prediction:
     """Return the expected events of every sample and channel with their uncertainties.
 
@@ -97,6 +98,9 @@ def prediction(
         likelihood: a batched or mapped likelihood.
         center: (n,) parameters. covariance: (n, n) of the parameters.
         observed: (B,) counts of all channels. label: ``prefit`` or ``postfit``.
+        projections: channel -> (B', B) matrix that adds bins of the channel (a projection on one
+            of its axes); channels that are not named are left out. All channels as they are if
+            None.
     """
     sigma = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     moved = np.flatnonzero(sigma > 0)
@@ -106,10 +110,15 @@ def prediction(
     scale = np.outer(sigma[moved], sigma[moved])
     correlation = covariance[np.ix_(moved, moved)] / scale
     counts = np.asarray(observed, dtype=float)
-    channels = [
-        _channel(name, samples, correlation, counts[likelihood.channels[name]])
-        for name, samples in sample_yields(likelihood, points).items()
-    ]
+    channels = []
+    for name, samples in sample_yields(likelihood, points).items():
+        data = counts[likelihood.channels[name]]
+        if projections is None:
+            channels.append(_channel(name, samples, correlation, data))
+        elif name in projections:
+            matrix = projections[name]
+            added = {k: v @ matrix.T for k, v in samples.items()}
+            channels.append(_channel(name, added, correlation, matrix @ data))
     return Prediction(label, tuple(channels))
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def yields(prediction):
 
 
 def minos_errors(cabinetry, question, names):
-    """Profile uncertainties of each parameter; those at a bound, where Minuit stops, are left out."""
+    """Profile uncertainties of each parameter, without those at which Minuit stops (a bound)."""
     model, data = question
     found = {}
     for name in names:
@@ -85,7 +86,7 @@ def main():
     parser.add_argument("--no-ranking", action="store_true")
     arguments = parser.parse_args()
     document = json.loads(arguments.workspace.read_text(encoding="utf-8"))
-    print("RESULT", json.dumps(run(document, not arguments.no_ranking)))
+    sys.stdout.write(f"RESULT {json.dumps(run(document, not arguments.no_ranking))}\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,358 @@
+"""The kinds of ``histnu plot``: each computes what its figure shows and draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histnu.errors import ConfigError
+from histnu.inference.engine.fit import FitOptions
+from histnu.inference.toys import ToyOptions
+from histnu.plotting.canvas import Header, quantity
+from histnu.targets import ask, load_target
+
+Array = NDArray[np.float64]
+Targets = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PlotOptions:
+    """Options of ``histnu plot`` as given; see its help."""
+
+    poi: str | None = None
+    x_name: str | None = None
+    y_name: str | None = None
+    low: float | None = None
+    high: float | None = None
+    y_range: tuple[float, float] | None = None
+    points: int | None = None
+    along: str | None = None
+    overlay: tuple[str, ...] = ()
+    n_toys: int = 2000
+    top: int = 20
+    dof: int | None = None
+    cl: float = 0.9
+    seed: int = 0
+    engine: str = "batched"
+
+    @property
+    def values(self) -> Array | None:
+        """Values on the x axis where both ends are given.
+
+        Raises:
+            ConfigError: for one end without the other, or a first end that is not smaller.
+        """
+        if self.low is None and self.high is None:
+            return None
+        low, high = self.range("--from and --to")
+        return np.linspace(low, high, self.points or 121)
+
+    def range(self, what: str) -> tuple[float, float]:
+        """Both ends of the x axis; ConfigError unless they are given and increase."""
+        if self.low is None or self.high is None or not self.low < self.high:
+            raise ConfigError(f"give {what}, the first smaller than the second")
+        return self.low, self.high
+
+    @property
+    def toys(self) -> ToyOptions:
+        """Number, seed and engine of toys."""
+        fit = FitOptions(engine=self.engine)
+        return ToyOptions(n_toys=self.n_toys, seed=self.seed, fit=fit)
+
+
+def _one(targets: Targets, kind: str) -> str:
+    if len(targets) != 1:
+        raise ConfigError(f"histnu plot {kind} takes one TARGET, not {len(targets)}")
+    return targets[0]
+
+
+def draw_fit(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
+    """Data against prediction, with the signal at its limit where there is an upper one."""
+    from histnu.axes import channel_axes
+    from histnu.figures import prediction_figure
+    from histnu.inference.limits import IntervalOptions, interval
+    from histnu.inference.summary import SummaryOptions, summarise
+    from histnu.plotting.prediction import draw_prediction
+
+    name = _one(targets, "fit")
+    target = load_target(name)
+    question = ask(target, options.poi)
+    fit = FitOptions(engine=options.engine)
+    summary = summarise(question.likelihood, None, SummaryOptions(fit, profile=False))
+    found = interval(
+        question.likelihood, None, question.parameter, options.cl, 1, IntervalOptions(fit=fit)
+    )
+    limit = None if found.upper is None or found.lower is not None else (found.upper, options.cl)
+    figure = prediction_figure(target, question, summary, channel_axes(name), limit)
+    return draw_prediction(figure, path)
+
+
+def draw_impact_ranking(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
+    """Pulls and impacts."""
+    from histnu.figures import impacts_figure
+    from histnu.inference.impacts import impacts
+    from histnu.plotting.statistics import draw_impacts
+
+    target = load_target(_one(targets, "impacts"))
+    question = ask(target, options.poi)
+    fit = FitOptions(engine=options.engine)
+    found = impacts(question.likelihood, None, question.parameter, fit)
+    return draw_impacts(impacts_figure(target, question, found, options.top), path)
+
+
+def draw_correlations(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
+    """Post-fit correlations; of large documents those of the parameters with the largest ones."""
+    from histnu.figures import correlation_figure
+    from histnu.inference.summary import SummaryOptions, summarise
+    from histnu.plotting.statistics import draw_correlation
+
+    target = load_target(_one(targets, "correlation"))
+    question = ask(target, options.poi)
+    fit = FitOptions(engine=options.engine)
+    summary = summarise(question.likelihood, None, SummaryOptions(fit, profile=False))
+    off = np.abs(summary.correlation - np.eye(len(summary.names))).max(axis=0)
+    chosen = np.sort(np.argsort(-off, kind="stable")[: max(options.top, 2)])
+    names = [summary.names[i] for i in chosen]
+    return draw_correlation(correlation_figure(target, summary, names), path)
+
+
+def draw_scans(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
+    """Profiles of one parameter in every target."""
+    from histnu.figures import scan_figure
+    from histnu.plotting.statistics import draw_scan
+
+    loaded = [load_target(t) for t in targets]
+    asked = [(t, ask(t, options.poi)) for t in loaded]
+    level = (options.cl, options.dof or 1)
+    return draw_scan(scan_figure(asked, options.values, level, options.engine), path)
+
+
+def draw_nuisance_paths(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
+    """Nuisance parameters along a scan."""
+    from histnu.figures import nuisances_figure
+    from histnu.plotting.statistics import draw_nuisances
+
+    target = load_target(_one(targets, "nuisances"))
+    question = ask(target, options.poi)
+    level = (options.cl, options.dof or 1)
+    top = min(options.top, 8)
+    return draw_nuisances(nuisances_figure(target, question, options.values, level, top), path)
+
+
+def draw_significance(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
+    """Background-only toys."""
+    from histnu.figures import significance_figure
+    from histnu.inference.significance import SignificanceOptions, significance
+    from histnu.plotting.statistics import draw_toys
+
+    target = load_target(_one(targets, "toys"))
+    question = ask(target, options.poi)
+    settings = SignificanceOptions(toys=options.toys, fit=FitOptions(engine=options.engine))
+    found = significance(question.likelihood, None, question.parameter, settings)
+    return draw_toys(significance_figure(target, found), path)
+
+
+def draw_goodness(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
+    """Toys of the goodness of fit."""
+    from histnu.figures import goodness_figure
+    from histnu.inference.summary import SummaryOptions, summarise
+    from histnu.plotting.statistics import draw_toys
+
+    target = load_target(_one(targets, "goodness"))
+    question = ask(target, options.poi)
+    settings = SummaryOptions(FitOptions(engine=options.engine), False, options.toys)
+    summary = summarise(question.likelihood, None, settings)
+    return draw_toys(goodness_figure(target, summary), path)
+
+
+def draw_regions(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
+    """Regions of two parameters, one per target."""
+    from histnu.figures import header
+    from histnu.inference.contours import RegionOptions, region
+    from histnu.plotting.planes import PlaneFigure, Region, draw_plane
+
+    if options.x_name is None or options.y_name is None:
+        raise ConfigError("histnu plot contour needs --x and --y: two parameters")
+    names = (options.x_name, options.y_name)
+    low, high = options.range("--from and --to (the range of --x)")
+    y_low, y_high = options.y_range or (low, high)
+    points = options.points or 41
+    grid = (np.linspace(low, high, points), np.linspace(y_low, y_high, points))
+    settings = RegionOptions(options.cl, options.dof or 2, fit=FitOptions(engine=options.engine))
+    regions, marked, units = [], None, ("", "")
+    for text in targets:
+        target = load_target(text)
+        question = ask(target, names[0])
+        if question.squared:
+            raise ConfigError(f"{names[0]} enters squared; give its strength {question.parameter}")
+        found = region(question.likelihood, None, names, grid, settings)
+        best = (found.best_fit.parameters[names[0]], found.best_fit.parameters[names[1]])
+        star = "*" if target.provenance == "reconstructed" else ""
+        regions.append(Region(header(target).title + star, found.contours, best))
+        marked = target.provenance if star else marked
+        units = (target.units.get(names[0], ""), target.units.get(names[1], ""))
+    regions += published(options.overlay)
+    note = f"{100 * options.cl:g} % CL ({settings.dof} dof), all other parameters profiled"
+    x, y = (quantity(n, u) for n, u in zip(names, units, strict=True))
+    return draw_plane(PlaneFigure(x, y, tuple(regions), header=Header("", marked, note)), path)
+
+
+def published(overlays: tuple[str, ...]) -> list[Any]:
+    """Curves of ``NAME=FILE.csv`` options: the first two columns of each file.
+
+    Raises:
+        ConfigError: for an option of another form, or a file with fewer than two columns.
+    """
+    from histnu.plotting.planes import Region
+    from histnu.tables import read_csv
+
+    found = []
+    for option in overlays:
+        name, separator, file = option.partition("=")
+        if not (separator and name and file):
+            raise ConfigError(f"--overlay {option!r} must be of the form NAME=FILE.csv")
+        columns = list(read_csv(file).values())
+        if len(columns) < 2:
+            raise ConfigError(f"{file}: a curve needs two columns, x and y")
+        found.append(Region(name, (np.column_stack(columns[:2]),), published=True))
+    return found
+
+
+def held_analysis(analysis: Any, along: str, value: float) -> Any:
+    """The analysis with a held parameter at another value.
+
+    Raises:
+        ConfigError: if the model has no such option.
+    """
+    options = {**analysis.model.options, along: float(value)}
+    model = analysis.model.model_copy(update={"options": options})
+    return analysis.model_copy(update={"model": model})
+
+
+def _held_targets(text: str, options: PlotOptions, kind: str) -> tuple[Array, list[Any], str]:
+    """Values of the held parameter, a target at each, and its name."""
+    from histnu.analyses import assemble, load_analysis
+    from histnu.targets import Target
+
+    if options.along is None:
+        raise ConfigError(f"histnu plot {kind} needs --along: a held parameter (m4_mev)")
+    low, high = options.range("--from and --to (the range of --along)")
+    if low <= 0:
+        raise ConfigError(f"--from {low:g}: a logarithmic axis starts above zero")
+    analysis = load_analysis(text)
+    values = np.geomspace(low, high, options.points or 15)
+    found = []
+    for value in values:
+        assembly = assemble(held_analysis(analysis, options.along, value))
+        units = {p.name: p.unit for p in assembly.model.parameters}
+        document = dict(assembly.workspace)
+        found.append(Target(text, document, assembly.polynomial, units, assembly.provenance))
+    return values, found, options.along
+
+
+def produced(question: Any) -> bool:
+    """Whether the parameter changes any expected count: a heavy state may be out of reach."""
+    likelihood = question.likelihood
+    start = likelihood.init.copy()
+    at = start.copy()
+    at[likelihood.index(question.parameter)] = 1.0
+    start[likelihood.index(question.parameter)] = 0.0
+    return bool(np.any(likelihood.expected(at) != likelihood.expected(start)))
+
+
+def draw_expected_band(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
+    """Expected and observed upper limits along a held parameter."""
+    from histnu.figures import header
+    from histnu.inference.expected import ExpectedOptions, expected_limit
+    from histnu.inference.limits import IntervalOptions, interval
+    from histnu.plotting.statistics import BandFigure, draw_band
+
+    values, found, along = _held_targets(_one(targets, "band"), options, "band")
+    fit = FitOptions(engine=options.engine)
+    settings = ExpectedOptions("profile", options.cl, options.dof or 1, fit=fit)
+    expected, observed = np.full((len(values), 5), np.nan), np.full(len(values), np.nan)
+    question = None
+    for k, target in enumerate(found):
+        question = ask(target, options.poi)
+        if not produced(question):
+            continue
+        bands = expected_limit(question.likelihood, None, question.parameter, settings)
+        expected[k] = [np.nan if u is None else question.value(u) for u in bands.upper]
+        limit = interval(
+            question.likelihood, None, question.parameter, options.cl, options.dof or 1,
+            IntervalOptions(fit=fit),
+        )  # fmt: skip
+        upper = question.value(limit.upper)
+        observed[k] = np.nan if upper is None else upper
+    assert question is not None
+    title = f"{100 * options.cl:g} % CL upper limits"
+    y = quantity(question.asked, question.unit)
+    figure = BandFigure(along, y, values, expected, observed, (True, True),
+                        header(found[0], title))  # fmt: skip
+    return draw_band(figure, path)
+
+
+def draw_mass_plane(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
+    """Upper ends of a coupling against a held mass, one curve per target."""
+    from histnu.inference.limits import IntervalOptions, interval
+    from histnu.plotting.planes import PlaneFigure, Region, draw_plane
+
+    regions, marked, y, along = [], None, "", ""
+    for text in targets:
+        values, found, along = _held_targets(text, options, "mass")
+        ends = np.full(len(values), np.nan)
+        for k, target in enumerate(found):
+            question = ask(target, options.poi)
+            y = quantity(question.asked, question.unit)
+            if produced(question):
+                fit = IntervalOptions(fit=FitOptions(engine=options.engine))
+                limit = interval(question.likelihood, None, question.parameter, options.cl,
+                                 options.dof or 1, fit)  # fmt: skip
+                upper = question.value(limit.upper)
+                ends[k] = np.nan if upper is None else upper
+        star = "*" if found[0].provenance == "reconstructed" else ""
+        marked = found[0].provenance if star else marked
+        line = np.column_stack([values, ends])
+        regions.append(Region(f"{text}{star}", (line,), excluded_above=True))
+    note = f"{100 * options.cl:g} % CL ({options.dof or 1} dof) at each {along}"
+    figure = PlaneFigure(along, y, (*regions, *published(options.overlay)), (True, True),
+                         Header("", marked, note))  # fmt: skip
+    return draw_plane(figure, path)
+
+
+def draw_recoil_spectra(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
+    """Recoil spectra of the hypothesis of an analysis."""
+    from histnu.plotting.spectra import draw_spectra
+    from histnu.spectra import spectra_figure
+
+    reach = (options.low or 0.05, options.high or 5.0)
+    return draw_spectra(spectra_figure(_one(targets, "spectra"), reach), path)
+
+
+def draw_responses(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
+    """Responses of an analysis."""
+    from histnu.plotting.spectra import draw_response
+    from histnu.spectra import response_figure
+
+    return draw_response(response_figure(_one(targets, "response")), path)
+
+
+DRAW: Mapping[str, Callable[[Targets, Path, PlotOptions], list[Path]]] = {
+    "band": draw_expected_band,
+    "contour": draw_regions,
+    "correlation": draw_correlations,
+    "fit": draw_fit,
+    "goodness": draw_goodness,
+    "impacts": draw_impact_ranking,
+    "mass": draw_mass_plane,
+    "nuisances": draw_nuisance_paths,
+    "response": draw_responses,
+    "scan": draw_scans,
+    "spectra": draw_recoil_spectra,
+    "toys": draw_significance,
+}
