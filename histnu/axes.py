@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from histnu.export.hepdata import archived_likelihood
 from histnu.serialize import read_json
 
 Array = NDArray[np.float64]
+
+NUMBERS = ("1", "bin")
+"""Units of observables that number bins."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,21 @@ class Axis:
     @property
     def label(self) -> str:
         """``title [unit]``."""
-        return f"{self.title} [{self.unit}]" if self.unit not in ("", "1", "bin") else self.title
+        return self.title if self.numbered or not self.unit else f"{self.title} [{self.unit}]"
+
+    @property
+    def numbered(self) -> bool:
+        """Whether the bins have numbers rather than values."""
+        return self.edges is None or self.unit in NUMBERS
+
+    @property
+    def bins(self) -> tuple[str, ...]:
+        """What to call each bin; none without edges."""
+        if self.edges is None:
+            return ()
+        if self.numbered:
+            return tuple(f"bin {k}" for k in range(1, len(self.edges)))
+        return tuple(f"{a:g} to {b:g} {self.unit}".rstrip() for a, b in pairwise(self.edges))
 
 
 @dataclass(frozen=True)

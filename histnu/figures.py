@@ -98,7 +98,7 @@ def prediction_figure(
                 Panel(
                     title=channel.channel if described is None else described.title,
                     x="bin" if axis is None else axis.label,
-                    edges=None if axis is None else axis.edges,
+                    edges=None if axis is None or axis.numbered else axis.edges,
                     samples=channel.samples,
                     yields=channel.yields,
                     total_error=channel.total_error,
@@ -139,7 +139,7 @@ def impacts_figure(
     note = f"{more} smaller impacts are not shown" if more > 0 else ""
     unit = "" if question.squared else question.unit
     fitted = f"{found.parameter} = {found.best_fit:.3g}"
-    fitted += "" if found.error is None else f" +- {found.error:.2g}"
+    fitted += "" if found.error is None else f" \u00b1 {found.error:.2g}"
     name = quantity(found.parameter, unit)
     return ImpactsFigure(name, rows, header(target, fitted, note))
 
@@ -263,8 +263,8 @@ def significance_figure(target: Target, found: Significance) -> ToysFigure:
     if found.toys is None or found.significance_toys is None:
         raise FitError("a figure of toys needs toys: give --n-toys")
     lines = (
-        f"asymptotic: {found.significance:.2f} standard deviations",
-        f"toys: {found.significance_toys:.2f} standard deviations",
+        rf"asymptotic: {found.significance:.2f} $\sigma$",
+        rf"toys: {found.significance_toys:.2f} $\sigma$",
     )
     name = rf"$q_0$ of {found.parameter}"
     return ToysFigure(name, found.toys, found.q0, "half_chi2", 1, lines,

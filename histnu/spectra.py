@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from histnu.analyses import component, load_analysis, signal_model
+from histnu.axes import Axis
 from histnu.errors import ConfigError
 from histnu.experiments.full import full_names, load_full
 from histnu.experiments.loader import load_experiment
@@ -63,11 +63,23 @@ def spectra_figure(name: str | Path, e_range_kev: tuple[float, float]) -> Spectr
         units = {p.unit for p in model.parameters}
         unit = f"strengths of 1, unit {', '.join(sorted(units))}"
         found = model.basis_spectra(flux.source, xenon, energies)
-        spectra += [Spectrum(k, v) for k, v in found.items() if np.any(v != 0)]
+        spectra += [Spectrum(k, v) for k, v in _distinct(found).items()]
     else:
         unit = ""
     title = f"{analysis.name}: recoil spectra"
     return SpectraFigure(energies, tuple(spectra), Header(title, None, unit))
+
+
+def _distinct(spectra: dict[str, Array]) -> dict[str, Array]:
+    """Spectra that differ, each under the names of all that are the same curve."""
+    names: list[list[str]] = []
+    for name, rate in spectra.items():
+        same = next((n for n in names if np.allclose(spectra[n[0]], rate, rtol=1e-6)), None)
+        if same is not None:
+            same.append(name)
+        elif np.any(rate != 0):
+            names.append([name])
+    return {", ".join(n): spectra[n[0]] for n in names}
 
 
 def response_figure(name: str | Path) -> ResponseFigure:
@@ -80,12 +92,11 @@ def response_figure(name: str | Path) -> ResponseFigure:
             nodes = channel.response.e_recoil_kev
             energies = np.linspace(nodes[0], nodes[-1], _NODES)
             probability = channel.response(energies)
-            seen = np.flatnonzero(probability.sum(axis=0) > 1e-6)
+            total = probability.sum(axis=0)
+            seen = np.flatnonzero(total > 2e-3 * total.max())
             last = min(int(seen[-1]) + 1 if len(seen) else len(energies), len(energies))
-            edges = channel.observable.edges
-            bins = tuple(
-                f"{low:g} to {high:g} {channel.observable.unit}" for low, high in pairwise(edges)
-            )
+            o = channel.observable
+            bins = Axis(o.title, o.unit, o.edges).bins
             panels.append(
                 ResponsePanel(channel.title, energies[:last], probability[:, :last], bins)
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from histnu.errors import ConfigError
 from histnu.inference.engine.fit import FitOptions
 from histnu.inference.toys import ToyOptions
 from histnu.plotting.canvas import Header, quantity
-from histnu.targets import ask, load_target
+from histnu.targets import Target, ask, load_target
 
 Array = NDArray[np.float64]
 Targets = tuple[str, ...]
+
+_STEEP = 0.2  # change of the logarithm of a limit between neighbours
 
 
 @dataclass(frozen=True)
@@ -234,25 +237,66 @@ def held_analysis(analysis: Any, along: str, value: float) -> Any:
     return analysis.model_copy(update={"model": model})
 
 
-def _held_targets(text: str, options: PlotOptions, kind: str) -> tuple[Array, list[Any], str]:
-    """Values of the held parameter, a target at each, and its name."""
-    from histnu.analyses import assemble, load_analysis
-    from histnu.targets import Target
+@dataclass(frozen=True)
+class HeldScan:
+    """A target at any value of a held parameter, and what is asked of it."""
 
-    if options.along is None:
-        raise ConfigError(f"histnu plot {kind} needs --along: a held parameter (m4_mev)")
-    low, high = options.range("--from and --to (the range of --along)")
-    if low <= 0:
-        raise ConfigError(f"--from {low:g}: a logarithmic axis starts above zero")
-    analysis = load_analysis(text)
-    values = np.geomspace(low, high, options.points or 15)
-    found = []
-    for value in values:
-        assembly = assemble(held_analysis(analysis, options.along, value))
+    text: str
+    along: str
+    options: PlotOptions
+
+    def target(self, value: float) -> Target:
+        """Assemble the analysis with the held parameter at a value."""
+        from histnu.analyses import assemble, load_analysis
+
+        assembly = assemble(held_analysis(load_analysis(self.text), self.along, value))
         units = {p.name: p.unit for p in assembly.model.parameters}
         document = dict(assembly.workspace)
-        found.append(Target(text, document, assembly.polynomial, units, assembly.provenance))
-    return values, found, options.along
+        return Target(self.text, document, assembly.polynomial, units, assembly.provenance)
+
+    @property
+    def label(self) -> str:
+        """Title of the axis: a unit at the end of the name belongs into brackets."""
+        stem, separator, unit = self.along.rpartition("_")
+        known = {"mev": "MeV", "kev": "keV", "gev": "GeV"}
+        return quantity(stem, known[unit]) if separator and unit in known else self.along
+
+    def values(self) -> Array:
+        """First values of the held parameter, evenly on a logarithmic axis."""
+        low, high = self.options.range("--from and --to (the range of --along)")
+        if low <= 0:
+            raise ConfigError(f"--from {low:g}: a logarithmic axis starts above zero")
+        return np.geomspace(low, high, self.options.points or 12)
+
+
+def held_scan(text: str, options: PlotOptions, kind: str) -> HeldScan:
+    """Prepare a scan of a held parameter; ConfigError without one."""
+    if options.along is None:
+        raise ConfigError(f"histnu plot {kind} needs --along: a held parameter (m4_mev)")
+    return HeldScan(text, options.along, options)
+
+
+def refined(values: Array, curve: Callable[[float], Array], rounds: int = 5) -> tuple[Array, Array]:
+    """Evaluate a curve (..., one row per value) with more points where it bends or ends.
+
+    Between two values of which one is open, or whose last columns differ by more than a fifth, the
+    geometric mean is added, ``rounds`` times at most.
+    """
+    rows = {float(v): np.atleast_1d(curve(float(v))) for v in values}
+    for _ in range(rounds):
+        order = sorted(rows)
+        more = []
+        for a, b in pairwise(order):
+            y, z = rows[a][-1], rows[b][-1]
+            open_ends = np.isnan(y) + np.isnan(z)
+            steep = not open_ends and abs(np.log(z / y)) > _STEEP
+            if open_ends == 1 or steep:
+                more.append(float(np.sqrt(a * b)))
+        if not more:
+            break
+        rows |= {v: np.atleast_1d(curve(v)) for v in more}
+    order = sorted(rows)
+    return np.array(order), np.array([rows[v] for v in order])
 
 
 def produced(question: Any) -> bool:
@@ -265,62 +309,70 @@ def produced(question: Any) -> bool:
     return bool(np.any(likelihood.expected(at) != likelihood.expected(start)))
 
 
+def observed_upper(question: Any, options: PlotOptions) -> float:
+    """Upper end of the interval in the unit asked; NaN where it is open."""
+    from histnu.inference.limits import IntervalOptions, interval
+
+    found = interval(
+        question.likelihood, None, question.parameter, options.cl, options.dof or 1,
+        IntervalOptions(fit=FitOptions(engine=options.engine)),
+    )  # fmt: skip
+    upper = question.value(found.upper)
+    return np.nan if upper is None else float(upper)
+
+
 def draw_expected_band(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     """Expected and observed upper limits along a held parameter."""
     from histnu.figures import header
     from histnu.inference.expected import ExpectedOptions, expected_limit
-    from histnu.inference.limits import IntervalOptions, interval
     from histnu.plotting.statistics import BandFigure, draw_band
 
-    values, found, along = _held_targets(_one(targets, "band"), options, "band")
+    scan = held_scan(_one(targets, "band"), options, "band")
     fit = FitOptions(engine=options.engine)
     settings = ExpectedOptions("profile", options.cl, options.dof or 1, fit=fit)
-    expected, observed = np.full((len(values), 5), np.nan), np.full(len(values), np.nan)
-    question = None
-    for k, target in enumerate(found):
-        question = ask(target, options.poi)
+
+    def limits(value: float) -> Array:
+        question = ask(scan.target(value), options.poi)
         if not produced(question):
-            continue
+            return np.full(6, np.nan)
         bands = expected_limit(question.likelihood, None, question.parameter, settings)
-        expected[k] = [np.nan if u is None else question.value(u) for u in bands.upper]
-        limit = interval(
-            question.likelihood, None, question.parameter, options.cl, options.dof or 1,
-            IntervalOptions(fit=fit),
-        )  # fmt: skip
-        upper = question.value(limit.upper)
-        observed[k] = np.nan if upper is None else upper
-    assert question is not None
+        upper = [np.nan if u is None else question.value(u) for u in bands.upper]
+        return np.array([*upper, observed_upper(question, options)])
+
+    values, rows = refined(scan.values(), limits)
+    target = scan.target(values[0])
+    question = ask(target, options.poi)
     title = f"{100 * options.cl:g} % CL upper limits"
-    y = quantity(question.asked, question.unit)
-    figure = BandFigure(along, y, values, expected, observed, (True, True),
-                        header(found[0], title))  # fmt: skip
+    figure = BandFigure(
+        scan.label, quantity(question.asked, question.unit), values, rows[:, :5], rows[:, 5],
+        (True, True), header(target, title),
+    )  # fmt: skip
     return draw_band(figure, path)
 
 
 def draw_mass_plane(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     """Upper ends of a coupling against a held mass, one curve per target."""
-    from histnu.inference.limits import IntervalOptions, interval
     from histnu.plotting.planes import PlaneFigure, Region, draw_plane
 
-    regions, marked, y, along = [], None, "", ""
+    regions, marked, x, y = [], None, "", ""
     for text in targets:
-        values, found, along = _held_targets(text, options, "mass")
-        ends = np.full(len(values), np.nan)
-        for k, target in enumerate(found):
-            question = ask(target, options.poi)
-            y = quantity(question.asked, question.unit)
-            if produced(question):
-                fit = IntervalOptions(fit=FitOptions(engine=options.engine))
-                limit = interval(question.likelihood, None, question.parameter, options.cl,
-                                 options.dof or 1, fit)  # fmt: skip
-                upper = question.value(limit.upper)
-                ends[k] = np.nan if upper is None else upper
-        star = "*" if found[0].provenance == "reconstructed" else ""
-        marked = found[0].provenance if star else marked
-        line = np.column_stack([values, ends])
+        scan = held_scan(text, options, "mass")
+
+        def upper(value: float, scan: HeldScan = scan) -> Array:
+            question = ask(scan.target(value), options.poi)
+            end = observed_upper(question, options) if produced(question) else np.nan
+            return np.array([end])
+
+        values, ends = refined(scan.values(), upper)
+        target = scan.target(values[0])
+        question = ask(target, options.poi)
+        x, y = scan.label, quantity(question.asked, question.unit)
+        star = "*" if target.provenance == "reconstructed" else ""
+        marked = target.provenance if star else marked
+        line = np.column_stack([values, ends[:, 0]])
         regions.append(Region(f"{text}{star}", (line,), excluded_above=True))
-    note = f"{100 * options.cl:g} % CL ({options.dof or 1} dof) at each {along}"
-    figure = PlaneFigure(along, y, (*regions, *published(options.overlay)), (True, True),
+    note = f"{100 * options.cl:g} % CL ({options.dof or 1} dof) at each {x}"
+    figure = PlaneFigure(x, y, (*regions, *published(options.overlay)), (True, True),
                          Header("", marked, note))  # fmt: skip
     return draw_plane(figure, path)
 

@@ -92,13 +92,10 @@ def _region(axes: Axes, region: Region, color: str, dash: Any) -> None:
 def _shade(axes: Axes, regions: Sequence[Region]) -> None:
     """Shade what the first exclusion rules out, up to the top of the figure."""
     low, high = axes.get_ylim()
-    for k, region in enumerate(regions):
-        if not region.excluded_above:
-            continue
-        for line in region.lines:
-            xy = np.asarray(line)
-            axes.fill_between(xy[:, 0], xy[:, 1], high, color=COLORS[k % len(COLORS)], alpha=0.10,
-                              linewidth=0)  # fmt: skip
+    for line in regions[0].lines if regions and regions[0].excluded_above else ():
+        xy = np.asarray(line)
+        axes.fill_between(xy[:, 0], xy[:, 1], high, color=COLORS[0], alpha=0.12, linewidth=0,
+                          label=f"excluded, {regions[0].label}")  # fmt: skip
     axes.set_ylim(low, high)
 
 

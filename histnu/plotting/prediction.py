@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ Array = NDArray[np.float64]
 _LOG_SPAN = 300.0  # a linear axis shows less than this ratio of the largest to the smallest bin
 _SHOWN = 1e-3  # samples below this share of the total in every bin are left out of the stack
 _PER_ROW = 3
+_WIDEST = 44  # characters of an axis title on one line
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def draw_prediction(spec: PredictionFigure, path: Path) -> list[Path]:
             first = first or main
         assert first is not None
         handles, labels = first.get_legend_handles_labels()
+        handles, labels = [handles[-1], *handles[:-1]], [labels[-1], *labels[:-1]]  # data first
         figure.legend(
             handles, labels, loc="outside upper center", ncols=min(4, 2 * columns), frameon=False,
             title=_title(spec.header), title_fontsize=12,
@@ -200,7 +203,7 @@ def _pulls(axes: Axes, panel: Panel) -> None:
     axes.stairs(pull, edges, baseline=0.0, fill=True, color="#3f90da", zorder=2)
     reach = max(2.4, 1.15 * float(np.nanmax(np.abs(pull), initial=0.0)))
     axes.set_ylim(-reach, reach)
-    axes.set_xlabel(panel.x, loc="center")
+    axes.set_xlabel(textwrap.fill(panel.x, _WIDEST), loc="center")
     axes.tick_params(axis="x", labelbottom=True)
 
 

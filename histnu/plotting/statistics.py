@@ -51,36 +51,59 @@ class ScanFigure:
 
 
 def draw_scan(spec: ScanFigure, path: Path) -> list[Path]:
-    """Profiles with their levels, every crossing marked."""
+    """Profiles with their levels, every crossing marked and listed in the legend."""
     with figure_style() as plt:
         figure, axes = plt.subplots(figsize=(6.4, 4.8), layout="constrained")
         for k, curve in enumerate(spec.curves):
             style = {"color": COLORS[k % len(COLORS)], "linestyle": DASHES[k % len(DASHES)]}
-            axes.plot(curve.values, curve.delta, label=curve.label, **style)
-            if curve.crossings:
-                x, y = np.array(curve.crossings).T
-                text = ", ".join(f"{v:.4g}" for v in sorted(x))
-                axes.plot(x, y, "o", color=style["color"], markersize=6, label=f"crosses at {text}")
-            if curve.best_fit is not None:
-                label = f"best fit {curve.best_fit:.4g}"
-                axes.plot([curve.best_fit], [0.0], "*", color=style["color"], markersize=11,
-                          clip_on=False, zorder=5, label=label)  # fmt: skip
+            _scan_curve(axes, curve, style, first=k == 0)
+        low = min(c.values.min() for c in spec.curves)
+        high = max(c.values.max() for c in spec.curves)
+        axes.set_xlim(low, high)
         for text, level in spec.levels.items():
-            threshold_line(axes, level, text)
+            threshold_line(axes, level, text, _free_place(spec.curves, (low, high), level))
         highest = max(spec.levels.values(), default=4.0)
-        tallest = max(float(np.nanmax(c.delta[np.isfinite(c.delta)])) for c in spec.curves)
+        tallest = max(float(np.max(c.delta[np.isfinite(c.delta)])) for c in spec.curves)
         axes.set_ylim(0, min(max(1.25 * tallest, 1.5), 2.2 * highest))
-        axes.set_xlim(min(c.values.min() for c in spec.curves),
-                      max(c.values.max() for c in spec.curves))  # fmt: skip
         label_axes(axes, spec.x, DELTA)
-        figure.legend(loc="outside upper center", ncols=2, frameon=False)
+        figure.legend(loc="outside upper center", ncols=1, frameon=False)
         finish(figure, axes, spec.header)
-        columns: dict[str, Column] = {}
-        for k, curve in enumerate(spec.curves):
-            tag = f"_{k}" if len(spec.curves) > 1 else ""
-            columns |= {f"value{tag}": curve.values, f"delta_twice_nll{tag}": curve.delta}
-            columns[f"crossing{tag}"] = [x for x, _ in curve.crossings]
-        return write_figure(figure, columns, path)
+        return write_figure(figure, _scan_columns(spec), path)
+
+
+def _scan_curve(axes: Axes, curve: Curve, style: Mapping[str, Any], first: bool) -> None:
+    """One profile, dots at its crossings, a star at its best fit."""
+    text = curve.label
+    if curve.crossings:
+        x, y = np.array(curve.crossings).T
+        axes.plot(x, y, "o", color=style["color"], markersize=6)
+        text += f": crosses at {', '.join(f'{v:.4g}' for v in sorted(x))}"
+    axes.plot(curve.values, curve.delta, label=text, **style)
+    if curve.best_fit is not None:
+        axes.plot([curve.best_fit], [0.0], "*", color=style["color"], markersize=11,
+                  markeredgecolor="black", markeredgewidth=0.6, clip_on=False, zorder=5,
+                  label="best fit" if first else None)  # fmt: skip
+
+
+def _free_place(curves: Sequence[Curve], reach: tuple[float, float], level: float) -> float:
+    """Right end (fraction of the axis) of a text on a level, away from all curves."""
+    places = (0.985, 0.62, 0.33)
+
+    def gap(place: float) -> float:
+        at = reach[0] + (place - np.linspace(0.02, 0.24, 8)) * (reach[1] - reach[0])
+        tall = [np.interp(at, c.values, np.minimum(c.delta, 1e6)) - level for c in curves]
+        return float(np.min([np.abs(t - 0.12 * level) for t in tall]))
+
+    return max(places, key=gap)
+
+
+def _scan_columns(spec: ScanFigure) -> dict[str, Column]:
+    columns: dict[str, Column] = {}
+    for k, curve in enumerate(spec.curves):
+        tag = f"_{k}" if len(spec.curves) > 1 else ""
+        columns |= {f"value{tag}": curve.values, f"delta_twice_nll{tag}": curve.delta}
+        columns[f"crossing{tag}"] = [x for x, _ in curve.crossings]
+    return columns
 
 
 @dataclass(frozen=True)
@@ -244,8 +267,8 @@ def draw_correlation(spec: CorrelationFigure, path: Path) -> list[Path]:
                 for j in range(n):
                     value = spec.matrix[i, j]
                     color = "white" if abs(value) > 0.55 else "black"
-                    axes.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=8,
-                              color=color)  # fmt: skip
+                    text = f"{round(value, 2) + 0.0:.2f}"
+                    axes.text(j, i, text, ha="center", va="center", fontsize=8, color=color)
         finish(figure, axes, spec.header)
         columns: dict[str, Column] = {"parameter": spec.names}
         columns |= {name: spec.matrix[:, k] for k, name in enumerate(spec.names)}
@@ -304,8 +327,11 @@ def draw_toys(spec: ToysFigure, path: Path) -> list[Path]:
                      label=f"observed {spec.observed:.3g}")  # fmt: skip
         for line in spec.p_values:
             axes.plot([], [], " ", label=line)
-        axes.set_yscale("log")
-        axes.set_ylim(0.3 / len(spec.toys), 2.0)
+        if spec.asymptotic == "half_chi2":
+            axes.set_yscale("log")
+            axes.set_ylim(0.3 / len(spec.toys), 2.0)
+        else:
+            axes.set_ylim(0, 1.25 * max(float(density.max()), float(expected.max())))
         axes.set_xlim(0, edges[-1])
         label_axes(axes, spec.x, "fraction of toys / bin")
         axes.legend(frameon=False)
