@@ -15,6 +15,7 @@ from histnu.cli.common import (
     quiet_option,
     seed_option,
 )
+from histnu.cli.expected import expected_option
 
 METHODS = ("profile", "cls", "cls-toys", "toys")
 
@@ -29,6 +30,7 @@ METHODS = ("profile", "cls", "cls-toys", "toys")
     help="profile: Delta = chi2 quantile; cls: asymptotic; cls-toys; toys: Feldman-Cousins.",
 )  # fmt: skip
 @click.option("--n-toys", type=click.IntRange(10), default=1000, show_default=True)
+@expected_option
 @seed_option
 @engine_option
 @json_option
@@ -40,6 +42,7 @@ def command(
     dof: int,
     method: str,
     n_toys: int,
+    expected: str | None,
     seed: int,
     engine: str,
     as_json: bool,
@@ -53,7 +56,9 @@ def command(
     Examples:
       histnu limit likelihood/workspace.json --poi mu2_e --method cls --cl 0.95
       histnu limit millicharge_combined --poi q_ee --json
+      histnu limit magnetic_moment_combined --poi mu_universal --method cls --expected asimov
     """
+    from histnu.inference.engine.fit import FitOptions
     from histnu.inference.toys import ToyOptions
     from histnu.serialize import dumps
     from histnu.targets import ask, load_target
@@ -77,6 +82,11 @@ def command(
         "twice_nll": found.best_fit.twice_nll,
         "provenance": loaded.provenance,
     }
+    if expected is not None:
+        from histnu.cli.expected import expected as find_expected
+
+        toys = ToyOptions(n_toys=n_toys, seed=seed, fit=FitOptions(engine=engine))
+        result["expected"] = find_expected(question, method, (cl, dof), expected, toys)
     if as_json:
         click.echo(dumps(result), nl=False)
         return
@@ -86,6 +96,10 @@ def command(
         f"{question.unit} at {100 * cl:g} % CL ({found.method}, {found.engine}); "
         f"best fit {numbers(result['best_fit'])}{marks}"
     )
+    if expected is not None:
+        from histnu.cli.expected import expected_line
+
+        click.echo(expected_line(result["expected"], question.unit))
 
 
 def run(question: Any, method: str, level: tuple[float, int], engine: str, toys: Any) -> Any:

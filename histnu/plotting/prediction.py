@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,9 +95,8 @@ def pulls(observed: Array, total: Array, error: Array) -> Array:
 def draw_prediction(spec: PredictionFigure, path: Path) -> list[Path]:
     """Draw the panels, write figure and numbers, return the files."""
     names = _shown(spec)
-    colors = {n: COLORS[k % len(COLORS)] for k, n in enumerate(names)}
-    count = len(spec.panels)
-    columns = min(count, _PER_ROW)
+    colors = _colors(names, spec.order)
+    count, columns = len(spec.panels), _per_row(spec.panels)
     blocks = -(-count // columns)
     with figure_style() as plt:
         figure = plt.figure(figsize=(5.4 * columns + 0.4, 5.6 * blocks + 0.9), layout="constrained")
@@ -122,6 +122,22 @@ def draw_prediction(spec: PredictionFigure, path: Path) -> list[Path]:
         )  # fmt: skip
         finish(figure, first, Header(provenance=spec.header.provenance, note=spec.header.note))
         return write_figure(figure, _columns(spec), path)
+
+
+def _colors(names: Sequence[str], signals: Sequence[str]) -> dict[str, str]:
+    """A colour per sample; red and its neighbours are kept for signals."""
+    kept = (COLORS[2], COLORS[6], COLORS[5])
+    others = [c for c in COLORS if c not in kept]
+    back = [n for n in names if n not in signals]
+    front = [n for n in names if n in signals]
+    found = {n: others[k % len(others)] for k, n in enumerate(back)}
+    return found | {n: kept[k % len(kept)] for k, n in enumerate(front)}
+
+
+def _per_row(panels: Sequence[Panel]) -> int:
+    """Panels side by side: the projections of one channel in a row, else three channels."""
+    axes = max(Counter(p.title for p in panels).values())
+    return min(axes, 4) if axes > 1 else min(len(panels), _PER_ROW)
 
 
 def _title(header: Header) -> str:
