@@ -132,7 +132,7 @@ def _channel(
     slopes = np.moveaxis(stack[:, 1 : half + 1] - stack[:, half + 1 :], 1, 0) / 2  # (K, S, B)
 
     def error(v: Array) -> Array:
-        flat = v.reshape(half, -1)
+        flat = v.reshape(half, int(np.prod(v.shape[1:])))
         variance = (flat * (correlation @ flat)).sum(axis=0)
         return np.asarray(np.sqrt(np.maximum(variance, 0.0)).reshape(v.shape[1:]))
 
