@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from histnu.cli.answers import poi_option
 from histnu.cli.common import cl_option, console, engine_option, json_option, numbers
+from histnu.cli.envelope import poi_option
 
 _SHOWN = 40
 

@@ -7,15 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from histnu.cli.answers import (
-    envelope,
-    marks,
-    plot_option,
-    poi_option,
-    prepare,
-    say_written,
-    toy_options,
-)
 from histnu.cli.common import (
     console,
     engine_option,
@@ -23,6 +14,15 @@ from histnu.cli.common import (
     progress_bar,
     quiet_option,
     seed_option,
+)
+from histnu.cli.envelope import (
+    envelope,
+    marks,
+    plot_option,
+    poi_option,
+    prepare,
+    say_written,
+    toy_options,
 )
 
 if TYPE_CHECKING:

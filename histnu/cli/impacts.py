@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from histnu.cli.answers import envelope, marks, plot_option, poi_option, prepare, say_written
 from histnu.cli.common import console, engine_option, json_option
+from histnu.cli.envelope import envelope, marks, plot_option, poi_option, prepare, say_written
 
 
 @click.command()

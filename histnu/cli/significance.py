@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from histnu.cli.answers import (
+from histnu.cli.common import engine_option, json_option, progress_bar, quiet_option, seed_option
+from histnu.cli.envelope import (
     envelope,
     marks,
     plot_option,
@@ -15,7 +16,6 @@ from histnu.cli.answers import (
     say_written,
     toy_options,
 )
-from histnu.cli.common import engine_option, json_option, progress_bar, quiet_option, seed_option
 
 
 @click.command()

@@ -14,11 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.inference.engine.fit import AnyLikelihood, FitOptions
-from histnu.inference.engine.global_min import global_minimise
-from histnu.inference.engine.likelihood import Observed
-from histnu.inference.engine.mapped import MappedLikelihood
-from histnu.inference.engine.minimize import BatchFit, Problems, minimise
+from histnu.inference.engine import (
+    AnyLikelihood,
+    BatchFit,
+    FitOptions,
+    MappedLikelihood,
+    Observed,
+    Problems,
+    global_minimise,
+    minimise,
+)
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from histnu.errors import FitError
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe
-from histnu.inference.goodness import GoodnessOfFit, goodness_of_fit
 from histnu.inference.results import Result
+from histnu.inference.saturated import GoodnessOfFit, goodness_of_fit
 from histnu.inference.toys import ToyOptions
 from histnu.inference.uncertainties import FREE, Curvature, curvature, prefit, profile_errors
 from histnu.inference.yields import Prediction, prediction

@@ -9,7 +9,7 @@ from scipy.stats import chi2, kstest, poisson
 
 from histnu.inference.engine.examples import workspace
 from histnu.inference.engine.likelihood import BatchedLikelihood
-from histnu.inference.goodness import saturated_twice_nll
+from histnu.inference.saturated import saturated_twice_nll
 from histnu.inference.summary import SummaryOptions, summarise
 from histnu.inference.toys import ToyOptions
 
