@@ -9,7 +9,7 @@ one batch here.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,7 @@ from histnu.inference.engine import (
     MappedLikelihood,
     Observed,
     Problems,
+    fit,
     global_minimise,
     minimise,
 )
@@ -48,12 +49,31 @@ def solve(
         options: engine and tolerances.
     """
     if options.engine != "batched":
-        from histnu.inference.reference import reference_fit
-
-        return reference_fit(likelihood, observed, problems, options)
+        return _one_by_one(likelihood, observed, problems, options)
     if isinstance(likelihood, MappedLikelihood):
         return global_minimise(likelihood, observed, problems, options.search)
     return minimise(likelihood, observed, problems, options.minimise)
+
+
+def _one_by_one(
+    likelihood: AnyLikelihood, observed: Observed, problems: Problems, options: FitOptions
+) -> BatchFit:
+    """The same minima by an engine that knows no batches."""
+    found = []
+    for p, (start, held) in enumerate(zip(problems.start.T, problems.fixed.T, strict=True)):
+        data = observed if observed.size is None else observed.select(np.array([p]))
+        chosen = np.flatnonzero(held & ~likelihood.fixed)
+        fixed = {likelihood.parameter_names[i]: float(start[i]) for i in chosen}
+        found.append(fit(likelihood, data, fixed, start, options))
+    best = found[0]
+    return replace(
+        best,
+        parameters=np.concatenate([f.parameters for f in found]),
+        twice_nll=np.concatenate([f.twice_nll for f in found]),
+        converged=np.concatenate([f.converged for f in found]),
+        iterations=np.concatenate([f.iterations for f in found]),
+        straggler=np.concatenate([f.straggler for f in found]),
+    )
 
 
 def held_problems(

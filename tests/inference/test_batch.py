@@ -5,8 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histnu.inference.batch import CrossingTask, asimov_data, crossings, linear_response
-from histnu.inference.engine.fit import fit, observe
+from histnu.inference.batch import (
+    CrossingTask,
+    asimov_data,
+    crossings,
+    held_problems,
+    linear_response,
+    solve,
+)
+from histnu.inference.engine.fit import FitOptions, fit, observe
 from histnu.inference.limits import interval, threshold
 from histnu.inference.toys import sample
 
@@ -80,3 +87,19 @@ def test_linear_response_is_exact_for_a_gaussian():
     exact = -np.linalg.solve(precision[np.ix_(rest, rest)], precision[rest, 1] * 0.7)
     np.testing.assert_allclose(got[rest], exact, rtol=1e-12)
     assert got[1] == 0.7
+
+
+def test_the_pyhf_engine_solves_the_same_problems(example):
+    likelihood = example("correlated")
+    observed = observe(likelihood, None)
+    best = fit(likelihood, observed).parameters[0]
+    index = np.array([likelihood.index("mu"), likelihood.index("flux")])
+    values = best[index] + 0.5
+    found = []
+    for engine in ("batched", "pyhf"):
+        options = FitOptions(engine=engine)
+        problems = held_problems(likelihood, best, index, values, options)
+        found.append(solve(likelihood, observed, problems, options))
+    # minuit at a tolerance of 1e-3 leaves 1e-6
+    np.testing.assert_allclose(found[0].twice_nll, found[1].twice_nll, atol=1e-5)
+    np.testing.assert_array_equal(found[1].parameters[[0, 1], index], values)
