@@ -107,12 +107,6 @@ def significance(
 
     Raises:
         FitError: an unknown parameter, or no toy converged.
-
-    >>> from histnu.inference.engine.examples import textbook
-    >>> from histnu.inference.engine.likelihood import BatchedLikelihood
-    >>> like = BatchedLikelihood.from_workspace(textbook())
-    >>> significance(like, None, "mu").significance
-    0.0
     """
     options = options or SignificanceOptions()
     test = (parameter, options.null)

@@ -106,12 +106,6 @@ def summarise(
 
     Raises:
         FitError: no data, or the likelihood is undefined at its start.
-
-    >>> from histnu.inference.engine.examples import textbook
-    >>> from histnu.inference.engine.likelihood import BatchedLikelihood
-    >>> found = summarise(BatchedLikelihood.from_workspace(textbook()))
-    >>> found["mu"].status, round(found.goodness.chi2, 4)
-    ('at bound', 0.0656)
     """
     options = options or SummaryOptions()
     observed = observe(likelihood, data)

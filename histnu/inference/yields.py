@@ -62,13 +62,6 @@ class Prediction(Result):
 
 def sample_yields(likelihood: AnyLikelihood, parameters: ArrayLike) -> dict[str, dict[str, Array]]:
     """Return channel -> sample -> expected events (P, B of the channel) at parameters (P, n).
-
-    >>> from histnu.inference.engine.examples import textbook
-    >>> from histnu.inference.engine.likelihood import BatchedLikelihood
-    >>> like = BatchedLikelihood.from_workspace(textbook())
-    >>> found = sample_yields(like, like.init)
-    >>> sorted(found["singlechannel"])
-    ['background', 'signal']
     """
     mapped = isinstance(likelihood, MappedLikelihood)
     base = likelihood.base if isinstance(likelihood, MappedLikelihood) else likelihood
