@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from histnu.inference.engine.compile import Compiled
 from histnu.inference.engine.fit import AnyLikelihood
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.engine.mapped import MappedLikelihood
@@ -61,20 +62,26 @@ class Prediction(Result):
 
 
 def sample_yields(likelihood: AnyLikelihood, parameters: ArrayLike) -> dict[str, dict[str, Array]]:
-    """Return channel -> sample -> expected events (P, B of the channel) at parameters (P, n).
-    """
+    """Return channel -> sample -> expected events (P, B of the channel) at parameters (P, n)."""
     mapped = isinstance(likelihood, MappedLikelihood)
     base = likelihood.base if isinstance(likelihood, MappedLikelihood) else likelihood
     pars = np.atleast_2d(np.asarray(parameters, dtype=float))
     pars = likelihood.base_parameters(pars) if mapped else pars  # type: ignore[union-attr]
     out: dict[str, dict[str, Array]] = {}
     for sample in dict.fromkeys(t.sample for t in base.compiled.terms):
-        terms = tuple(t for t in base.compiled.terms if t.sample == sample)
-        part = BatchedLikelihood(replace(base.compiled, terms=terms))
-        rates = part.expected(pars)
-        for channel in dict.fromkeys(t.channel for t in terms):
+        rates = BatchedLikelihood(_alone(base.compiled, sample)).expected(pars)
+        for channel in dict.fromkeys(t.channel for t in base.compiled.terms if t.sample == sample):
             out.setdefault(channel, {})[sample] = rates[:, base.channels[channel]]
     return {channel: out[channel] for channel in base.channels}
+
+
+def _alone(compiled: Compiled, sample: str) -> Compiled:
+    """The model in which all other samples have no events."""
+    terms = tuple(
+        t if t.sample == sample else replace(t, histogram=np.zeros_like(t.histogram))
+        for t in compiled.terms
+    )
+    return replace(compiled, terms=terms)
 
 
 def prediction(
