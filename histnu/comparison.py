@@ -129,7 +129,7 @@ def _answer(target: Target, poi: str, options: Comparison) -> dict[str, Any]:
     row |= {"provenance": target.provenance, "cl": options.cl, "engine": options.engine}
     try:
         question = ask(target, poi)
-        settings = IntervalOptions(fit=FitOptions(engine=options.engine))
+        settings = IntervalOptions(fit=FitOptions(engine=options.engine, fixed=question.fixed))
         found = interval(question.likelihood, None, question.parameter, options.cl, 1, settings)
     except HistnuError as error:
         return {**row, "problem": str(error)}

@@ -6,7 +6,7 @@ The functions take a target, a question and results of :mod:`histnu.inference` a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from histnu.inference.engine.fit import FitOptions
 from histnu.inference.impacts import Impacts
 from histnu.inference.limits import IntervalOptions, interval, threshold
 from histnu.inference.profile import profile
-from histnu.inference.results import Interval
+from histnu.inference.results import CROSSING, Interval
 from histnu.inference.significance import Significance
 from histnu.inference.summary import FitSummary
 from histnu.inference.uncertainties import prefit
@@ -120,7 +120,8 @@ def prediction_figure(
 
 def _held(question: Question, value: float) -> Array:
     """Expected counts with the parameter held, all others profiled."""
-    found = profile(question.likelihood, None, question.parameter, [value])
+    options = FitOptions(fixed=question.fixed, allow_uncertified=True)  # drawn, not reported
+    found = profile(question.likelihood, None, question.parameter, [value], options)
     return np.asarray(question.likelihood.expected(found.parameters)[0])
 
 
@@ -160,16 +161,16 @@ def scan_curve(
     question: Question,
     values: Array | None,
     level: tuple[float, int],
-    engine: str = "batched",
+    options: FitOptions | None = None,
 ) -> tuple[Curve, Interval]:
     """The profile of a question, with every crossing of one level.
 
     Args:
         target, question: what is asked. values: (P,) in the unit asked; around the interval
             if None.
-        level: confidence level and degrees of freedom. engine: of the fits.
+        level: confidence level and degrees of freedom. options: how to fit.
     """
-    options = FitOptions(engine=engine)
+    options = options or FitOptions()
     cl, dof = level
     found = interval(
         question.likelihood, None, question.parameter, cl, dof, IntervalOptions(fit=options)
@@ -177,12 +178,23 @@ def scan_curve(
     grid = default_values(question, found) if values is None else values
     inner = np.array([question.inverse(float(v)) for v in grid])
     scanned = profile(question.likelihood, None, question.parameter, inner, options)
-    roots = [r for r in (found.lower, *found.other_roots, found.upper) if r is not None]
+    roots = _crossings(found)
     cut = threshold(cl, dof)
     crossings = tuple((_required(question.value(r)), cut) for r in roots)
     best = question.value(scanned.best_fit.parameters[question.parameter])
     curve = Curve(target.name, grid, scanned.delta_twice_nll, crossings, best)
     return replace(curve, label=header(target).title), found
+
+
+def _crossings(found: Interval) -> list[float]:
+    """All values at which the profile crosses the level, in ascending order."""
+    ends = [
+        end
+        for s in found.intervals
+        for end, kind in ((s.lower, s.lower_end), (s.upper, s.upper_end))
+        if kind == CROSSING and end is not None
+    ]
+    return sorted(ends)
 
 
 def _required(x: float | None) -> float:
@@ -205,15 +217,15 @@ def scan_figure(
     questions: Sequence[tuple[Target, Question]],
     values: Array | None,
     level: tuple[float, int],
-    engine: str = "batched",
+    how: Callable[[Question], FitOptions] = lambda question: FitOptions(fixed=question.fixed),
 ) -> ScanFigure:
     """Profiles of one parameter in several targets, on the values that show all of them."""
-    first = [scan_curve(t, q, values, level, engine) for t, q in questions]
+    first = [scan_curve(t, q, values, level, how(q)) for t, q in questions]
     if values is None and len(first) > 1:
         low = min(c.values.min() for c, _ in first)
         high = max(c.values.max() for c, _ in first)
         shared = np.linspace(low, high, 121)
-        first = [scan_curve(t, q, shared, level, engine) for t, q in questions]
+        first = [scan_curve(t, q, shared, level, how(q)) for t, q in questions]
     curves = tuple(c for c, _ in first)
     cl, dof = level
     asked = questions[0][1]
@@ -224,13 +236,20 @@ def scan_figure(
 
 
 def nuisances_figure(
-    target: Target, question: Question, values: Array | None, level: tuple[float, int], top: int = 8
+    target: Target,
+    question: Question,
+    values: Array | None,
+    level: tuple[float, int],
+    options: FitOptions | None = None,
+    top: int = 8,
 ) -> NuisancesFigure:
     """The nuisance parameters that move most along a scan, in prefit standard deviations."""
-    found = interval(question.likelihood, None, question.parameter, *level)
+    options = options or FitOptions(fixed=question.fixed)
+    settings = IntervalOptions(fit=options)
+    found = interval(question.likelihood, None, question.parameter, *level, settings)
     grid = default_values(question, found) if values is None else values
     inner = np.array([question.inverse(float(v)) for v in grid])
-    scanned = profile(question.likelihood, None, question.parameter, inner)
+    scanned = profile(question.likelihood, None, question.parameter, inner, options)
     center, width = prefit(question.likelihood)
     known = np.flatnonzero(width > 0)
     pull = (scanned.parameters[:, known] - center[known]) / width[known]

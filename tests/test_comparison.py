@@ -9,8 +9,8 @@ import pytest
 
 from histnu.comparison import compare, compare_results
 from histnu.errors import ConfigError
-from histnu.inference.engine import examples
 from histnu.workspace.compare import compare_documents
+from tests.inference import examples
 
 
 def test_order_does_not_matter():

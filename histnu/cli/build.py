@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from histnu.cli.common import output_option
+from histnu.cli.common import output_option, set_option
 
 
 @click.command()
@@ -15,13 +15,15 @@ from histnu.cli.common import output_option
 @click.option("--grid", default=None, help="Write a PatchSet on this grid (q_ee, dipole_e, ...).")
 @click.option("--interpolation", type=click.Choice(["normsys", "linear"]), default=None)
 @click.option("--correction", type=click.Choice(["none", "published_sm"]), default=None)
-@click.option("--m4-mev", type=float, default=None, help="Sterile mass of a dipole workspace.")
+@set_option
+@click.option("--m4-mev", type=float, default=None, help="The same as --set m4=VALUE.")
 def command(
     analysis: str,
     output: Path,
     grid: str | None,
     interpolation: str | None,
     correction: str | None,
+    settings: dict[str, float],
     m4_mev: float | None,
 ) -> None:
     """Build workspace, PatchSet and manifest of an analysis.
@@ -35,13 +37,19 @@ def command(
     """
     from histnu.analyses import load_analysis
     from histnu.building import grid_for, write_patchset, write_workspace
+    from histnu.errors import ConfigError
+    from histnu.targets import with_held
 
     chosen = load_analysis(analysis)
     update = {"interpolation": interpolation, "correction": correction}
     chosen = chosen.model_copy(update={k: v for k, v in update.items() if v is not None})
     if m4_mev is not None:
-        model = chosen.model.model_copy(update={"options": {"m4_mev": m4_mev}})
-        chosen = chosen.model_copy(update={"model": model})
+        settings = {**settings, "m4_mev": m4_mev}
+    if grid is None or settings:
+        chosen, rest = with_held(chosen, settings)
+        if rest:
+            name = min(rest)
+            raise ConfigError(f"--set {name}: no held parameter of model {chosen.model.name}")
     if grid is None:
         paths = write_workspace(chosen, output)
     else:

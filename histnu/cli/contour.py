@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from histnu.cli.common import cl_option, engine_option, json_option
+from histnu.cli.answers import UNCERTIFIED
+from histnu.cli.common import allow_option, cl_option, engine_option, json_option, set_option
 
 MASS_AXIS = "m4"
 
 if TYPE_CHECKING:
+    from histnu.inference.contours import RegionOptions
     from histnu.inference.results import Region2D
     from histnu.targets import Target
 
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
 @cl_option
 @click.option("--dof", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--plot", type=click.Path(path_type=Path), default=None, help="Draw into this file.")
+@set_option
 @engine_option
+@allow_option
 @json_option
 def command(
     target: str,
@@ -38,7 +42,9 @@ def command(
     cl: float,
     dof: int,
     plot: Path | None,
+    settings: dict[str, float],
     engine: str,
+    allow_uncertified: bool,
     as_json: bool,
 ) -> None:
     """Two-dimensional confidence region of an analysis.
@@ -52,7 +58,10 @@ def command(
       histnu contour sterile_dipole_combined --x m4 --y mu_e --x-range 0.1 15
     """
     from histnu.errors import ConfigError
+    from histnu.inference.contours import RegionOptions
+    from histnu.inference.engine.fit import FitOptions
     from histnu.serialize import dumps
+    from histnu.targets import load_target
 
     for name, (low, high) in (("--x-range", x_range), ("--y-range", y_range)):
         if not low < high:
@@ -61,7 +70,9 @@ def command(
         document = mass_curve(target, y_name, (*x_range, points), (cl, dof))
     else:
         ranges = ((*x_range, points), (*y_range, points))
-        document = plane(target, (x_name, y_name), ranges, (cl, dof, engine))
+        loaded = load_target(target, settings)
+        fit = FitOptions(engine=engine, fixed=loaded.fixed, allow_uncertified=allow_uncertified)
+        document = plane(loaded, (x_name, y_name), ranges, RegionOptions(cl=cl, dof=dof, fit=fit))
     if plot is not None:
         from histnu.plotting.contours import draw_region
 
@@ -70,32 +81,32 @@ def command(
         click.echo(dumps(document), nl=False)
         return
     lines = document["polylines"]
-    click.echo(f"# {x_name} {y_name}: {100 * cl:g} % CL, {dof} dof, {len(lines)} polylines")
+    held = "".join(f", {k} = {v:g}" for k, v in {**document.get("held", {}), **settings}.items())
+    warning = "" if document.get("certified", True) else f" [{UNCERTIFIED}]"
+    click.echo(
+        f"# {x_name} {y_name}: {100 * cl:g} % CL, {dof} dof, {len(lines)} polylines{held}{warning}"
+    )
     for line in lines:
         click.echo("\n".join(f"{x:.6g} {y:.6g}" for x, y in line))
         click.echo()
 
 
 def plane(
-    target: str,
+    loaded: Target,
     names: tuple[str, str],
     ranges: tuple[tuple[float, float, int], tuple[float, float, int]],
-    level: tuple[float, int, str],
+    options: RegionOptions,
 ) -> dict[str, Any]:
     """The region of two parameters of a likelihood."""
     import numpy as np
 
     from histnu.errors import ConfigError
-    from histnu.inference.contours import RegionOptions, region
-    from histnu.inference.engine.fit import FitOptions
-    from histnu.targets import ask, load_target
+    from histnu.inference.contours import region
+    from histnu.targets import ask
 
-    loaded = load_target(target)
     question = ask(loaded, names[0])
     if question.squared:
         raise ConfigError(f"{names[0]} enters squared; give its strength {question.parameter}")
-    cl, dof, engine = level
-    options = RegionOptions(cl=cl, dof=dof, fit=FitOptions(engine=engine))
     grid = (np.linspace(*ranges[0]), np.linspace(*ranges[1]))
     found = region(question.likelihood, None, names, grid, options)
     return describe(loaded, found, names)
@@ -147,6 +158,10 @@ def describe(target: Target, found: Region2D, names: tuple[str, str]) -> dict[st
         "dof": found.dof,
         "threshold": found.threshold,
         "best_fit": [best[n] for n in names],
+        "held": dict(target.held),
+        "fixed": dict(target.fixed),
+        "certified": found.certified,
+        "search": found.search,
         "provenance": target.provenance,
         "polylines": list(found.contours),
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from histnu.inference.engine.fit import FitOptions
     from histnu.inference.toys import ToyOptions
     from histnu.targets import Question, Target
 
@@ -20,43 +21,42 @@ plot_option = click.option(
 )  # fmt: skip
 
 
-def prepare(target: str, poi: str | None) -> tuple[Target, Question]:
-    """The target, and the question about one of its parameters."""
+def prepare(
+    target: str, poi: str | None, settings: dict[str, float], how: tuple[str, bool]
+) -> tuple[Target, Question, FitOptions]:
+    """The target, the question about one of its parameters, and how to fit it.
+
+    Args:
+        target, poi: as given. settings: of ``--set``.
+        how: engine, and whether uncertified fits are allowed.
+    """
+    from histnu.inference.engine.fit import FitOptions
     from histnu.targets import ask, load_target
 
-    loaded = load_target(target)
-    return loaded, ask(loaded, poi)
+    loaded = load_target(target, settings)
+    question = ask(loaded, poi)
+    engine, allow = how
+    return loaded, question, FitOptions(
+        engine=engine, fixed=question.fixed, allow_uncertified=allow
+    )  # fmt: skip
 
 
-def envelope(kind: str, target: Target, question: Question, **answer: Any) -> dict[str, Any]:
-    """What was asked of what, from inputs of which provenance, and the answer."""
+def envelope(kind: str, asked: dict[str, Any], **answer: Any) -> dict[str, Any]:
+    """What was asked (see :func:`histnu.cli.answers.asked_of`) and the answer, as plain JSON."""
     from histnu.inference.results import jsonable
 
-    head = {
-        "kind": kind,
-        "target": target.name,
-        "parameter": question.asked,
-        "unit": question.unit,
-        "provenance": target.provenance,
-    }
-    filled: dict[str, Any] = jsonable({**head, **answer})
+    filled: dict[str, Any] = jsonable({"kind": kind, **asked, **answer})
     return filled
 
 
-def marks(target: Target) -> str:
-    """Provenance in brackets, as ``limit`` prints it."""
-    return f" [{target.provenance} inputs]" if target.provenance else ""
-
-
-def toy_options(n_toys: int, seed: int, engine: str, advance: Any) -> ToyOptions:
+def toy_options(n_toys: int, seed: int, fit: FitOptions, advance: Any) -> ToyOptions:
     """Toys with a progress bar."""
-    from histnu.inference.engine.fit import FitOptions
     from histnu.inference.toys import ToyOptions
 
     return ToyOptions(
         n_toys=n_toys,
         seed=seed,
-        fit=FitOptions(engine=engine),
+        fit=fit,
         chunk=max(50, min(4000, n_toys // 20)),
         progress=lambda done, total: advance(f"{done}/{total} toys"),
     )

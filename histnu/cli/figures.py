@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from histnu.errors import ConfigError
 from histnu.inference.engine.fit import FitOptions
 from histnu.inference.toys import ToyOptions
 from histnu.plotting.canvas import Header, quantity
-from histnu.targets import Target, ask, load_target
+from histnu.targets import Question, Target, ask, load_target
 
 Array = NDArray[np.float64]
 Targets = tuple[str, ...]
@@ -41,7 +41,15 @@ class PlotOptions:
     dof: int | None = None
     cl: float = 0.9
     seed: int = 0
+    settings: Mapping[str, float] = field(default_factory=dict)
     engine: str = "batched"
+    allow_uncertified: bool = False
+
+    def fit(self, question: Question) -> FitOptions:
+        """How to fit a question: engine, held parameters."""
+        return FitOptions(
+            engine=self.engine, fixed=question.fixed, allow_uncertified=self.allow_uncertified
+        )
 
     @property
     def values(self) -> Array | None:
@@ -61,11 +69,9 @@ class PlotOptions:
             raise ConfigError(f"give {what}, the first smaller than the second")
         return self.low, self.high
 
-    @property
-    def toys(self) -> ToyOptions:
-        """Number, seed and engine of toys."""
-        fit = FitOptions(engine=self.engine)
-        return ToyOptions(n_toys=self.n_toys, seed=self.seed, fit=fit)
+    def toys(self, question: Question) -> ToyOptions:
+        """Number, seed and fits of toys."""
+        return ToyOptions(n_toys=self.n_toys, seed=self.seed, fit=self.fit(question))
 
 
 def _one(targets: Targets, kind: str) -> str:
@@ -83,9 +89,9 @@ def draw_fit(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     from histnu.plotting.prediction import draw_prediction
 
     name = _one(targets, "fit")
-    target = load_target(name)
+    target = load_target(name, options.settings)
     question = ask(target, options.poi)
-    fit = FitOptions(engine=options.engine)
+    fit = options.fit(question)
     summary = summarise(question.likelihood, None, SummaryOptions(fit, profile=False))
     found = interval(
         question.likelihood, None, question.parameter, options.cl, 1, IntervalOptions(fit=fit)
@@ -101,9 +107,9 @@ def draw_impact_ranking(targets: Targets, path: Path, options: PlotOptions) -> l
     from histnu.inference.impacts import impacts
     from histnu.plotting.statistics import draw_impacts
 
-    target = load_target(_one(targets, "impacts"))
+    target = load_target(_one(targets, "impacts"), options.settings)
     question = ask(target, options.poi)
-    fit = FitOptions(engine=options.engine)
+    fit = options.fit(question)
     found = impacts(question.likelihood, None, question.parameter, fit)
     return draw_impacts(impacts_figure(target, question, found, options.top), path)
 
@@ -114,9 +120,9 @@ def draw_correlations(targets: Targets, path: Path, options: PlotOptions) -> lis
     from histnu.inference.summary import SummaryOptions, summarise
     from histnu.plotting.statistics import draw_correlation
 
-    target = load_target(_one(targets, "correlation"))
+    target = load_target(_one(targets, "correlation"), options.settings)
     question = ask(target, options.poi)
-    fit = FitOptions(engine=options.engine)
+    fit = options.fit(question)
     summary = summarise(question.likelihood, None, SummaryOptions(fit, profile=False))
     off = np.abs(summary.correlation - np.eye(len(summary.names))).max(axis=0)
     chosen = np.sort(np.argsort(-off, kind="stable")[: max(options.top, 2)])
@@ -129,10 +135,10 @@ def draw_scans(targets: Targets, path: Path, options: PlotOptions) -> list[Path]
     from histnu.figures import scan_figure
     from histnu.plotting.statistics import draw_scan
 
-    loaded = [load_target(t) for t in targets]
+    loaded = [load_target(t, options.settings) for t in targets]
     asked = [(t, ask(t, options.poi)) for t in loaded]
     level = (options.cl, options.dof or 1)
-    return draw_scan(scan_figure(asked, options.values, level, options.engine), path)
+    return draw_scan(scan_figure(asked, options.values, level, options.fit), path)
 
 
 def draw_nuisance_paths(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
@@ -140,11 +146,13 @@ def draw_nuisance_paths(targets: Targets, path: Path, options: PlotOptions) -> l
     from histnu.figures import nuisances_figure
     from histnu.plotting.statistics import draw_nuisances
 
-    target = load_target(_one(targets, "nuisances"))
+    target = load_target(_one(targets, "nuisances"), options.settings)
     question = ask(target, options.poi)
     level = (options.cl, options.dof or 1)
     top = min(options.top, 8)
-    return draw_nuisances(nuisances_figure(target, question, options.values, level, top), path)
+    return draw_nuisances(
+        nuisances_figure(target, question, options.values, level, options.fit(question), top), path
+    )
 
 
 def draw_significance(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
@@ -153,9 +161,9 @@ def draw_significance(targets: Targets, path: Path, options: PlotOptions) -> lis
     from histnu.inference.significance import SignificanceOptions, significance
     from histnu.plotting.statistics import draw_toys
 
-    target = load_target(_one(targets, "toys"))
+    target = load_target(_one(targets, "toys"), options.settings)
     question = ask(target, options.poi)
-    settings = SignificanceOptions(toys=options.toys, fit=FitOptions(engine=options.engine))
+    settings = SignificanceOptions(toys=options.toys(question), fit=options.fit(question))
     found = significance(question.likelihood, None, question.parameter, settings)
     return draw_toys(significance_figure(target, found), path)
 
@@ -166,9 +174,9 @@ def draw_goodness(targets: Targets, path: Path, options: PlotOptions) -> list[Pa
     from histnu.inference.summary import SummaryOptions, summarise
     from histnu.plotting.statistics import draw_toys
 
-    target = load_target(_one(targets, "goodness"))
+    target = load_target(_one(targets, "goodness"), options.settings)
     question = ask(target, options.poi)
-    settings = SummaryOptions(FitOptions(engine=options.engine), False, options.toys)
+    settings = SummaryOptions(options.fit(question), False, options.toys(question))
     summary = summarise(question.likelihood, None, settings)
     return draw_toys(goodness_figure(target, summary), path)
 
@@ -186,13 +194,14 @@ def draw_regions(targets: Targets, path: Path, options: PlotOptions) -> list[Pat
     y_low, y_high = options.y_range or (low, high)
     points = options.points or 41
     grid = (np.linspace(low, high, points), np.linspace(y_low, y_high, points))
-    settings = RegionOptions(options.cl, options.dof or 2, fit=FitOptions(engine=options.engine))
+    cl, dof = options.cl, options.dof or 2
     regions, marked, units = [], None, ("", "")
     for text in targets:
-        target = load_target(text)
+        target = load_target(text, options.settings)
         question = ask(target, names[0])
         if question.squared:
             raise ConfigError(f"{names[0]} enters squared; give its strength {question.parameter}")
+        settings = RegionOptions(cl, dof, fit=options.fit(question))
         found = region(question.likelihood, None, names, grid, settings)
         best = (found.best_fit.parameters[names[0]], found.best_fit.parameters[names[1]])
         star = "*" if target.provenance == "reconstructed" else ""
@@ -200,7 +209,7 @@ def draw_regions(targets: Targets, path: Path, options: PlotOptions) -> list[Pat
         marked = target.provenance if star else marked
         units = (target.units.get(names[0], ""), target.units.get(names[1], ""))
     regions += published(options.overlay)
-    note = f"{100 * options.cl:g} % CL ({settings.dof} dof), all other parameters profiled"
+    note = f"{100 * cl:g} % CL ({dof} dof), all other parameters profiled"
     x, y = (quantity(n, u) for n, u in zip(names, units, strict=True))
     return draw_plane(PlaneFigure(x, y, tuple(regions), header=Header("", marked, note)), path)
 
@@ -226,17 +235,6 @@ def published(overlays: tuple[str, ...]) -> list[Any]:
     return found
 
 
-def held_analysis(analysis: Any, along: str, value: float) -> Any:
-    """The analysis with a held parameter at another value.
-
-    Raises:
-        ConfigError: if the model has no such option.
-    """
-    options = {**analysis.model.options, along: float(value)}
-    model = analysis.model.model_copy(update={"options": options})
-    return analysis.model_copy(update={"model": model})
-
-
 @dataclass(frozen=True)
 class HeldScan:
     """A target at any value of a held parameter, and what is asked of it."""
@@ -246,20 +244,19 @@ class HeldScan:
     options: PlotOptions
 
     def target(self, value: float) -> Target:
-        """Assemble the analysis with the held parameter at a value."""
-        from histnu.analyses import assemble, load_analysis
-
-        assembly = assemble(held_analysis(load_analysis(self.text), self.along, value))
-        units = {p.name: p.unit for p in assembly.model.parameters}
-        document = dict(assembly.workspace)
-        return Target(self.text, document, assembly.polynomial, units, assembly.provenance)
+        """The target with the held parameter at a value."""
+        return load_target(self.text, {**self.options.settings, self.along: value})
 
     @property
     def label(self) -> str:
-        """Title of the axis: a unit at the end of the name belongs into brackets."""
-        stem, separator, unit = self.along.rpartition("_")
+        """Title of the axis, with the unit that the held parameter carries in its name."""
         known = {"mev": "MeV", "kev": "keV", "gev": "GeV"}
-        return quantity(stem, known[unit]) if separator and unit in known else self.along
+        low, _ = self.options.range("--from and --to (the range of --along)")
+        for name in (*self.target(low).held, self.along):
+            stem, _, unit = name.rpartition("_")
+            if self.along in (name, stem) and unit in known:
+                return quantity(stem, known[unit])
+        return self.along
 
     def values(self) -> Array:
         """First values of the held parameter, evenly on a logarithmic axis."""
@@ -272,7 +269,7 @@ class HeldScan:
 def held_scan(text: str, options: PlotOptions, kind: str) -> HeldScan:
     """Prepare a scan of a held parameter; ConfigError without one."""
     if options.along is None:
-        raise ConfigError(f"histnu plot {kind} needs --along: a held parameter (m4_mev)")
+        raise ConfigError(f"histnu plot {kind} needs --along: a held parameter (m4)")
     return HeldScan(text, options.along, options)
 
 
@@ -315,7 +312,7 @@ def observed_upper(question: Any, options: PlotOptions) -> float:
 
     found = interval(
         question.likelihood, None, question.parameter, options.cl, options.dof or 1,
-        IntervalOptions(fit=FitOptions(engine=options.engine)),
+        IntervalOptions(fit=options.fit(question)),
     )  # fmt: skip
     upper = question.value(found.upper)
     return np.nan if upper is None else float(upper)
@@ -328,13 +325,13 @@ def draw_expected_band(targets: Targets, path: Path, options: PlotOptions) -> li
     from histnu.plotting.statistics import BandFigure, draw_band
 
     scan = held_scan(_one(targets, "band"), options, "band")
-    fit = FitOptions(engine=options.engine)
-    settings = ExpectedOptions("profile", options.cl, options.dof or 1, fit=fit)
 
     def limits(value: float) -> Array:
         question = ask(scan.target(value), options.poi)
         if not produced(question):
             return np.full(6, np.nan)
+        fit = options.fit(question)
+        settings = ExpectedOptions("profile", options.cl, options.dof or 1, fit=fit)
         bands = expected_limit(question.likelihood, None, question.parameter, settings)
         upper = [np.nan if u is None else question.value(u) for u in bands.upper]
         return np.array([*upper, observed_upper(question, options)])

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from histnu.cli.answers import asked_of, marks
 from histnu.cli.common import (
+    allow_option,
     console,
     engine_option,
     json_option,
     progress_bar,
     quiet_option,
     seed_option,
+    set_option,
 )
 from histnu.cli.envelope import (
     envelope,
-    marks,
     plot_option,
     poi_option,
     prepare,
@@ -41,7 +43,9 @@ _LARGE = 0.2  # correlations above this are printed
 )
 @seed_option
 @plot_option
+@set_option
 @engine_option
+@allow_option
 @json_option
 @quiet_option
 def command(
@@ -51,7 +55,9 @@ def command(
     n_toys: int | None,
     seed: int,
     plot: Path | None,
+    settings: dict[str, float],
     engine: str,
+    allow_uncertified: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -66,14 +72,13 @@ def command(
       histnu fit magnetic_moment_combined --poi mu_universal
       histnu fit standard_model_xenonnt --n-toys 2000 --plot fit.png
     """
-    from histnu.inference.engine.fit import FitOptions
     from histnu.inference.summary import SummaryOptions, summarise
     from histnu.serialize import dumps
 
-    loaded, question = prepare(target, poi)
+    loaded, question, how = prepare(target, poi, settings, (engine, allow_uncertified))
     with progress_bar(n_toys or 1, quiet or as_json or n_toys is None) as advance:
-        toys = None if n_toys is None else toy_options(n_toys, seed, engine, advance)
-        options = SummaryOptions(FitOptions(engine=engine), profile, toys)
+        toys = None if n_toys is None else toy_options(n_toys, seed, how, advance)
+        options = SummaryOptions(how, profile, toys)
         found = summarise(question.likelihood, None, options)
     if plot is not None:
         from histnu.axes import channel_axes
@@ -83,10 +88,11 @@ def command(
         figure = prediction_figure(loaded, question, found, channel_axes(target))
         say_written(draw_prediction(figure, plot))
     if as_json:
-        document = envelope("fit_summary", loaded, question, seed=seed, **found.to_json())
+        asked = asked_of(loaded, question, found.engine)
+        document = envelope("fit_summary", asked, **found.to_json())
         click.echo(dumps(document), nl=False)
         return
-    _show(found, f"{loaded.name} ({found.engine}){marks(loaded)}")
+    _show(found, f"{loaded.name} ({found.engine}){marks(loaded, question, found.certified)}")
 
 
 def _show(found: FitSummary, title: str) -> None:

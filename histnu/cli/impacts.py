@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from histnu.cli.common import console, engine_option, json_option
-from histnu.cli.envelope import envelope, marks, plot_option, poi_option, prepare, say_written
+from histnu.cli.answers import asked_of, marks
+from histnu.cli.common import allow_option, console, engine_option, json_option, set_option
+from histnu.cli.envelope import envelope, plot_option, poi_option, prepare, say_written
 
 
 @click.command()
@@ -15,10 +16,19 @@ from histnu.cli.envelope import envelope, marks, plot_option, poi_option, prepar
 @poi_option
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Rows shown.")
 @plot_option
+@set_option
 @engine_option
+@allow_option
 @json_option
 def command(
-    target: str, poi: str | None, top: int, plot: Path | None, engine: str, as_json: bool
+    target: str,
+    poi: str | None,
+    top: int,
+    plot: Path | None,
+    settings: dict[str, float],
+    engine: str,
+    allow_uncertified: bool,
+    as_json: bool,
 ) -> None:
     """Impacts of the nuisance parameters, with pulls and constraints.
 
@@ -31,27 +41,27 @@ def command(
       histnu impacts magnetic_moment_combined --poi mu_universal
       histnu impacts standard_model_combined --plot impacts.png
     """
-    from histnu.inference.engine.fit import FitOptions
     from histnu.inference.impacts import impacts
     from histnu.serialize import dumps
 
-    loaded, question = prepare(target, poi)
-    found = impacts(question.likelihood, None, question.parameter, FitOptions(engine=engine))
+    loaded, question, how = prepare(target, poi, settings, (engine, allow_uncertified))
+    found = impacts(question.likelihood, None, question.parameter, how)
     if plot is not None:
         from histnu.figures import impacts_figure
         from histnu.plotting.statistics import draw_impacts
 
         say_written(draw_impacts(impacts_figure(loaded, question, found, top), plot))
     if as_json:
+        asked = asked_of(loaded, question, found.engine)
         answer = {**found.to_json(), "parameter": question.asked, "ranked": found.parameter}
-        click.echo(dumps(envelope("impacts", loaded, question, **answer)), nl=False)
+        click.echo(dumps(envelope("impacts", asked, **answer)), nl=False)
         return
     from rich.table import Table
 
     fitted = "" if found.error is None else f" +- {found.error:.4g}"
     click.echo(
         f"{found.parameter} = {found.best_fit:.6g}{fitted} ({loaded.name}, {found.engine})"
-        f"{marks(loaded)}"
+        f"{marks(loaded, question, found.certified)}"
     )
     table = Table(box=None)
     for name in ("", "name", "pull", "constraint", "pre-fit up", "down", "post-fit up", "down"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from histnu.cli.common import cl_option, engine_option, seed_option
+from histnu.cli.common import allow_option, cl_option, engine_option, seed_option, set_option
 
 KINDS: dict[str, str] = {
     "band": "expected limit with bands, and observed, along a held parameter (a mass)",
@@ -49,7 +49,9 @@ KINDS: dict[str, str] = {
 @click.option("--dof", type=click.IntRange(1), default=None, help="Of the threshold.")
 @cl_option
 @seed_option
+@set_option
 @engine_option
+@allow_option
 def command(kind: str, targets: tuple[str, ...], output: Path | None, **options: Any) -> None:
     """Draw a figure of a target, or the figures of a results folder again.
 

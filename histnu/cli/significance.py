@@ -6,10 +6,18 @@ from pathlib import Path
 
 import click
 
-from histnu.cli.common import engine_option, json_option, progress_bar, quiet_option, seed_option
+from histnu.cli.answers import asked_of, marks
+from histnu.cli.common import (
+    allow_option,
+    engine_option,
+    json_option,
+    progress_bar,
+    quiet_option,
+    seed_option,
+    set_option,
+)
 from histnu.cli.envelope import (
     envelope,
-    marks,
     plot_option,
     poi_option,
     prepare,
@@ -25,7 +33,9 @@ from histnu.cli.envelope import (
 @click.option("--signal", type=float, default=None, help="Value of the expected significance.")
 @seed_option
 @plot_option
+@set_option
 @engine_option
+@allow_option
 @json_option
 @quiet_option
 def command(
@@ -35,7 +45,9 @@ def command(
     signal: float | None,
     seed: int,
     plot: Path | None,
+    settings: dict[str, float],
     engine: str,
+    allow_uncertified: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -49,15 +61,14 @@ def command(
       histnu significance standard_model_xenonnt_4d_2024 --signal 1 --n-toys 20000
       histnu significance magnetic_moment_combined --poi mu_universal
     """
-    from histnu.inference.engine.fit import FitOptions
     from histnu.inference.significance import SignificanceOptions, significance
     from histnu.serialize import dumps
 
-    loaded, question = prepare(target, poi)
+    loaded, question, how = prepare(target, poi, settings, (engine, allow_uncertified))
     inner = None if signal is None else question.inverse(signal)
     with progress_bar(n_toys or 1, quiet or as_json or n_toys is None) as advance:
-        toys = None if n_toys is None else toy_options(n_toys, seed, engine, advance)
-        options = SignificanceOptions(0.0, inner, toys, FitOptions(engine=engine))
+        toys = None if n_toys is None else toy_options(n_toys, seed, how, advance)
+        options = SignificanceOptions(0.0, inner, toys, how)
         found = significance(question.likelihood, None, question.parameter, options)
     if plot is not None:
         from histnu.figures import significance_figure
@@ -66,9 +77,13 @@ def command(
         say_written(draw_toys(significance_figure(loaded, found), plot))
     best = question.value(found.best_fit)
     if as_json:
+        asked = asked_of(loaded, question, found.engine)
         answer = {**found.to_json(), "parameter": question.asked, "best_fit": best}
         answer |= {"signal": signal, "toys": None, "seed": None if n_toys is None else seed}
-        click.echo(dumps(envelope("significance", loaded, question, **answer)), nl=False)
+        click.echo(
+            dumps(envelope("significance", asked, **answer)),
+            nl=False,
+        )
         return
     text = (
         f"{question.asked} = 0 is disfavoured with {found.significance:.3f} standard deviations "
@@ -82,4 +97,7 @@ def command(
         )
     if found.expected is not None:
         text += f"; expected {found.expected:.3f} at {signal:g}"
-    click.echo(f"{text}; best fit {best:.6g} {question.unit}".rstrip() + marks(loaded))
+    click.echo(
+        f"{text}; best fit {best:.6g} {question.unit}".rstrip()
+        + marks(loaded, question, found.certified)
+    )

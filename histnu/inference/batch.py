@@ -9,7 +9,7 @@ one batch here.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -65,15 +65,8 @@ def _one_by_one(
         chosen = np.flatnonzero(held & ~likelihood.fixed)
         fixed = {likelihood.parameter_names[i]: float(start[i]) for i in chosen}
         found.append(fit(likelihood, data, fixed, start, options))
-    best = found[0]
-    return replace(
-        best,
-        parameters=np.concatenate([f.parameters for f in found]),
-        twice_nll=np.concatenate([f.twice_nll for f in found]),
-        converged=np.concatenate([f.converged for f in found]),
-        iterations=np.concatenate([f.iterations for f in found]),
-        straggler=np.concatenate([f.straggler for f in found]),
-    )
+    columns = {f.name: [getattr(x, f.name) for x in found] for f in fields(found[0])}
+    return BatchFit(**{name: np.concatenate(parts) for name, parts in columns.items()})
 
 
 def held_problems(

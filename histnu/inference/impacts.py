@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from histnu.errors import FitError
 from histnu.inference.batch import held_problems, linear_response, solve
+from histnu.inference.certification import Asked, require
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.results import Result
@@ -64,7 +65,8 @@ class Impacts(Result):
 
     Attributes:
         parameter: the parameter of interest. best_fit: its value. error: Hesse, None at a bound.
-        impacts: of all other free parameters. converged: of the unconditional fit.
+        impacts: of all other free parameters.
+        certified: of the unconditional fit, at which all held fits start.
         engine: ``batched`` or ``pyhf``.
     """
 
@@ -72,7 +74,7 @@ class Impacts(Result):
     best_fit: float
     error: float | None
     impacts: tuple[Impact, ...]
-    converged: bool
+    certified: bool
     engine: str
 
 
@@ -90,7 +92,7 @@ def impacts(
         parameter: the parameter of interest. options: how to fit.
 
     Raises:
-        FitError: an unknown or fixed parameter, or no data.
+        FitError: an unknown or fixed parameter, no data, or a fit that is not certified.
     """
     options = options or FitOptions()
     poi = likelihood.index(parameter)
@@ -99,6 +101,7 @@ def impacts(
         raise FitError(f"{parameter} is fixed; nothing has an impact on it")
     observed = observe(likelihood, data)
     best = fit(likelihood, observed, None, None, options)
+    certified = require(likelihood, observed, best, Asked({}), options)
     x = best.parameters[0]
     matrix = curvature(likelihood, observed, x, options)
     before = prefit(likelihood)
@@ -110,9 +113,7 @@ def impacts(
     ]
     rows.sort(key=lambda r: (-r.size, r.name))
     error = float(matrix.sigma[poi]) if matrix.free[poi] else None
-    return Impacts(
-        parameter, float(x[poi]), error, tuple(rows), bool(best.converged[0]), options.engine
-    )
+    return Impacts(parameter, float(x[poi]), error, tuple(rows), certified, options.engine)
 
 
 def _moved(

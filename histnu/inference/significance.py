@@ -19,6 +19,7 @@ from scipy.special import ndtr, ndtri
 
 from histnu.errors import FitError
 from histnu.inference.batch import asimov_data
+from histnu.inference.certification import Asked, require
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.results import Result
@@ -56,7 +57,7 @@ class Significance(Result):
             no toy reaches q0 the p-value is 0, and ``significance_toys`` the lower limit at
             one toy.
         significance_toys: from the toys. n_toys: toys whose fits converged. toys: (N,) their q0.
-        engine: ``batched`` or ``pyhf``. converged: both fits of the data did.
+        engine: ``batched`` or ``pyhf``. certified: both fits of the data are.
     """
 
     parameter: str
@@ -73,7 +74,7 @@ class Significance(Result):
     n_toys: int = 0
     toys: Array | None = None
     engine: str = "batched"
-    converged: bool = True
+    certified: bool = True
 
 
 def discovery_statistic(
@@ -82,14 +83,16 @@ def discovery_statistic(
     test: tuple[str, float],
     options: FitOptions,
 ) -> tuple[float, float, Array, bool]:
-    """Return q0, the best fit of the parameter, the parameters (n,) under the null, converged."""
+    """Return q0, the best fit of the parameter, the parameters (n,) under the null, certified."""
     name, null = test
     held = fit(likelihood, observed, {name: null}, None, options)
     free = fit(likelihood, observed, None, held.parameters, options)
     estimate = float(free.parameters[0, likelihood.index(name)])
+    certified = require(likelihood, observed, held, Asked({name: np.array([null])}), options)
+    certified &= require(likelihood, observed, free, Asked({}), options)
     delta = float(held.twice_nll[0] - free.twice_nll[0])
     q0 = max(delta, 0.0) if estimate > null else 0.0
-    return q0, estimate, held.parameters[0], bool(held.converged[0] and free.converged[0])
+    return q0, estimate, held.parameters[0], certified
 
 
 def significance(
@@ -106,12 +109,12 @@ def significance(
         parameter: the strength of the signal. options: null, expected, toys.
 
     Raises:
-        FitError: an unknown parameter, or no toy converged.
+        FitError: an unknown parameter, a fit that is not certified, or no toy converged.
     """
     options = options or SignificanceOptions()
     test = (parameter, options.null)
     observed = observe(likelihood, data)
-    q0, estimate, truth, converged = discovery_statistic(likelihood, observed, test, options.fit)
+    q0, estimate, truth, certified = discovery_statistic(likelihood, observed, test, options.fit)
     expected = None
     if options.signal is not None:
         signal = fit(likelihood, observed, {parameter: options.signal}, None, options.fit)
@@ -122,7 +125,7 @@ def significance(
     return Significance(
         parameter, options.null, estimate, q0, float(ndtr(-np.sqrt(q0))), float(np.sqrt(q0)),
         options.signal, expected, p, error, z, 0 if toys is None else len(toys), toys,
-        options.fit.engine, converged,
+        options.fit.engine, certified,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.errors import FitError
+from histnu.inference.certification import Asked, require
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe
 from histnu.inference.results import Result
 from histnu.inference.saturated import GoodnessOfFit, goodness_of_fit
@@ -66,7 +66,8 @@ class FitSummary(Result):
         parameters: in the order of the model.
         correlation: (n, n), in the same order; unit diagonal, zero where not free.
         covariance: (n, n), zero where not free.
-        twice_nll: -2 log L, constants included. converged: of the minimiser.
+        twice_nll: -2 log L, constants included.
+        converged, certified: of the fit, see :class:`~histnu.inference.results.BestFit`.
         goodness: saturated goodness of fit.
         prefit, postfit: expected events with uncertainties.
         engine: ``batched`` or ``pyhf``.
@@ -77,6 +78,7 @@ class FitSummary(Result):
     covariance: Array
     twice_nll: float
     converged: bool
+    certified: bool
     goodness: GoodnessOfFit
     prefit: Prediction
     postfit: Prediction
@@ -105,16 +107,13 @@ def summarise(
         options: what to compute.
 
     Raises:
-        FitError: no data, or the likelihood is undefined at its start.
+        FitError: no data, or a fit that is not certified.
     """
     options = options or SummaryOptions()
     observed = observe(likelihood, data)
     counts = np.asarray(likelihood.observation if data is None else data, dtype=float)
     best = fit(likelihood, observed, None, None, options.fit)
-    if not np.isfinite(best.twice_nll[0]):
-        raise FitError(
-            "the likelihood is undefined at its start: an expected count is not positive"
-        )
+    require(likelihood, observed, best, Asked({}), options.fit)
     x, value = best.parameters[0], float(best.twice_nll[0])
     matrix = curvature(likelihood, observed, x, options.fit)
     down = up = np.full(len(x), np.nan)
@@ -132,6 +131,7 @@ def summarise(
         covariance=matrix.covariance,
         twice_nll=value,
         converged=bool(best.converged[0]),
+        certified=bool(best.certified[0]),
         goodness=goodness_of_fit(likelihood, counts, (x, value), options.toys, options.fit),
         prefit=prediction(likelihood, center, np.diag(width**2), counts, "prefit"),
         postfit=prediction(likelihood, x, matrix.covariance, counts, "postfit"),

@@ -27,7 +27,8 @@ def mass_contour(
     Args:
         likelihoods: one per mass, None where the heavy state cannot be made.
         strength: ``mu2_<flavour>``.
-        level: threshold of Delta to the global minimum.
+        level: threshold of Delta to the global minimum. A mass whose own minimum is above it
+            has no allowed value, and no upper end.
         data: counts per mass; observed if None.
     """
     counts = [None] * len(likelihoods) if data is None else list(data)
@@ -44,8 +45,11 @@ def mass_contour(
         if like is None or f is None:
             uppers.append(None)
             continue
-        local = float(chi2.cdf(level - (f.twice_nll - lowest), 2))
-        uppers.append(root(interval(like, d, strength, local, 2).upper))
+        left = level - (f.twice_nll - lowest)
+        if left < 0:  # no value of this mass is within the level of the best
+            uppers.append(None)
+            continue
+        uppers.append(root(interval(like, d, strength, float(chi2.cdf(left, 2)), 2).upper))
     best = fits[where]
     return uppers, None if best is None else (where, math.sqrt(max(best.parameters[strength], 0.0)))
 

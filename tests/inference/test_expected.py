@@ -9,7 +9,6 @@ from scipy.special import ndtr
 from histnu.errors import FitError
 from histnu.inference.batch import asimov_data
 from histnu.inference.cls import hypotest
-from histnu.inference.engine.examples import workspace
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.expected import (
     ExpectedOptions,
@@ -19,6 +18,7 @@ from histnu.inference.expected import (
 )
 from histnu.inference.limits import interval, threshold
 from histnu.inference.toys import ToyOptions
+from tests.inference.examples import workspace
 
 
 def many_events():
@@ -36,7 +36,7 @@ def test_cls_bands_are_pyhfs(example, name):
     """pyhf's own scan for the five expected limits at 95 %."""
     import pyhf
 
-    from histnu.inference.reference import numpy_backend
+    from histnu.inference.engine.reference import numpy_backend
 
     likelihood = example(name)
     ours = expected_limit(likelihood, None, "mu", ExpectedOptions("cls", 0.95))

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from histnu.errors import FitError
-from histnu.inference.engine.examples import workspace
 from histnu.inference.engine.fit import FitOptions, fit, observe
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.impacts import impacts
 from histnu.inference.summary import SummaryOptions, summarise
+from tests.inference.examples import workspace
 
 
 @pytest.mark.parametrize("name", ["correlated", "multichannel"])

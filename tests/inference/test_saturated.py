@@ -7,11 +7,11 @@ import pytest
 from scipy.special import xlogy
 from scipy.stats import chi2, kstest, poisson
 
-from histnu.inference.engine.examples import workspace
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.saturated import saturated_twice_nll
 from histnu.inference.summary import SummaryOptions, summarise
 from histnu.inference.toys import ToyOptions
+from tests.inference.examples import workspace
 
 
 def counting(observed, expected, parameters=None):

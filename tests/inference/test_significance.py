@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histnu.inference.engine.examples import workspace
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.significance import SignificanceOptions, significance
 from histnu.inference.toys import ToyOptions
+from tests.inference.examples import workspace
 
 
 def with_excess(name, example):
@@ -22,7 +22,7 @@ def test_equal_to_pyhf(example, name):
     import pyhf
     from scipy.special import ndtri
 
-    from histnu.inference.reference import numpy_backend
+    from histnu.inference.engine.reference import numpy_backend
 
     likelihood, counts = with_excess(name, example)
     ours = significance(likelihood, counts, "mu", SignificanceOptions(signal=1.0))

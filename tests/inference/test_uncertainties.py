@@ -98,7 +98,7 @@ def test_a_parameter_at_its_bound_has_no_symmetric_error(example):
 
 def test_a_flat_direction_is_undetermined_and_spares_the_others():
     """Two normfactors on one sample: only their product is measured."""
-    from histnu.inference.engine import examples
+    from tests.inference import examples
 
     document = examples.textbook()
     extra = {"name": "nu", "type": "normfactor", "data": None}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histnu.inference.engine import examples
 from histnu.inference.summary import SummaryOptions, summarise
 from histnu.inference.uncertainties import prefit
 from histnu.inference.yields import prediction, sample_yields
+from tests.inference import examples
 
 
 @pytest.mark.parametrize("name", ["textbook", "multichannel", "correlated", "combined"])

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from histnu.inference.engine import examples
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.impacts import impacts
 from histnu.inference.summary import summarise
 from histnu.inference.yields import prediction
+from tests.inference import examples
 
 pytestmark = pytest.mark.slow
 
