@@ -142,6 +142,7 @@ def mass_curve(
         "dof": row["dof"],
         "best_fit": [row["best_fit_m4_mev"], row["best_fit"]],
         "provenance": row["provenance"],
+        "log": [True, True],
         "polylines": [[[m, u] for m, u in ends if u is not None]],
     }
 

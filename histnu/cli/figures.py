@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -11,11 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.errors import ConfigError
+from histnu.errors import ConfigError, FitError
 from histnu.inference.engine.fit import FitOptions
 from histnu.inference.toys import ToyOptions
 from histnu.plotting.canvas import Header, quantity
 from histnu.targets import Question, Target, ask, load_target
+
+log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 Targets = tuple[str, ...]
@@ -273,6 +276,25 @@ def held_scan(text: str, options: PlotOptions, kind: str) -> HeldScan:
     return HeldScan(text, options.along, options)
 
 
+def left_out(curve: Callable[[float], Array], width: int, missing: list[float]) -> Any:
+    """The curve with NaN, and the value noted, where a fit is refused."""
+
+    def tried(value: float) -> Array:
+        try:
+            return curve(value)
+        except FitError as error:
+            log.warning("%g is left out: %s", value, error)
+            missing.append(value)
+            return np.full(width, np.nan)
+
+    return tried
+
+
+def missing_note(missing: list[float]) -> str:
+    """What the figure says of values that were left out."""
+    return f"; {len(missing)} values left out (no certified fit)" if missing else ""
+
+
 def refined(values: Array, curve: Callable[[float], Array], rounds: int = 5) -> tuple[Array, Array]:
     """Evaluate a curve (..., one row per value) with more points where it bends or ends.
 
@@ -336,13 +358,14 @@ def draw_expected_band(targets: Targets, path: Path, options: PlotOptions) -> li
         upper = [np.nan if u is None else question.value(u) for u in bands.upper]
         return np.array([*upper, observed_upper(question, options)])
 
-    values, rows = refined(scan.values(), limits)
+    missing: list[float] = []
+    values, rows = refined(scan.values(), left_out(limits, 6, missing))
     target = scan.target(values[0])
     question = ask(target, options.poi)
     title = f"{100 * options.cl:g} % CL upper limits"
     figure = BandFigure(
         scan.label, quantity(question.asked, question.unit), values, rows[:, :5], rows[:, 5],
-        (True, True), header(target, title),
+        (True, True), header(target, title, missing_note(missing).lstrip("; ")),
     )  # fmt: skip
     return draw_band(figure, path)
 
@@ -352,6 +375,7 @@ def draw_mass_plane(targets: Targets, path: Path, options: PlotOptions) -> list[
     from histnu.plotting.planes import PlaneFigure, Region, draw_plane
 
     regions, marked, x, y = [], None, "", ""
+    missing: list[float] = []
     for text in targets:
         scan = held_scan(text, options, "mass")
 
@@ -360,7 +384,7 @@ def draw_mass_plane(targets: Targets, path: Path, options: PlotOptions) -> list[
             end = observed_upper(question, options) if produced(question) else np.nan
             return np.array([end])
 
-        values, ends = refined(scan.values(), upper)
+        values, ends = refined(scan.values(), left_out(upper, 1, missing))
         target = scan.target(values[0])
         question = ask(target, options.poi)
         x, y = scan.label, quantity(question.asked, question.unit)
@@ -368,7 +392,7 @@ def draw_mass_plane(targets: Targets, path: Path, options: PlotOptions) -> list[
         marked = target.provenance if star else marked
         line = np.column_stack([values, ends[:, 0]])
         regions.append(Region(f"{text}{star}", (line,), excluded_above=True))
-    note = f"{100 * options.cl:g} % CL ({options.dof or 1} dof) at each {x}"
+    note = f"{100 * options.cl:g} % CL ({options.dof or 1} dof) at each {x}{missing_note(missing)}"
     figure = PlaneFigure(x, y, (*regions, *published(options.overlay)), (True, True),
                          Header("", marked, note))  # fmt: skip
     return draw_plane(figure, path)
