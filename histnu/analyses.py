@@ -27,15 +27,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from histnu.constants import B8_FLUX
 from histnu.errors import ConfigError, located
 from histnu.experiments.full import full_names, load_full_grid
-from histnu.experiments.loader import explain, load_experiment, read_yaml
+from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import Experiment, Origin, RateNuisance, weakest
+from histnu.experiments.schema import Finite, Positive
 from histnu.experiments.user_spectrum import read_spectra
+from histnu.forms import explain
 from histnu.physics.models.protocol import SignalModel
 from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.models.tabulated import TabulatedSignal
 from histnu.physics.rates import NeutrinoSource
 from histnu.polynomial import PolynomialMap
 from histnu.solar import solar_source
+from histnu.strict_yaml import read_yaml
 from histnu.templates.basis import (
     ChannelTemplates,
     Component,
@@ -88,15 +91,15 @@ class ModelSection(Strict):
     """
 
     name: str
-    options: dict[str, float] = Field(default_factory=dict)
+    options: dict[str, Finite] = Field(default_factory=dict)
     table: str | None = None
 
 
 class FluxSection(Strict):
     """Total 8B flux and its Gaussian uncertainty."""
 
-    total_cm2_s: float = Field(default=float(B8_FLUX), gt=0, allow_inf_nan=False)
-    relative: float = Field(default=0.12, gt=0, lt=1)
+    total_cm2_s: Positive = float(B8_FLUX)
+    relative: float = Field(default=0.12, gt=0, lt=1, strict=True)
     source: str = B8_FLUX.source
 
 

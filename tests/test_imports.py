@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "histnu"
 FORBIDDEN = {
     "physics": ("experiments", "templates", "workspace", "inference", "report", "cli", "export",
                 "plotting", "analyses", "solar", "tables", "releases", "building", "targets"),
-    "experiments": ("physics", "templates", "workspace", "inference", "report", "cli", "export",
+    "experiments": ("templates", "workspace", "inference", "report", "cli", "export",
                     "plotting", "analyses", "solar", "building", "targets"),
     "templates": ("workspace", "inference", "report", "cli", "export", "plotting", "analyses"),
     "workspace": ("inference", "report", "cli", "export", "plotting", "analyses"),

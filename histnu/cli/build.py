@@ -6,17 +6,18 @@ from pathlib import Path
 
 import click
 
+from histnu.cli import types
 from histnu.cli.common import output_option, set_option
 
 
 @click.command()
-@click.argument("analysis")
+@click.argument("analysis", type=types.Target())
 @output_option
 @click.option("--grid", default=None, help="Write a PatchSet on this grid (q_ee, dipole_e, ...).")
 @click.option("--interpolation", type=click.Choice(["normsys", "linear"]), default=None)
 @click.option("--correction", type=click.Choice(["none", "published_sm"]), default=None)
 @set_option
-@click.option("--m4-mev", type=float, default=None, help="The same as --set m4=VALUE.")
+@click.option("--m4-mev", type=types.ANY_NUMBER, default=None, help="The same as --set m4=VALUE.")
 def command(
     analysis: str,
     output: Path,

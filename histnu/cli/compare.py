@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from histnu.cli import types
 from histnu.cli.common import cl_option, console, engine_option, json_option, numbers
 from histnu.cli.envelope import poi_option
 
@@ -13,10 +14,10 @@ _SHOWN = 40
 
 
 @click.command()
-@click.argument("first")
-@click.argument("second")
+@click.argument("first", type=types.Target())
+@click.argument("second", type=types.Target())
 @poi_option
-@click.option("--relative", type=click.FloatRange(0), default=1e-6, show_default=True,
+@click.option("--relative", type=types.POSITIVE, default=1e-6, show_default=True,
               help="Numbers closer than this are the same.")  # fmt: skip
 @cl_option
 @engine_option

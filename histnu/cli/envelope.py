@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from histnu.cli import types
+
 if TYPE_CHECKING:
     from histnu.inference.engine.fit import FitOptions
     from histnu.inference.toys import ToyOptions
@@ -16,7 +18,7 @@ poi_option = click.option(
     "--poi", default=None, help="Parameter: of interest, or physical (mu_e, q_ee)."
 )
 plot_option = click.option(
-    "--plot", type=click.Path(path_type=Path), default=None,
+    "--plot", type=types.Place(), default=None,
     help="Draw into FILE (.png, .pdf, .svg; without suffix all three); numbers beside it as CSV.",
 )  # fmt: skip
 

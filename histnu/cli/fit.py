@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from histnu.cli import types
 from histnu.cli.answers import asked_of, marks
 from histnu.cli.common import (
     allow_option,
@@ -35,12 +36,10 @@ _LARGE = 0.2  # correlations above this are printed
 
 
 @click.command()
-@click.argument("target")
+@click.argument("target", type=types.Target())
 @poi_option
 @click.option("--profile/--no-profile", default=True, help="Profile (MINOS-like) uncertainties.")
-@click.option(
-    "--n-toys", type=click.IntRange(10), default=None, help="Toys of the goodness of fit."
-)
+@click.option("--n-toys", type=types.TOYS, default=None, help="Toys of the goodness of fit.")
 @seed_option
 @plot_option
 @set_option

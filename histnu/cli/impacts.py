@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from histnu.cli import types
 from histnu.cli.answers import asked_of, marks
 from histnu.cli.common import allow_option, console, engine_option, json_option, set_option
 from histnu.cli.envelope import envelope, plot_option, poi_option, prepare, say_written
 
 
 @click.command()
-@click.argument("target")
+@click.argument("target", type=types.Target())
 @poi_option
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Rows shown.")
 @plot_option

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from histnu.cli import types
 from histnu.cli.common import allow_option, cl_option, engine_option, seed_option, set_option
 
 KINDS: dict[str, str] = {
@@ -28,25 +29,27 @@ KINDS: dict[str, str] = {
 @click.command(
     epilog="Kinds: " + "; ".join(f"{name}: {text}" for name, text in KINDS.items()) + "."
 )
-@click.argument("kind", metavar="KIND|RESULTS")
-@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.argument("kind", type=types.Target(), metavar="KIND|RESULTS")
+@click.argument("targets", nargs=-1, type=types.Target(), metavar="[TARGET]...")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), default=None,
+    "-o", "--output", type=types.Place(), default=None,
     help="File (.png, .pdf, .svg; without suffix all three); numbers beside it as CSV. "
     "Of RESULTS: folder.",
 )  # fmt: skip
 @click.option("--poi", default=None, help="Parameter: of interest, or physical (mu_e, q_ee).")
 @click.option("--x", "x_name", default=None, help="Parameter on the x axis of a contour.")
 @click.option("--y", "y_name", default=None, help="Parameter on the y axis of a contour.")
-@click.option("--from", "low", type=float, default=None, help="First value on the x axis.")
-@click.option("--to", "high", type=float, default=None, help="Last value on the x axis.")
-@click.option("--y-range", nargs=2, type=float, default=None, help="Range of y of a contour.")
+@click.option(
+    "--from", "low", type=types.ANY_NUMBER, default=None, help="First value on the x axis."
+)
+@click.option("--to", "high", type=types.ANY_NUMBER, default=None, help="Last value on the x axis.")
+@click.option("--y-range", nargs=2, type=types.ANY_NUMBER, default=None, help="Range of --y.")
 @click.option("--points", type=click.IntRange(2), default=None, help="Points along an axis.")
 @click.option("--along", default=None, help="Held parameter of a band or mass figure (m4).")
 @click.option("--overlay", multiple=True, help="NAME=FILE.csv: a published curve (two columns).")
-@click.option("--n-toys", type=click.IntRange(10), default=2000, show_default=True)
+@click.option("--n-toys", type=types.TOYS, default=2000, show_default=True)
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Rows shown.")
-@click.option("--dof", type=click.IntRange(1), default=None, help="Of the threshold.")
+@click.option("--dof", type=types.DEGREES, default=None, help="Of the threshold.")
 @cl_option
 @seed_option
 @set_option
@@ -80,12 +83,16 @@ def redraw(results: Path, targets: tuple[str, ...], output: Path | None) -> None
     """Read results.json (or its folder) and draw the figures of a results folder."""
     from histnu.errors import ConfigError
     from histnu.plotting.paper import draw_all
-    from histnu.report.document import read_results
+    from histnu.results_document import read_results
+    from histnu.serialize import staged
 
     if targets:
         raise ConfigError(f"unknown kind {str(results)!r}; use one of {', '.join(KINDS)}")
     file = results / "results.json" if results.is_dir() else results
     folder = output or file.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in draw_all(read_results(file), folder):
+    document = read_results(file)
+    with staged(folder) as temporary:
+        out = temporary / "out"
+        paths = [folder / path.relative_to(out) for path in draw_all(document, out)]
+    for path in paths:
         click.echo(path)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from histnu.cli import types
 from histnu.cli.answers import asked_of, marks
 from histnu.cli.common import (
     allow_option,
@@ -27,10 +28,10 @@ from histnu.cli.envelope import (
 
 
 @click.command()
-@click.argument("target")
+@click.argument("target", type=types.Target())
 @poi_option
-@click.option("--n-toys", type=click.IntRange(10), default=None, help="Background-only toys.")
-@click.option("--signal", type=float, default=None, help="Value of the expected significance.")
+@click.option("--n-toys", type=types.TOYS, default=None, help="Background-only toys.")
+@click.option("--signal", type=types.ANY_NUMBER, default=None, help="Of the expected significance.")
 @seed_option
 @plot_option
 @set_option

@@ -68,20 +68,20 @@ def sample_yields(likelihood: AnyLikelihood, parameters: ArrayLike) -> dict[str,
     pars = np.atleast_2d(np.asarray(parameters, dtype=float))
     pars = likelihood.base_parameters(pars) if mapped else pars  # type: ignore[union-attr]
     out: dict[str, dict[str, Array]] = {}
-    for sample in dict.fromkeys(t.sample for t in base.compiled.terms):
+    for sample in dict.fromkeys(t.sample for t in base.compiled.rows):
         rates = BatchedLikelihood(_alone(base.compiled, sample)).expected(pars)
-        for channel in dict.fromkeys(t.channel for t in base.compiled.terms if t.sample == sample):
+        for channel in dict.fromkeys(t.channel for t in base.compiled.rows if t.sample == sample):
             out.setdefault(channel, {})[sample] = rates[:, base.channels[channel]]
     return {channel: out[channel] for channel in base.channels}
 
 
 def _alone(compiled: Compiled, sample: str) -> Compiled:
     """The model in which all other samples have no events."""
-    terms = tuple(
-        t if t.sample == sample else replace(t, histogram=np.zeros_like(t.histogram))
-        for t in compiled.terms
+    rows = tuple(
+        r if r.sample == sample else replace(r, nominal=np.zeros_like(r.nominal), differences=())
+        for r in compiled.rows
     )
-    return replace(compiled, terms=terms)
+    return replace(compiled, rows=rows)
 
 
 def prediction(

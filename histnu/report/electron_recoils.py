@@ -20,7 +20,7 @@ from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import Experiment, weakest
 from histnu.experiments.smearing import declared_detector
 from histnu.inference.engine.fit import FitOptions
-from histnu.inference.engine.likelihood import PYHF_DEFAULTS, BatchedLikelihood
+from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.limits import IntervalOptions, interval, threshold
 from histnu.inference.profile import best_fit
@@ -52,7 +52,6 @@ from histnu.report.electron_likelihoods import (
 )
 from histnu.report.mass_contour import root
 from histnu.templates.basis import ChannelTemplates
-from histnu.types import Workspace
 
 Array = NDArray[np.float64]
 Row = dict[str, Any]
@@ -430,7 +429,7 @@ def mass_points(data: DataSets, flavours: Sequence[str], m4_mev: float) -> dict[
     document = workspace_of([with_signal_scaled(t, factor) for t in trial])
     result = {}
     for f in flavours:
-        likelihood = unchecked_likelihood(document, f"mu2_{f}")
+        likelihood = BatchedLikelihood.from_workspace(dict(document), f"mu2_{f}")
         unit = ELECTRON_MOMENT_UNIT * math.sqrt(factor)
         result[f] = MassPoint(m4_mev, unit, likelihood, best_fit(likelihood))
     return result
@@ -441,24 +440,6 @@ def with_signal_scaled(templates: ChannelTemplates, factor: float) -> ChannelTem
     one = np.ones(templates.channel.n_bins)
     signals = tuple(s.scaled(factor * one) if s.strength else s for s in templates.signals)
     return ChannelTemplates(templates.channel, signals)
-
-
-def unchecked_likelihood(document: Workspace, measurement: str) -> BatchedLikelihood:
-    """Likelihood of a document of this package without validating its schema (half the time).
-
-    The documents of a mass scan differ in numbers only; tests validate one of them.
-    """
-    import pyhf
-
-    workspace = pyhf.Workspace(dict(document), validate=False)
-    settings = {k: dict(v) for k, v in PYHF_DEFAULTS.items()}
-    model = workspace.model(
-        measurement_name=measurement, modifier_settings=settings, validate=False
-    )
-    likelihood = BatchedLikelihood.from_model(model)
-    likelihood.observation = np.asarray(workspace.data(model, include_auxdata=False))
-    likelihood.model = None  # 15 MB for each mass; the batched engine does not need it
-    return likelihood
 
 
 def dipole_contours(

@@ -6,7 +6,7 @@ import pytest
 
 from histnu.errors import ConfigError, DataError, ExportError, PatchSetError, WorkspaceError
 from histnu.export import export_document
-from histnu.export.staging import staged
+from histnu.serialize import staged
 from histnu.workspace.grids import moment_grid
 from histnu.workspace.patchset import Basis, PatchSetInfo, build_patchset
 

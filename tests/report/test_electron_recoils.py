@@ -65,18 +65,6 @@ def test_workspace_is_valid_and_equal_to_pyhf(lz):
     assert value == pytest.approx(-2 * float(model.logpdf(pars, data)[0]), abs=1e-9)
 
 
-def test_likelihood_of_a_scan_is_the_checked_one(lz):
-    document = workspace_of(electron_templates(lz, ElectronMagneticMoment()))
-    fast = er.unchecked_likelihood(document, "mu2_e")
-    slow = BatchedLikelihood.from_workspace(dict(document), "mu2_e")
-    assert fast.parameter_names == slow.parameter_names
-    assert np.array_equal(fast.fixed, slow.fixed)
-    pars = np.where(fast.fixed, fast.init, fast.init + 0.3)[None, :]
-    assert np.array_equal(
-        fast.twice_nll(pars, fast.observation), slow.twice_nll(pars, slow.observation)
-    )
-
-
 @pytest.mark.parametrize("name", ELECTRON_SETS["combined_er"])
 def test_background_only_agreement(name):
     row = er.validation_row(name)
