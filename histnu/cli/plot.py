@@ -39,10 +39,8 @@ KINDS: dict[str, str] = {
 @click.option("--poi", default=None, help="Parameter: of interest, or physical (mu_e, q_ee).")
 @click.option("--x", "x_name", default=None, help="Parameter on the x axis of a contour.")
 @click.option("--y", "y_name", default=None, help="Parameter on the y axis of a contour.")
-@click.option(
-    "--from", "low", type=types.ANY_NUMBER, default=None, help="First value on the x axis."
-)
-@click.option("--to", "high", type=types.ANY_NUMBER, default=None, help="Last value on the x axis.")
+@click.option("--from", "low", type=types.ANY_NUMBER, default=None, help="First value of x.")
+@click.option("--to", "high", type=types.ANY_NUMBER, default=None, help="Last value of x.")
 @click.option("--y-range", nargs=2, type=types.ANY_NUMBER, default=None, help="Range of --y.")
 @click.option("--points", type=click.IntRange(2), default=None, help="Points along an axis.")
 @click.option("--along", default=None, help="Held parameter of a band or mass figure (m4).")
