@@ -16,9 +16,6 @@ from histnu.serialize import read_json
 
 Array = NDArray[np.float64]
 
-NUMBERS = ("1", "bin")
-"""Units of observables that number bins."""
-
 
 @dataclass(frozen=True)
 class Axis:
@@ -31,12 +28,16 @@ class Axis:
     @property
     def label(self) -> str:
         """``title [unit]``."""
-        return self.title if self.numbered or not self.unit else f"{self.title} [{self.unit}]"
+        return (
+            self.title if self.numbered or self.unit in ("", "1") else f"{self.title} [{self.unit}]"
+        )
 
     @property
     def numbered(self) -> bool:
         """Whether the bins have numbers rather than values."""
-        return self.edges is None or self.unit in NUMBERS
+        if self.edges is None or self.unit == "bin":
+            return True
+        return self.unit == "1" and np.array_equal(self.edges, np.arange(len(self.edges)))
 
     @property
     def bins(self) -> tuple[str, ...]:
@@ -95,25 +96,24 @@ def _of_manifest(manifest: Mapping[str, Any]) -> dict[str, ChannelAxes]:
     found = {}
     for experiment in manifest.get("experiments", {}).values():
         for name, c in experiment.get("channels", {}).items():
-            axis = Axis(c["observable_title"], c["unit"], np.asarray(c["edges"], dtype=float))
-            found[name] = ChannelAxes(c["title"], (axis,))
+            single = {"title": c["observable_title"], "unit": c["unit"], "edges": c["edges"]}
+            axes = tuple(
+                Axis(a["title"], a["unit"], np.asarray(a["edges"], dtype=float))
+                for a in c.get("axes", [single])
+            )
+            found[name] = ChannelAxes(c["title"], axes)
     return found
 
 
 def _of_analysis(name: str) -> dict[str, ChannelAxes]:
     """The channels of the experiments of an analysis."""
     from histnu.analyses import load_analysis
-    from histnu.experiments.full import full_names, load_full_grid
     from histnu.experiments.loader import load_experiment
 
-    found = {}
-    for experiment in load_analysis(name).experiments:
-        if experiment in full_names():
-            for c in load_full_grid(experiment).channels:
-                axes = tuple(Axis(k, "", np.asarray(e)) for k, e in c.edges.items())
-                found[c.name] = ChannelAxes(c.title, axes)
-            continue
-        for channel in load_experiment(experiment).channels:
-            o = channel.observable
-            found[channel.name] = ChannelAxes(channel.title, (Axis(o.title, o.unit, o.edges),))
-    return found
+    return {
+        c.name: ChannelAxes(
+            c.title, tuple(Axis(a.title, a.unit, a.edges) for a in c.observable.axes)
+        )
+        for experiment in load_analysis(name).experiments
+        for c in load_experiment(experiment).channels
+    }

@@ -252,14 +252,11 @@ class HeldScan:
 
     @property
     def label(self) -> str:
-        """Title of the axis, with the unit that the held parameter carries in its name."""
-        known = {"mev": "MeV", "kev": "keV", "gev": "GeV"}
-        low, _ = self.options.range("--from and --to (the range of --along)")
-        for name in (*self.target(low).held, self.along):
-            stem, _, unit = name.rpartition("_")
-            if self.along in (name, stem) and unit in known:
-                return quantity(stem, known[unit])
-        return self.along
+        """Title of the axis: the held parameter with its unit."""
+        from histnu.analyses import load_analysis, signal_model
+
+        held = {h.name: h.unit for h in signal_model(load_analysis(self.text).model).held}
+        return quantity(self.along, held.get(self.along, ""))
 
     def values(self) -> Array:
         """First values of the held parameter, evenly on a logarithmic axis."""
@@ -404,7 +401,7 @@ def draw_recoil_spectra(targets: Targets, path: Path, options: PlotOptions) -> l
     from histnu.spectra import spectra_figure
 
     reach = (options.low or 0.05, options.high or 5.0)
-    return draw_spectra(spectra_figure(_one(targets, "spectra"), reach), path)
+    return draw_spectra(spectra_figure(_one(targets, "spectra"), reach, options.settings), path)
 
 
 def draw_responses(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:

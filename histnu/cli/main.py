@@ -30,7 +30,7 @@ VERBS: dict[str, str] = {
     "limit": "Confidence interval or upper limit from a workspace.",
     "list": "Models, experiments, analyses and releases found here.",
     "plot": "Draw a figure of a target, or the figures of a results folder again.",
-    "reproduce": "Reproduce the paper: bounds, figures, workspaces.",
+    "reproduce": "Reproduce a study (default: the paper): bounds, figures, workspaces.",
     "scan": "Profile likelihood of one parameter.",
     "significance": "Significance of a signal, asymptotic and with toys.",
     "toys": "Limits with pseudo-experiments (CLs, Feldman-Cousins).",

@@ -80,7 +80,7 @@ def command(kind: str, targets: tuple[str, ...], output: Path | None, **options:
 def redraw(results: Path, targets: tuple[str, ...], output: Path | None) -> None:
     """Read results.json (or its folder) and draw the figures of a results folder."""
     from histnu.errors import ConfigError
-    from histnu.plotting.paper import draw_all
+    from histnu.plotting.studies import draw_all
     from histnu.results_document import read_results
     from histnu.serialize import staged
 
