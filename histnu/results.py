@@ -8,7 +8,7 @@ kinds is in the package (``data/schemas/result.json``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -16,8 +16,6 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 SCHEMA = "histnu-result/1"
 PACKAGES = ("numpy", "scipy", "pyhf", "iminuit")
-Ends = tuple[float | None, float | None]
-"""Lower and upper end of an interval; None where it is open or stops at a bound."""
 Numbers = tuple[float, ...]
 
 
@@ -40,6 +38,41 @@ class Axis(Model):
     unit: str = ""
 
 
+class Segment(Model):
+    """One connected part of an allowed region.
+
+    Attributes:
+        lower, upper: its ends; None where it is open.
+        lower_end, upper_end: ``crossing`` of the level, ``edge`` (an expected count is negative
+            beyond), ``bound`` of the parameter, or ``open``.
+    """
+
+    lower: float | None
+    upper: float | None
+    lower_end: str = "crossing"
+    upper_end: str = "crossing"
+
+
+class Expected(Model):
+    """Upper ends expected without a signal.
+
+    Attributes:
+        ensemble: ``asimov`` or ``toys``. nuisances: ``fitted`` to the data, or ``nominal``.
+        sigmas: quantiles in standard deviations, -2 to 2. upper: ends there, None where open.
+        open_fraction: of the toys, how many have no upper end.
+    """
+
+    method: str
+    ensemble: str
+    cl: float
+    dof: int | None
+    sigmas: Numbers
+    upper: tuple[float | None, ...]
+    n_toys: int = 0
+    open_fraction: float = 0.0
+    nuisances: str = "fitted"
+
+
 class Estimate(Model):
     """A best fit and the ends of its interval at a confidence level."""
 
@@ -56,8 +89,9 @@ class Envelope(Model):
         target: file or analysis that was asked.
         method: ``profile likelihood``, ``cls``, ``cls_toys``, ``feldman_cousins``, ...
         engine: ``batched``, ``pyhf`` or ``pyhf-scipy``.
-        held: values at which parameters were held. data: the observed counts, or the Asimov
-            data set without a signal. seed: of random numbers, None where there are none.
+        held: values at which parameters were held: of the model (a mass), and of the likelihood.
+        data: the observed counts, or the Asimov data set without a signal.
+        seed: of random numbers, None where there are none. n_toys: per value, 0 without toys.
         unit: of the answer. provenance: weakest of any input, None where nothing says.
         inputs: SHA-256 by name. versions: of histnu, Python and the numerical packages.
     """
@@ -69,6 +103,7 @@ class Envelope(Model):
     held: dict[str, float] = Field(default_factory=dict)
     data: Literal["observed", "asimov"] = "observed"
     seed: int | None = None
+    n_toys: int = 0
     unit: str = ""
     provenance: str | None = None
     inputs: dict[str, str] = Field(default_factory=dict)
@@ -80,7 +115,10 @@ class Bound(Envelope):
 
     Attributes:
         cl, dof: confidence level and degrees of freedom of the threshold on -2 log L.
-        lower, upper: outermost ends. intervals: the allowed set, a union of intervals.
+        lower, upper: outermost ends, None where the region is open or ends at a bound.
+        intervals: the allowed set, a union of segments.
+        measurement: whose settings of the parameters hold. search: counts of fits and starts.
+        boundary: where the rate of an empty bin is zero, and because of which sample.
         best_fit: of the parameter. parameters: of everything. twice_nll: -2 log L there.
         converged: whether the fits did. certified: whether the minimum was found more than once
             from different starts; None where that was not examined.
@@ -92,24 +130,87 @@ class Bound(Envelope):
     dof: int | None
     lower: float | None
     upper: float | None
-    intervals: tuple[Ends, ...]
+    intervals: tuple[Segment, ...]
     best_fit: float
     parameters: dict[str, float]
     twice_nll: float
     converged: bool
     certified: bool | None = None
+    measurement: str = ""
+    boundary: tuple[str, ...] = ()
+    search: dict[str, int] = Field(default_factory=dict)
+    expected: Expected | None = None
+
+    def __str__(self) -> str:
+        how = f"{self.method}, {self.engine}"
+        how += f", {self.n_toys} toys, seed {self.seed}" if self.n_toys else ""
+        return (
+            f"{self.parameter}: {region_text(self.intervals, self.unit)} at {100 * self.cl:g} % CL "
+            f"({how}); best fit {number_text(self.best_fit)}"
+        )
+
+    __repr__ = __str__
+
+
+def number_text(value: float | None) -> str:
+    """A number for people, ``open`` where an interval has no end."""
+    return "open" if value is None else f"{value:.6g}"
+
+
+def region_text(segments: Sequence[Segment], unit: str = "") -> str:
+    """A region in words: ``[0.2, 1.1]``, ``< 1.086``, or several segments joined by ``or``.
+
+    >>> region_text([Segment(lower=0.0, upper=1.086, lower_end="bound")], "mu_B")
+    '< 1.086 mu_B (down to its bound 0)'
+    """
+    unit = f" {unit}" if unit else ""
+    if not segments:
+        return "no value is allowed"
+    if len(segments) > 1:
+        return " or ".join(f"[{_end(s, 'lower')}, {_end(s, 'upper')}]" for s in segments) + unit
+    one = segments[0]
+    lower, upper = (end in ("crossing", "edge") for end in (one.lower_end, one.upper_end))
+    if lower and upper:
+        return f"[{_end(one, 'lower')}, {_end(one, 'upper')}]{unit}"
+    if upper:
+        return f"< {number_text(one.upper)}{unit}{_at_bound(one, 'lower', 'down')}"
+    if lower:
+        return f"> {number_text(one.lower)}{unit}{_at_bound(one, 'upper', 'up')}"
+    return f"[{_end(one, 'lower')}, {_end(one, 'upper')}]{unit}: no value is excluded"
+
+
+def _at_bound(segment: Segment, side: str, direction: str) -> str:
+    if getattr(segment, f"{side}_end") != "bound":
+        return ""
+    return f" ({direction} to its bound {number_text(getattr(segment, side))})"
+
+
+def _end(segment: Segment, side: str) -> str:
+    value, kind = number_text(getattr(segment, side)), getattr(segment, f"{side}_end")
+    if kind == "edge":
+        return f"{value} (a rate is negative beyond)"
+    return f"its bound {value}" if kind == "bound" else value
 
 
 class Profile(Envelope):
-    """``Delta = -2 log [L(x, others profiled) / L(best fit)]`` at values of one parameter."""
+    """``Delta = -2 log [L(x, others profiled) / L(best fit)]`` at values of one parameter.
+
+    Attributes:
+        delta_twice_nll: None where the likelihood is undefined.
+        certified: all of them, and ``certified_points`` one by one. search: counts of fits.
+    """
 
     kind: Literal["profile"] = "profile"
     parameter: str
     values: Numbers
-    delta_twice_nll: Numbers
+    delta_twice_nll: tuple[float | None, ...]
     best_fit: float
     twice_nll: float
     converged: bool
+    certified: bool | None = None
+    certified_points: tuple[bool, ...] = ()
+    measurement: str = ""
+    search: dict[str, int] = Field(default_factory=dict)
 
 
 class Region(Envelope):
@@ -124,6 +225,8 @@ class Region(Envelope):
     best_fit: tuple[float, float]
     polylines: tuple[tuple[tuple[float, float], ...], ...]
     converged: bool = True
+    certified: bool | None = None
+    search: dict[str, int] = Field(default_factory=dict)
 
 
 class MassCurve(Envelope):
@@ -145,6 +248,8 @@ class MassCurve(Envelope):
     upper: tuple[float | None, ...]
     best_fit: float
     best_fit_x: float
+    threshold: float | None = None
+    certified: bool | None = None
 
 
 class Fit(Envelope):
@@ -169,8 +274,22 @@ class Test(Envelope):
     cl_sb: float
     expected: Numbers
     test_statistic: float
-    n_toys: int = 0
     errors: Numbers = ()
+    best_fit: float | None = None
+    twice_nll: float | None = None
+    certified: bool | None = None
+    measurement: str = ""
+    search: dict[str, int] = Field(default_factory=dict)
+
+    def __str__(self) -> str:
+        toys = f", {self.n_toys} toys per value, seed {self.seed}" if self.n_toys else ""
+        return (
+            f"{self.parameter} = {self.value:g} {self.unit}: CLs = {self.cls:.4f} "
+            f"(CLs+b = {self.cl_sb:.4f}, CLb = {self.cl_b:.4f}; {self.method}, {self.engine}"
+            f"{toys}); best fit {number_text(self.best_fit)}"
+        )
+
+    __repr__ = __str__
 
 
 class Toys(Envelope):
@@ -188,21 +307,30 @@ class Toys(Envelope):
     critical: Numbers
     p_value: Numbers
     error: Numbers
-    n_toys: int
 
 
 class Coverage(Envelope):
-    """How often the interval of a toy covers the truth, with its binomial error."""
+    """How often the interval of a toy covers the truth.
+
+    Attributes:
+        n_toys: toys that count. failed: toys left out. error: binomial, of ``coverage``.
+        coverage_interval: 68.3 % Clopper-Pearson interval of it.
+        best_fit: of the parameter, to the data.
+    """
 
     kind: Literal["coverage"] = "coverage"
     parameter: str
     truth: dict[str, float]
     cl: float
-    n_toys: int
     covered: int
     coverage: float
+    coverage_interval: tuple[float, float]
     error: float
     failed: int
+    best_fit: float
+    certified: bool | None = None
+    measurement: str = ""
+    search: dict[str, int] = Field(default_factory=dict)
 
 
 class ChannelCounts(Model):

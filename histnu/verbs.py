@@ -22,6 +22,7 @@ from histnu.inference.contours import RegionOptions
 from histnu.inference.contours import region as find_region
 from histnu.inference.engine.fit import FitOptions
 from histnu.inference.engine.global_min import GlobalOptions
+from histnu.inference.expected import ExpectedOptions, expected_limit
 from histnu.inference.limits import IntervalOptions, interval
 from histnu.inference.profile import best_fit
 from histnu.inference.profile import profile as find_profile
@@ -34,11 +35,12 @@ from histnu.results import (
     Axis,
     Bound,
     Coverage,
-    Ends,
+    Expected,
     Fit,
     MassCurve,
     Profile,
     Region,
+    Segment,
     Test,
     Toys,
 )
@@ -81,6 +83,7 @@ class Options:
         data: observed counts, or the Asimov data set without a signal.
         n_toys, seed, progress: of methods with toys.
         search: of the global minimum.
+        allow_uncertified: give a result, marked as such, where a fit is not certified.
     """
 
     method: str = "profile"
@@ -93,11 +96,16 @@ class Options:
     seed: int = 0
     progress: Callable[[int, int], None] | None = None
     search: Search = Search()
+    allow_uncertified: bool = False
 
     @property
     def fit(self) -> FitOptions:
         """Options of single fits."""
-        options = FitOptions(engine=self.engine, fixed=dict(self.held))
+        options = FitOptions(
+            engine=self.engine,
+            fixed=dict(self.held),
+            allow_uncertified=self.allow_uncertified,
+        )
         if self.search.starts is None:
             return options
         return replace(options, search=GlobalOptions(starts=self.search.starts))
@@ -182,7 +190,7 @@ def limit_of(target: Target, question: Question, options: Options) -> Bound:
     return Bound(
         **_common(target, options),
         method=METHODS[options.method],
-        seed=options.seed if "toys" in options.method else None,
+        **_toy_fields(options),
         unit=question.unit,
         parameter=question.asked,
         cl=options.cl,
@@ -194,14 +202,63 @@ def limit_of(target: Target, question: Question, options: Options) -> Bound:
         parameters=best.parameters,
         twice_nll=best.twice_nll,
         converged=best.converged,
-        certified=getattr(found, "certified", None),
+        certified=found.certified,
+        measurement=question.measurement,
+        boundary=found.boundary,
+        search=found.search,
     )
 
 
-def _intervals(found: Interval, question: Question) -> tuple[Ends, ...]:
+def expected_of(question: Question, from_toys: bool, options: Options) -> Expected:
+    """Upper ends expected without a signal, in the unit that was asked.
+
+    Methods with toys always have bands from toys.
+    """
+    method = "cls-toys" if from_toys and options.method == "cls" else options.method
+    found = expected_limit(
+        question.likelihood,
+        None,
+        question.parameter,
+        ExpectedOptions(
+            method=method,
+            cl=options.cl,
+            dof=options.dof,
+            ensemble=from_toys and method == "profile",
+            fit=options.fit,
+            toys=options.toy_options,
+        ),
+    )
+    return Expected(
+        method=found.method,
+        ensemble=found.ensemble,
+        cl=found.cl,
+        dof=found.dof,
+        sigmas=found.sigmas,
+        upper=tuple(question.value(u) for u in found.upper),
+        n_toys=found.n_toys,
+        open_fraction=found.open_fraction,
+        nuisances=found.nuisances,
+    )
+
+
+def _toy_fields(options: Options) -> dict[str, Any]:
+    """Seed and number of toys, of methods that have toys."""
+    if "toys" not in options.method:
+        return {}
+    return {"seed": options.seed, "n_toys": options.n_toys}
+
+
+def _intervals(found: Interval, question: Question) -> tuple[Segment, ...]:
     """The allowed set in what was asked."""
-    pieces = getattr(found, "intervals", ()) or (found,)
-    return tuple((question.value(s.lower), question.value(s.upper)) for s in pieces)
+    return tuple(
+        Segment(
+            lower=question.value(s.lower),
+            upper=question.value(s.upper),
+            lower_end=s.lower_end,
+            upper_end=s.upper_end,
+        )
+        for s in found.intervals
+    )
 
 
 def _required(value: float | None) -> float:
@@ -222,18 +279,14 @@ def fit(target: Target, parameter: str | None = None, options: Options | None = 
         parameters=best.parameters,
         twice_nll=best.twice_nll,
         converged=best.converged,
-        certified=getattr(best, "certified", None),
+        certified=best.certified,
     )
 
 
 def scan(
     target: Target, parameter: str | None, values: ArrayLike, options: Options | None = None
 ) -> Profile:
-    """Profile of one parameter at given values (in its own unit), the others profiled.
-
-    Raises:
-        FitError: where -2 log L is not finite.
-    """
+    """Profile of one parameter at given values (in its own unit), the others profiled."""
     settled = _settled(target, options or Options())
     return scan_of(target, ask(target, parameter), values, settled)
 
@@ -244,17 +297,20 @@ def scan_of(target: Target, question: Question, values: ArrayLike, options: Opti
     inner = np.array([question.inverse(float(v)) for v in points])
     data = options.counts(question)
     found = find_profile(question.likelihood, data, question.parameter, inner, options.fit)
-    if not np.all(np.isfinite(found.delta_twice_nll)):
-        raise FitError(f"profile of {question.asked}: -2 log L is not finite everywhere")
+    delta = [max(float(d), 0.0) if np.isfinite(d) else None for d in found.delta_twice_nll]
     return Profile(
         **_common(target, options),
         unit=question.unit,
         parameter=question.asked,
         values=tuple(points),
-        delta_twice_nll=tuple(np.maximum(found.delta_twice_nll, 0.0)),
+        delta_twice_nll=tuple(delta),
         best_fit=_required(question.value(found.best_fit.parameters[question.parameter])),
         twice_nll=found.best_fit.twice_nll,
         converged=bool(np.all(found.converged)),
+        certified=bool(found.certified.all() and found.best_fit.certified),
+        certified_points=tuple(found.certified.tolist()),
+        measurement=question.measurement,
+        search=found.search,
     )
 
 
@@ -299,6 +355,8 @@ def contour_of(
         best_fit=(best[plane[0]], best[plane[1]]),
         polylines=lines,
         converged=found.best_fit.converged,
+        certified=found.certified,
+        search=found.search,
     )
 
 
@@ -316,10 +374,11 @@ def hypothesis_test(
         )
     else:
         (found,) = hypotest(question.likelihood, data, question.parameter, [inner], options.fit)
+    best = found.best_fit
     return Test(
         **_common(target, options),
         method=found.method,
-        seed=options.seed if with_toys else None,
+        **_toy_fields(options),
         unit=question.unit,
         parameter=question.asked,
         value=value,
@@ -328,8 +387,12 @@ def hypothesis_test(
         cl_sb=found.cl_sb,
         expected=found.expected,
         test_statistic=found.test_statistic,
-        n_toys=found.n_toys,
         errors=found.errors,
+        best_fit=None if best is None else question.value(best.parameters[question.parameter]),
+        twice_nll=None if best is None else best.twice_nll,
+        certified=found.certified,
+        measurement=question.measurement,
+        search=found.search,
     )
 
 
@@ -375,6 +438,7 @@ def coverage(
     found = find_coverage(
         question.likelihood, true, question.parameter, options.cl, options.dof, options.toy_options
     )
+    best = best_fit(question.likelihood, None, options.fit).parameters[question.parameter]
     return Coverage(
         **_common(target, options),
         method="toys",
@@ -386,8 +450,13 @@ def coverage(
         n_toys=found.n_toys,
         covered=found.covered,
         coverage=found.coverage,
+        coverage_interval=found.coverage_interval,
         error=found.error,
         failed=found.failed,
+        best_fit=_required(question.value(best)),
+        certified=found.certified,
+        measurement=question.measurement,
+        search=found.search,
     )
 
 
@@ -435,4 +504,6 @@ def _mass_curve(name: str, found: HeldCurve, options: Options) -> MassCurve:
         upper=found.upper,
         best_fit=found.best_fit,
         best_fit_x=found.best_fit_held,
+        threshold=found.threshold,
+        certified=found.certified,
     )

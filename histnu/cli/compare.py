@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from histnu.cli import types
-from histnu.cli.common import cl_option, console, engine_option, json_option, numbers
+from histnu.cli.common import cl_option, console, engine_option, json_option
 from histnu.cli.envelope import poi_option
 
 _SHOWN = 40
@@ -36,6 +36,7 @@ def command(
       histnu compare results/results.json other/results.json
     """
     from histnu.comparison import Comparison, compare
+    from histnu.results import number_text
     from histnu.serialize import dumps
 
     answer = compare(first, second, poi, Comparison(relative, cl, engine))
@@ -46,8 +47,8 @@ def command(
     _show_rows(rows, f"{len(rows)} differences between {first} and {second}")
     for row in answer["answers"]:
         text = row.get("problem") or (
-            f"[{numbers(row['lower'])}, {numbers(row['upper'])}] {row['unit']}, best fit "
-            f"{numbers(row['best_fit'])}"
+            f"[{number_text(row['lower'])}, {number_text(row['upper'])}] {row['unit']}, best fit "
+            f"{number_text(row['best_fit'])}"
         )
         marks = f" [{row['provenance']} inputs]" if row.get("provenance") else ""
         click.echo(f"{row['target']}: {row['parameter']} at {100 * cl:g} % CL: {text}{marks}")

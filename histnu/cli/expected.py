@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from histnu.results import Expected
 
 ENSEMBLES = ("asimov", "toys")
 
@@ -14,35 +17,13 @@ expected_option = click.option(
 )  # fmt: skip
 
 
-def expected(
-    question: Any, method: str, level: tuple[float, int], ensemble: str, toys: Any
-) -> dict[str, Any]:
-    """Bands of the upper end, in the unit that was asked.
-
-    Methods with toys (``cls-toys``, ``toys``) always have bands from toys.
-    """
-    from histnu.inference.expected import ExpectedOptions, expected_limit
-
-    options = ExpectedOptions(
-        method=method, cl=level[0], dof=level[1], ensemble=ensemble == "toys", fit=toys.fit,
-        toys=toys,
-    )  # fmt: skip
-    if method == "cls" and ensemble == "toys":
-        options = ExpectedOptions(method="cls-toys", cl=level[0], fit=toys.fit, toys=toys)
-    found = expected_limit(question.likelihood, None, question.parameter, options)
-    document = found.to_json()
-    document["upper"] = [question.value(u) for u in found.upper]
-    document.pop("toys")
-    return document
-
-
-def expected_line(document: dict[str, Any], unit: str) -> str:
+def expected_line(found: Expected, unit: str) -> str:
     """One line for people."""
-    from histnu.cli.common import numbers
+    from histnu.results import number_text
 
-    low2, low1, median, high1, high2 = (numbers(u) for u in document["upper"])
-    source = f"{document['n_toys']} toys" if document["ensemble"] == "toys" else "Asimov"
-    if document["upper"][1] is None and document["upper"][3] is None:
+    low2, low1, median, high1, high2 = (number_text(u) for u in found.upper)
+    source = f"{found.n_toys} toys" if found.ensemble == "toys" else "Asimov"
+    if found.upper[1] is None and found.upper[3] is None:
         return (
             f"expected upper end without a signal: {median} {unit} (median, {source}); "
             "bands of a parameter that does not enter linearly need --expected toys"

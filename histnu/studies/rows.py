@@ -7,12 +7,12 @@ from typing import Any
 
 from pydantic import Field
 
+from histnu.errors import FitError
 from histnu.results import (
     Agreement,
     Axis,
     Bound,
     ChannelCounts,
-    Ends,
     Estimate,
     MassCurve,
     Model,
@@ -20,6 +20,7 @@ from histnu.results import (
     Profile,
     Rates,
     Region,
+    Segment,
     Spectrum,
 )
 from histnu.studies.plan import Planned
@@ -100,7 +101,7 @@ class BoundRow(Row):
     held: dict[str, float]
     lower: float | None
     upper: float | None
-    intervals: tuple[Ends, ...]
+    intervals: tuple[Segment, ...]
     best_fit: float
     best_fit_all: dict[str, float] | None
     delta_sm: float | None
@@ -292,13 +293,24 @@ def _bounds(item: Planned, answer: Answer) -> Iterator[Row]:
             )
 
 
+def _defined(found: Profile) -> Numbers:
+    """Delta of a profile that is defined everywhere.
+
+    Raises:
+        FitError: otherwise.
+    """
+    if None in found.delta_twice_nll:
+        raise FitError(f"profile of {found.parameter}: -2 log L is not finite everywhere")
+    return tuple(d for d in found.delta_twice_nll if d is not None)
+
+
 def _profiles(item: Planned, answer: Answer) -> Iterator[Row]:
     for found in answer.results:
         if isinstance(found, Profile):
             yield ProfileRow(
                 **_place(item, answer, found.parameter),
                 **found.model_dump(include={"parameter", "unit", "values"}),
-                delta_chi2=found.delta_twice_nll,
+                delta_chi2=_defined(found),
             )
 
 
