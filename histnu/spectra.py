@@ -69,8 +69,9 @@ def spectra_figure(
     model = signal_model(analysis.model, [recoil for recoil, _, _ in channels])
     energies = np.geomspace(low, high, _NODES)
     spectra = []
-    for (recoil, target, source), channel in channels.items():
-        tag = f", {recoil} recoils on {target}, {source}" if len(channels) > 1 else ""
+    tags = _tags(list(channels))
+    for key, channel in channels.items():
+        tag = tags[key]
         components = components_of(analysis, channel)
         reference = _summed(StandardModel(), channel, components, energies)
         total = np.sum(list(reference.values()), axis=0)
@@ -83,6 +84,20 @@ def spectra_figure(
     return SpectraFigure(
         energies, tuple(spectra), Header(f"{analysis.name}: recoil spectra", None, note)
     )
+
+
+def _tags(kinds: Sequence[tuple[str, str, str]]) -> dict[tuple[str, str, str], str]:
+    """What tells apart recoils, materials and sources; nothing where there is one of each."""
+    words = ("{} recoils", "{}", "{} neutrinos")
+    apart = [len(set(column)) > 1 for column in zip(*kinds, strict=True)]
+    return {
+        kind: "".join(
+            f", {word.format(part)}"
+            for word, part, differs in zip(words, kind, apart, strict=True)
+            if differs
+        )
+        for kind in kinds
+    }
 
 
 def _summed(

@@ -137,7 +137,9 @@ def _colors(names: Sequence[str], signals: Sequence[str]) -> dict[str, str]:
 def _per_row(panels: Sequence[Panel]) -> int:
     """Panels side by side: the projections of one channel in a row, else three channels."""
     axes = max(Counter(p.title for p in panels).values())
-    return min(axes, 4) if axes > 1 else min(len(panels), _PER_ROW)
+    if axes > 1:
+        return min(axes, 4)
+    return 2 if len(panels) == 4 else min(len(panels), _PER_ROW)
 
 
 def _title(header: Header) -> str:

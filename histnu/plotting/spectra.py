@@ -49,10 +49,13 @@ def draw_spectra(spec: SpectraFigure, path: Path) -> list[Path]:
     with figure_style() as plt:
         figure, axes = plt.subplots(figsize=(6.8, 5.0), layout="constrained")
         e = spec.e_recoil_kev
-        others = 0
+        others = references = 0
         for s in spec.spectra:
-            style: dict[str, Any] = {"color": "black", "linewidth": 2.2}
-            if not s.reference:
+            dash = DASHES[references % len(DASHES)]
+            style: dict[str, Any] = {"color": "black", "linewidth": 2.2, "linestyle": dash}
+            if s.reference:
+                references += 1
+            else:
                 style = {"color": COLORS[others % len(COLORS)],
                          "linestyle": DASHES[(1 + others) % len(DASHES)]}  # fmt: skip
                 others += 1
@@ -64,7 +67,8 @@ def draw_spectra(spec: SpectraFigure, path: Path) -> list[Path]:
         low = min(float(np.abs(s.rate[s.rate != 0]).min(initial=top)) for s in spec.spectra)
         axes.set_ylim(max(0.5 * low, top * 10**-_DECADES), 3 * top)
         label_axes(axes, "recoil energy [keV]", r"$dR/dE_R$ [events / (t yr keV)]")
-        figure.legend(loc="outside upper center", ncols=2, frameon=False)
+        widest = max(len(s.label) for s in spec.spectra)
+        figure.legend(loc="outside upper center", ncols=2 if widest < 34 else 1, frameon=False)
         finish(figure, axes, spec.header)
         columns: dict[str, Column] = {"e_recoil_kev": e}
         columns |= {s.label: s.rate for s in spec.spectra}
