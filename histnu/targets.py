@@ -237,11 +237,10 @@ def ask(target: Target, poi: str | None) -> Question:
         parameter = asked  # any parameter of the document, if it has one of this name
     first = target.document["measurements"][0]["name"]
     measurement = measurements.get(parameter, first)
-    likelihood: AnyLikelihood = BatchedLikelihood.from_workspace(
-        target.document, measurement=measurement
-    )
+    base = BatchedLikelihood.from_workspace(target.document, measurement=measurement)
+    likelihood: AnyLikelihood = base
     if parameter not in measurements and polynomial is not None and parameter in physical:
-        likelihood = MappedLikelihood(likelihood, polynomial)
+        likelihood = MappedLikelihood(base, polynomial)
     if parameter not in likelihood.parameter_names:
         known = ", ".join(dict.fromkeys((*target.pois, *physical, *likelihood.parameter_names)))
         raise ConfigError(
