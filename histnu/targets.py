@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from histnu.errors import ConfigError, WorkspaceError, located
+from histnu.errors import ConfigError, located
 from histnu.export.hepdata import archived_likelihood
 from histnu.inference.engine.fit import AnyLikelihood
 from histnu.polynomial import PolynomialMap
 from histnu.serialize import read_json
+from histnu.workspace.checks import require_valid
+from histnu.workspace.manifest_reader import checked_manifest, manifest_beside, polynomial_of
 
 if TYPE_CHECKING:
     from histnu.analyses import Analysis
-    from histnu.physics.models.protocol import SignalModel
 
 
 @dataclass(frozen=True)
@@ -87,26 +88,7 @@ def read_workspace(path: str | Path) -> dict[str, Any]:
     Raises:
         WorkspaceError: if it is no valid HistFactory JSON workspace.
     """
-    return validated(read_json(path), str(path))
-
-
-def validated(document: Any, path: str) -> dict[str, Any]:
-    """The document, if it is a valid HistFactory JSON workspace.
-
-    Raises:
-        WorkspaceError: otherwise.
-    """
-    if not isinstance(document, dict) or "channels" not in document:
-        mend = "give a HistFactory JSON workspace (histnu build makes one)"
-        raise WorkspaceError(located(path, "", "is not a workspace", mend))
-    import pyhf
-
-    try:
-        pyhf.schema.validate(document, "workspace.json")
-    except pyhf.exceptions.InvalidSpecification as error:
-        problem = str(error).splitlines()[0]
-        raise WorkspaceError(located(path, "", problem, "see histnu validate")) from None
-    return document
+    return require_valid(read_json(path), str(path))
 
 
 def _described(
@@ -118,18 +100,16 @@ def _described(
     """The target of a document and what its manifest says; settings hold its parameters."""
     if manifest is None:
         return Target(name, document, fixed=settings)
-    held = manifest.get("options", {}).get("model", {}).get("options", {})
-    for option in held:
-        if settings.keys() & {option, option.rsplit("_", 1)[0]}:
+    held = manifest.get("options", {}).get("held", {})
+    for name_held in held:
+        if name_held in settings:
             mend = "build a document with another value, or give the analysis"
-            raise ConfigError(
-                located(name, "--set", f"{option} = {held[option]:g} is built in", mend)
-            )
-    polynomial = manifest.get("polynomial")
+            problem = f"{name_held} = {held[name_held]:g} is built in"
+            raise ConfigError(located(name, "--set", problem, mend))
     return Target(
         name,
         document,
-        None if polynomial is None else PolynomialMap.from_json(polynomial),
+        polynomial_of(manifest, document, f"{name} (manifest)"),
         manifest.get("units", {}),
         manifest.get("provenance"),
         held,
@@ -137,39 +117,15 @@ def _described(
     )
 
 
-def held_options(model: SignalModel) -> tuple[str, ...]:
-    """Options of a model that are held parameters: its fields that are plain numbers."""
-    if not is_dataclass(model):
-        return ()
-    return tuple(f.name for f in fields(model) if isinstance(f.default, float))
-
-
 def with_held(
     analysis: Analysis, settings: Mapping[str, float]
 ) -> tuple[Analysis, dict[str, float]]:
-    """The analysis with the held parameters of its model set, and the settings that are left.
+    """The analysis with the held parameters of its model set, and the settings that are left."""
+    from histnu.analyses import signal_model
 
-    A held parameter may be named with its unit or without (``m4_mev``, ``m4``).
-
-    Raises:
-        ConfigError: a held parameter has no value.
-    """
-    from histnu.analyses import load_model
-
-    section, rest = analysis.model, dict(settings)
-    if section.table is not None:
-        return analysis, rest
-    options = dict(section.options)
-    for option in held_options(load_model(section.name, **options)):
-        short, _, _ = option.rpartition("_")
-        for name in (option, short):
-            if name in rest:
-                options[option] = rest.pop(name)
-        if option not in options:
-            mend = f"give --set {short}=VALUE in the unit of {option}"
-            raise ConfigError(located(analysis.name, short, "a held parameter has no value", mend))
-    update = {"model": section.model_copy(update={"options": options})}
-    return analysis.model_copy(update=update), rest
+    names = {h.name for h in signal_model(analysis.model).held}
+    values = {k: v for k, v in settings.items() if k in names}
+    return analysis.holding(values), {k: v for k, v in settings.items() if k not in names}
 
 
 def load_target(text: str | Path, settings: Mapping[str, float] | None = None) -> Target:
@@ -188,14 +144,13 @@ def load_target(text: str | Path, settings: Mapping[str, float] | None = None) -
     archived = archived_likelihood(str(text))
     if archived is not None:
         name, document, described = archived
-        return _described(name, validated(document, name), described, settings)
+        described = None if described is None else checked_manifest(described, f"{name} (manifest)")
+        return _described(name, require_valid(document, name), described, settings)
     path = Path(text)
     if path.suffix == ".json" or path.is_dir():
         path = path / "workspace.json" if path.is_dir() else path
         document = read_workspace(path)
-        manifest = path.with_name("manifest.json")
-        described = read_json(manifest) if manifest.exists() else None
-        return _described(str(path), document, described, settings)
+        return _described(str(path), document, manifest_beside(path), settings)
     from histnu.analyses import assemble, load_analysis
 
     analysis, rest = with_held(load_analysis(str(text)), settings)
@@ -209,7 +164,7 @@ def load_target(text: str | Path, settings: Mapping[str, float] | None = None) -
         polynomial,
         units,
         assembly.provenance,
-        dict(analysis.model.options),
+        assembly.held,
         rest,
     )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
 
+from histnu.cli import types
 from histnu.cli.answers import asked_of, marks, region_text, segments_of
 from histnu.cli.common import (
     allow_option,
@@ -18,20 +20,22 @@ from histnu.cli.common import (
     seed_option,
     set_option,
 )
+from histnu.cli.expected import expected_option
 
 METHODS = ("profile", "cls", "cls-toys", "toys")
 
 
 @click.command()
-@click.argument("target")
+@click.argument("target", type=types.Target())
 @click.option("--poi", default=None, help="Parameter: of interest, or physical (mu_e, q_ee).")
 @cl_option
-@click.option("--dof", type=click.IntRange(1), default=1, show_default=True, help="For profile.")
+@click.option("--dof", type=types.DEGREES, default=1, show_default=True, help="For profile.")
 @click.option(
     "--method", type=click.Choice(METHODS), default="profile", show_default=True,
     help="profile: Delta = chi2 quantile; cls: asymptotic; cls-toys; toys: Feldman-Cousins.",
 )  # fmt: skip
-@click.option("--n-toys", type=click.IntRange(10), default=1000, show_default=True)
+@click.option("--n-toys", type=types.TOYS, default=1000, show_default=True)
+@expected_option
 @seed_option
 @set_option
 @engine_option
@@ -45,6 +49,7 @@ def command(
     dof: int,
     method: str,
     n_toys: int,
+    expected: str | None,
     seed: int,
     settings: dict[str, float],
     engine: str,
@@ -63,6 +68,7 @@ def command(
     Examples:
       histnu limit likelihood/workspace.json --poi mu2_e --method cls --cl 0.95
       histnu limit millicharge_combined --poi q_ee --json
+      histnu limit magnetic_moment_combined --poi mu_universal --method cls --expected asimov
       histnu limit sterile_dipole_combined --poi mu_e --set m4=5
     """
     from histnu.inference.engine.fit import FitOptions
@@ -78,6 +84,11 @@ def command(
         found = run(question, method, (cl, dof), toys)
     best = question.value(found.best_fit.parameters[question.parameter])
     segments = segments_of(question, found.intervals)
+    bands = None
+    if expected is not None:
+        from histnu.cli.expected import expected as find_expected
+
+        bands = find_expected(question, method, (cl, dof), expected, replace(toys, progress=None))
     if as_json:
         result = {
             **asked_of(loaded, question, found.engine),
@@ -93,6 +104,7 @@ def command(
             "search": found.search,
             "boundary": list(found.boundary),
             **({"n_toys": n_toys, "seed": seed} if "toys" in method else {}),
+            **({} if bands is None else {"expected": bands}),
         }
         click.echo(dumps(result), nl=False)
         return
@@ -102,6 +114,10 @@ def command(
         f"{question.asked}: {region_text(segments, question.unit)} at {100 * cl:g} % CL ({how}); "
         f"best fit {numbers(best)}{marks(loaded, question, found.certified)}"
     )
+    if bands is not None:
+        from histnu.cli.expected import expected_line
+
+        click.echo(expected_line(bands, question.unit))
     for note in found.boundary:
         click.echo(f"  {note}")
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from histnu.constants import ELECTRON_MASS
 from histnu.errors import ConfigError, DataError, HistnuError, located
 from histnu.experiments import schema
-from histnu.experiments.full import full_names, load_full
+from histnu.experiments.builders import build_experiment, built_names
 from histnu.experiments.model import (
+    Axis,
     Background,
+    Beam,
     Channel,
     Experiment,
     Observable,
@@ -23,18 +24,28 @@ from histnu.experiments.model import (
     PublishedExpectation,
     RateNuisance,
     ShapeNuisance,
+    SourceChoice,
 )
 from histnu.experiments.response import Response
+from histnu.forms import explain
+from histnu.installed import installed_files
+from histnu.physics.kinematics import e_recoil_max_mev
+from histnu.physics.nuclei import target
 from histnu.serialize import file_digest
-from histnu.tables import data_path, read_csv
+from histnu.strict_yaml import read_yaml
+from histnu.tables import read_csv
 
 Array = NDArray[np.float64]
 
+MAXIMUM_EVENTS = 1e15
+"""Above this a double no longer tells one event from the next, and no experiment counts so many."""
+HIGHEST_E_NU_MEV = 52.83
+"""End of the neutrino spectrum of muons at rest, m_mu / 2; solar neutrinos end at 18.8 (hep)."""
+
 
 def available() -> tuple[str, ...]:
-    """Names of the experiments in the package."""
-    folder = data_path("experiments")
-    return tuple(sorted(p.parent.name for p in folder.glob("*/experiment.yaml")))
+    """Names of the experiments of this package and of others that are installed."""
+    return tuple(installed_files("experiments/*/experiment.yaml"))
 
 
 def load_experiment(name_or_path: str | Path) -> Experiment:
@@ -53,47 +64,18 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
     text = str(name_or_path)
     if text in available():
         return _load_packaged(text)
-    if text in full_names():
-        return load_full(text)
+    if text in built_names():
+        return build_experiment(text)
     path = Path(text)
     if path.suffix not in {".yaml", ".yml"}:
-        known = ", ".join((*available(), *full_names()))
+        known = ", ".join((*available(), *built_names()))
         raise ConfigError(f"unknown experiment {text!r}; known: {known}; or give a YAML file")
     return _load(path)
 
 
-def read_yaml(path: Path) -> Any:
-    """Read a YAML file with the safe loader.
-
-    Raises:
-        ConfigError: if it is missing or not YAML.
-    """
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror})"
-        raise ConfigError(located(path, "", problem, "check the path")) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}" if mark else ""
-        problem = f"is not YAML ({getattr(error, 'problem', 'bad text')})"
-        raise ConfigError(located(path, where, problem, "mend the syntax")) from None
-
-
-def explain(path: Path, error: ValidationError) -> str:
-    """One line with every mistake that pydantic found: field, value, reason."""
-    mistakes = []
-    for item in error.errors(include_url=False):
-        where = ".".join(str(part) for part in item["loc"]) or "(file)"
-        value = item.get("input")
-        shown = f" (got {value!r})" if isinstance(value, (str, int, float, bool)) else ""
-        mistakes.append(f"{where}: {item['msg']}{shown}")
-    return f"{path}: " + "; ".join(mistakes)
-
-
 @lru_cache(maxsize=32)
 def _load_packaged(name: str) -> Experiment:
-    return _load(data_path(f"experiments/{name}/experiment.yaml"))
+    return _load(installed_files("experiments/*/experiment.yaml")[name])
 
 
 def _load(path: Path) -> Experiment:
@@ -106,25 +88,45 @@ def _load(path: Path) -> Experiment:
         section = schema.ExperimentSection.model_validate(document)
     except ValidationError as error:
         raise ConfigError(explain(path, error)) from None
-    reader = _Reader(path)
+    reader = _Reader(path, section)
     channels = tuple(reader.channel(c, f"channels.{i}") for i, c in enumerate(section.channels))
+    for i, channel in enumerate(channels):
+        reader.check_energies(channel, f"channels.{i}")
     return Experiment(
         section.name,
         section.title,
-        section.target,
-        section.recoil,
         channels,
         tuple(section.references),
         tuple(section.assumptions),
         {p.name: file_digest(p) for p in sorted(reader.files)},
+        section.inspire,
     )
+
+
+def recoil_end_kev(target_name: str, recoil: str) -> float:
+    """Largest recoil energy, ``2 E^2 / (m + 2 E)`` in keV, that a neutrino of any source gives.
+
+    Args:
+        target_name: detector material. recoil: ``nuclear`` (the lightest isotope) or ``electron``.
+
+    Raises:
+        PhysicsError: for an unknown target.
+
+    >>> round(recoil_end_kev("xenon", "nuclear"), 1)
+    48.3
+    """
+    isotopes = target(target_name).isotopes
+    nuclear = min(i.mass_mev for i in isotopes)
+    mass = nuclear if recoil == "nuclear" else float(ELECTRON_MASS)
+    return 1e3 * float(e_recoil_max_mev(HIGHEST_E_NU_MEV, mass))
 
 
 class _Reader:
     """Resolves the sections of one file; remembers the files it read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, section: schema.ExperimentSection) -> None:
         self.path = path
+        self.section = section
         self.files = {path}
 
     def fail(self, field: str, problem: str, mend: str) -> DataError:
@@ -132,6 +134,22 @@ class _Reader:
 
     def values(self, value: schema.Values, field: str) -> Array:
         """Numbers given as a list, ``table.csv:column`` or ``file.root:path/to/hist``."""
+        numbers = self._values(value, field)
+        for i in np.flatnonzero(~(np.abs(numbers) <= MAXIMUM_EVENTS))[:1]:
+            problem = f"{numbers[i]:g} is no number of events"
+            raise self.fail(f"{field}.{i}", problem, f"give numbers below {MAXIMUM_EVENTS:g}")
+        return numbers
+
+    def counts(self, value: schema.Values, field: str) -> Array:
+        """Observed events: whole numbers, not negative."""
+        numbers = self.values(value, field)
+        for i in np.flatnonzero((numbers < 0) | (numbers != np.floor(numbers)))[:1]:
+            problem = f"{numbers[i]:g} is no count of events"
+            raise self.fail(f"{field}.{i}", problem, "give whole numbers >= 0")
+        return numbers
+
+    def _values(self, value: schema.Values, field: str) -> Array:
+        """The numbers, wherever they are."""
         if not isinstance(value, str):
             return np.array(value, dtype=float)
         file, _, item = value.partition(":")
@@ -165,6 +183,22 @@ class _Reader:
         except HistnuError as error:
             raise self.fail(field, f"{file}: {error}", "mend the table") from None
 
+    def check_energies(self, channel: Channel, channel_field: str) -> None:
+        """Refuse a response that finds no recoil that neutrinos can give (energies in eV)."""
+        try:
+            end_kev = recoil_end_kev(channel.target, channel.recoil)
+        except HistnuError as error:
+            raise self.fail("target", str(error), "use a target that histnu knows") from None
+        response, field = channel.response, f"{channel_field}.response.file"
+        seen = response.e_recoil_kev[response.probability.sum(axis=0) > 0]
+        if not seen.size:
+            raise self.fail(field, "finds no recoil at any energy", "give the efficiencies")
+        if seen[0] >= end_kev:
+            problem = (
+                f"finds no recoil below {seen[0]:g} keV; neutrinos give up to {end_kev:.3g} keV"
+            )
+            raise self.fail(field, problem, "give e_recoil_kev in keV (these look like eV)")
+
     def channel(self, c: schema.ChannelSection, field: str) -> Channel:
         """A channel with its tables."""
         r = c.response
@@ -175,11 +209,21 @@ class _Reader:
             )
             for name, files in r.variations.items()
         }
-        sections = {"exposure": c.exposure, "response": r, "observed": c.observed}
+        sections: dict[str, schema.Sourced] = {
+            "exposure": c.exposure,
+            "response": r,
+            "observed": c.observed,
+        }
+        if c.beam is not None:
+            sections["beam"] = c.beam
         try:
             return Channel(
                 name=c.name,
                 title=c.title,
+                recoil=c.recoil or self.section.recoil,
+                target=c.target or self.section.target,
+                source=_source(c.source or self.section.source),
+                beam=self.beam(c.beam, f"{field}.beam"),
                 exposure_tonne_year=c.exposure.value,
                 observable=_observable(c.observable),
                 response=self.response(r.file, r.interpolation, f"{field}.response.file"),
@@ -187,7 +231,7 @@ class _Reader:
                     self.background(b, f"{field}.backgrounds.{i}")
                     for i, b in enumerate(c.backgrounds)
                 ),
-                observed=self.values(c.observed.counts, f"{field}.observed.counts"),
+                observed=self.counts(c.observed.counts, f"{field}.observed.counts"),
                 signal_rates=tuple(_rate(u) for u in c.signal_uncertainties),
                 origins={k: Origin(s.provenance, s.source) for k, s in sections.items()},
                 published_signal=self.published(c.published_signal, f"{field}.published_signal"),
@@ -197,6 +241,19 @@ class _Reader:
             if str(error).startswith("channel "):
                 raise self.fail(field, str(error), "make the numbers agree") from None
             raise
+
+    def beam(self, section: schema.BeamSection | None, field: str) -> Beam | None:
+        """The time axis of a pulsed source, if the channel has one."""
+        if section is None:
+            return None
+        path = self.path.parent / section.efficiency
+        columns = read_csv(path)
+        self.files.add(path)
+        if {"time_us", "efficiency"} - set(columns):
+            mend = "name the columns time_us and efficiency"
+            problem = f"{section.efficiency} has columns {', '.join(columns)}"
+            raise self.fail(f"{field}.efficiency", problem, mend)
+        return Beam(section.axis, columns["time_us"], columns["efficiency"])
 
     def published(
         self, section: schema.PublishedSignal | None, field: str
@@ -228,8 +285,13 @@ class _Reader:
         )
 
 
-def _observable(section: schema.ObservableSection) -> Observable:
-    return Observable(section.name, section.title, section.unit, np.array(section.edges))
+def _observable(section: schema.AxisSection | schema.AxesSection) -> Observable:
+    axes = section.axes if isinstance(section, schema.AxesSection) else [section]
+    return Observable(tuple(Axis(a.name, a.title, a.unit, np.array(a.edges)) for a in axes))
+
+
+def _source(section: schema.SourceSection) -> SourceChoice:
+    return SourceChoice(section.name, dict(section.options))
 
 
 def _rate(u: schema.RateUncertainty) -> RateNuisance:

@@ -13,6 +13,7 @@ from histnu.experiments import us2
 from histnu.experiments.loader import available, load_experiment
 from histnu.experiments.response import Response
 from histnu.physics.models.standard_model import StandardModel
+from histnu.physics.scattering import Scattering
 from histnu.tables import data_path
 from histnu.templates.fold import fold
 
@@ -61,7 +62,7 @@ def test_xenonnt_against_released_templates(b8, xenon):
     model = StandardModel()
     ours = fold(
         channel.response,
-        lambda t: model.basis_spectra(source, xenon, t)["cevns"],
+        lambda t: model.basis_spectra(Scattering("nuclear", source, xenon), t)["cevns"],
         channel.exposure_tonne_year,
     )
     release = channel.published_signal.expected
@@ -76,7 +77,7 @@ def test_pandax4t_totals(b8, xenon):
     model = StandardModel()
     ours = fold(
         channel.response,
-        lambda t: model.basis_spectra(b8, xenon, t)["cevns"],
+        lambda t: model.basis_spectra(Scattering("nuclear", b8, xenon), t)["cevns"],
         channel.exposure_tonne_year,
     )
     assert channel.observed.sum() == 332
@@ -185,7 +186,9 @@ def test_wrong_number_of_counts(copy):
 def test_negative_counts(copy):
     _, edit = copy
     path = edit(lambda d: _set(d, "observed", "counts", [1.0, -2.0, 1.0]))
-    with pytest.raises(DataError, match="observed counts must be finite and >= 0"):
+    with pytest.raises(
+        DataError, match=r"observed\.counts\.1: -2 is no count of events; give whole numbers >= 0"
+    ):
         load_experiment(path)
 
 

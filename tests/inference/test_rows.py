@@ -234,3 +234,16 @@ def test_derivatives_of_published_documents(path: Any) -> None:
         above, below = (likelihood.derivatives(y, observed).gradient for y in (up, down))
         error = np.abs((above - below)[:, 0] / (2 * step) - at.hessian[i, :, 0]).max()
         assert error < 1e-6 * scale
+
+
+@pytest.mark.parametrize("shape", ["textbook", "multichannel", "binned"])
+def test_no_points(shape: str) -> None:
+    """A batch of no problems has values, gradients and Hessians of no problems."""
+    likelihood = BatchedLikelihood.from_workspace(getattr(examples, shape)())
+    n = len(likelihood.init)
+    data = likelihood.observe(np.zeros((0, likelihood.n_bins)))
+    found = likelihood.derivatives(np.zeros((n, 0)), data)
+    assert found.value.shape == (0,)
+    assert found.gradient.shape == (n, 0)
+    assert found.hessian.shape == (n, n, 0)
+    assert likelihood.value(np.zeros((n, 0)), data).shape == (0,)

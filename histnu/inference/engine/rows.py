@@ -160,6 +160,8 @@ class RowRates:
 
     def rates(self, pars: Array, templates: Array | None = None) -> Array:
         """Return expected counts (B, P) at parameters (n, P) and yields (B, P) of a sample."""
+        if not pars.shape[1]:
+            return np.empty((self._n_bins, 0))
         differences = self._differences.evaluate(pars)
         parts = self._counts(pars, self._effects.products(pars), differences, templates)
         return self._total(parts, pars.shape[1])
@@ -173,6 +175,9 @@ class RowRates:
             pars: (n, P). data: counts (B, P) and the mask of the expected information.
             templates: (B, P) yields of the replaced sample, or None.
         """
+        if not pars.shape[1]:
+            n = self._n
+            return np.empty((self._n_bins, 0)), np.empty((n, 0)), np.empty((n, n, 0))
         factors = self._effects.evaluate(pars)
         differences = self._differences.evaluate(pars)
         parts = self._counts(pars, factors.exact, differences, templates)
