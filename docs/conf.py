@@ -31,6 +31,8 @@ exclude_patterns = ["_build", "_ext", "_templates", "**.ipynb_checkpoints"]
 suppress_warnings = [
     # pages also read well on a code host, where links go to files of the repository
     "myst.xref_missing",
+    # short names of types (Region, Axis) stand for several classes of different modules
+    "ref.python",
 ]
 nitpicky = False
 

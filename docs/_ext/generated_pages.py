@@ -28,8 +28,7 @@ def dataset_page(name: str) -> str:
 
     experiment = load_experiment(name)
     parts = [f"# {name}", "", f"{experiment.title}.", ""]
-    facts = [["target", experiment.target], ["recoil", experiment.recoil]]
-    facts += [["provenance", f"`{experiment.provenance}`"]]
+    facts = [["provenance", f"`{experiment.provenance}`"]]
     facts += [["references", "; ".join(experiment.references)]]
     parts += [table(["", ""], facts), ""]
     for assumption in experiment.assumptions:
@@ -38,6 +37,8 @@ def dataset_page(name: str) -> str:
         parts += ["", f"## Channel `{channel.name}`", ""]
         counts = f"{channel.observed.sum():g} events observed in {channel.n_bins} bins"
         parts += [f"{counts}, {channel.exposure_tonne_year:g} t yr.", ""]
+        axes = ", ".join(f"{a.title} [{a.unit}]" for a in channel.observable.axes)
+        parts += [f"{channel.recoil} recoils on {channel.target}, binned in {axes}.", ""]
         rows = [
             [b.name, f"{b.expected.sum():.4g}", f"`{b.origin.provenance}`", b.origin.source]
             for b in channel.backgrounds
