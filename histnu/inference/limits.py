@@ -33,7 +33,7 @@ Mask = NDArray[np.bool_]
 
 _GROWTH = 2.0  # ratio of the distances of neighbouring grid points from the best fit
 _COUNT = 8  # distances tried at once on either side
-_EDGE = 1e-7  # relative width to which the edge of what is defined is located
+_EDGE = 1e-5  # relative width to which the edge of what is defined is located
 _NEWTON = 8  # Newton steps before a root is also bisected
 _GUARD = 4.0  # the same ratio between where the profile is far above the level and a bound
 _INNER = np.linspace(0.0, 1.0, 11)[1:-1]  # where the cubic between two grid points is looked at

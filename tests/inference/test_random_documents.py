@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from histnu.errors import FitError
-from histnu.inference import BatchedLikelihood, interval, profile
+from histnu.inference import BatchedLikelihood, Interval, interval, profile
 from tests.inference.random_documents import PyhfReference, document
 
 TOLERANCE = 1e-4  # in -2 log L: SLSQP with ftol 1e-10 is within 1e-5 of a minimum
@@ -39,7 +39,7 @@ def check(seed: int, starts: int, counts: Counter[str]) -> list[str]:
     low, high = likelihood.bounds[likelihood.index(poi)]
     scale = max(ends, default=1.0, key=abs)
     more = np.clip(rng.uniform(-0.5, 1.5, 2) * abs(scale), low, high)
-    faults = []
+    faults = beyond_edges(found, reference, reference.starts(starts, rng))
     for x in (*ends, *more):
         first = reference.starts(starts, rng)
         try:
@@ -64,6 +64,18 @@ def check(seed: int, starts: int, counts: Counter[str]) -> list[str]:
     free = reference.minimum({}, reference.starts(starts, rng))
     if free < found.best_fit.twice_nll - TOLERANCE:
         faults.append(f"{seed}: best fit {found.best_fit.twice_nll:.6f}, pyhf {free:.6f}")
+    return faults
+
+
+def beyond_edges(found: Interval, reference: PyhfReference, starts: list[np.ndarray]) -> list[str]:
+    """Return the edges of what is defined beyond which the reference is defined too."""
+    faults = []
+    for s in found.intervals:
+        for end, kind, sign in ((s.lower, s.lower_end, -1), (s.upper, s.upper_end, 1)):
+            if kind == "edge" and end is not None:
+                x = end + sign * 1e-3 * max(1.0, abs(end))
+                if np.isfinite(value := reference.minimum({found.parameter: x}, starts)):
+                    faults.append(f"{found.parameter} = {x:g} beyond an edge is {value}")
     return faults
 
 

@@ -17,15 +17,18 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 
+from histnu.inference.engine.allowed import rate_slopes
 from histnu.inference.engine.likelihood import Likelihood, Observed
 from histnu.inference.engine.newton import newton
 from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
 
+Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-LAST = 1e-9  # events of the barrier in an empty bin at the end
-_EVENTS = (0.1, 1e-3, 1e-6, LAST)
+_EVENTS = (0.1, 1e-3, 1e-6, 1e-9)  # of the barrier in an empty bin
+_ACTIVE = 1e-6  # rate below which an empty bin is at the boundary
 _INWARDS = 0.05  # share of the way back to the suggested start from where Newton stalled
 
 
@@ -75,3 +78,32 @@ def with_events(likelihood: Likelihood, observed: Observed, events: float) -> Ob
     if observed.templates is None:
         return likelihood.observe(main, observed.aux.T)
     return likelihood.observe(main, observed.aux.T, observed.templates.T)  # type: ignore[call-arg]
+
+
+def boundary_pull(
+    likelihood: Likelihood, of: tuple[Mask, int], pars: Array, gradient: Array
+) -> Array:
+    """Return what empty bins at a rate of zero add to the slope of a profile, (P,).
+
+    At a minimum with ``lambda_b = 0`` the gradient of -2 log L in the free parameters is
+    ``sum_b nu_b dlambda_b/dtheta`` with multipliers ``nu_b >= 0``; in the parameter that is held
+    at x the same sum is what the constraints add: ``dDelta/dx = g_x - sum_b nu_b dlambda_b/dx``.
+
+    Args:
+        of: mask (B,) of the empty bins and index of the parameter that is held.
+        pars: (n, P) minima. gradient: (n, P) of -2 log L at them.
+    """
+    empty, index = of
+    rates = likelihood.expected(pars.T)
+    out = np.zeros(pars.shape[1])
+    with np.errstate(invalid="ignore"):
+        active = empty & (np.abs(rates) < _ACTIVE)
+    low, high = likelihood.bounds.T
+    for p in np.flatnonzero(active.any(axis=1)):
+        x = pars[:, p]
+        free = ~likelihood.fixed & (x > low) & (x < high)
+        free[index] = False
+        slopes = rate_slopes(likelihood, x)[:, active[p]]
+        multipliers = nnls(slopes[free], gradient[free, p])[0]
+        out[p] = -slopes[index] @ multipliers
+    return out
