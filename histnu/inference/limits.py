@@ -55,6 +55,7 @@ class IntervalOptions:
             as many where another likelihood met a second minimum.
         refinements: most rounds of refining the grid.
         reach: multiples of the standard deviation searched before an end counts as open.
+        most_starts: minimisations after which the search ends in an error.
     """
 
     fit: FitOptions = field(default_factory=FitOptions)
@@ -63,6 +64,7 @@ class IntervalOptions:
     linear_points: int = 48
     refinements: int = 12
     reach: float = 1e7
+    most_starts: int = 10_000
 
 
 def threshold(cl: float, dof: int) -> float:
@@ -112,7 +114,9 @@ def interval(
     """
     options = options or IntervalOptions()
     level = threshold(cl, dof)
-    function = ProfileFunction(likelihood, observe(likelihood, data), parameter, options.fit)
+    function = ProfileFunction(
+        likelihood, observe(likelihood, data), parameter, options.fit, options.most_starts
+    )
     if level == 0.0:
         roots = [function.center]
         segments: tuple[Segment, ...] = (Segment(function.center, function.center),)

@@ -45,13 +45,23 @@ class _Known:
 class ProfileFunction:
     """Delta and its derivative as a function of one parameter, for many values at once.
 
+    Args:
+        likelihood, observed: what is fitted. parameter: its name. options: how to fit.
+        most_starts: minimisations after which nothing more is evaluated.
+
     Raises:
         FitError: the parameter is fixed, or the likelihood is undefined at its start.
     """
 
     def __init__(
-        self, likelihood: AnyLikelihood, observed: Observed, parameter: str, options: FitOptions
+        self,
+        likelihood: AnyLikelihood,
+        observed: Observed,
+        parameter: str,
+        options: FitOptions,
+        most_starts: int = 10_000,
     ) -> None:
+        self.most_starts = most_starts
         self.likelihood = likelihood
         self.observed = observed
         self._options = options
@@ -112,6 +122,11 @@ class ProfileFunction:
         Args:
             values: (P,). near: values known on both sides are near, their minima are starts.
         """
+        if self.solver.counts.starts > self.most_starts:
+            raise FitError(
+                f"{self.parameter} = {values[0]:.6g}: the region is not known after "
+                f"{self.solver.counts.starts} minimisations, more than {self.most_starts}"
+            )
         new = np.unique(values)
         new = new[~np.isin(new, self.x)]
         if len(new):
@@ -156,7 +171,8 @@ class ProfileFunction:
         held = {self.parameter: self.x[todo]}
         found = self.solver.fit(self.observed, held, start, hints, near=True)
         with np.errstate(invalid="ignore"):
-            lower = found.twice_nll < fit.twice_nll[todo] - 1e-8
+            change = found.twice_nll - fit.twice_nll[todo]
+        lower = change < np.where(found.converged, -1e-8, -1e-5)
         better = lower | (found.certified & ~fit.certified[todo])
         fit.put(todo[better], found.select(better))
         self._known.slope[todo[better]] = self._slopes(found.select(better))

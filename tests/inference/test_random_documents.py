@@ -12,7 +12,13 @@ from histnu.inference import BatchedLikelihood, Interval, interval, profile
 from tests.inference.random_documents import PyhfReference, document
 
 TOLERANCE = 1e-4  # in -2 log L: SLSQP with ftol 1e-10 is within 1e-5 of a minimum
-REASONS = ("did not converge", "no two starts agree", "undefined", "no root of the profile")
+REASONS = (
+    "did not converge",
+    "no two starts agree",
+    "undefined",
+    "no root of the profile",
+    "more than",
+)
 
 
 def check(seed: int, starts: int, counts: Counter[str]) -> list[str]:
@@ -83,7 +89,7 @@ def run(seeds: range, starts: int) -> None:
     counts: Counter[str] = Counter(documents=len(seeds))
     faults = [fault for seed in seeds for fault in check(seed, starts, counts)]
     assert not faults, (dict(counts), faults)
-    assert counts["error"] <= 0.05 * len(seeds)
+    assert counts["error"] <= 1
 
 
 def test_20_documents() -> None:
@@ -91,5 +97,6 @@ def test_20_documents() -> None:
 
 
 @pytest.mark.slow
-def test_200_documents() -> None:
-    run(range(20, 220), 2)
+@pytest.mark.parametrize("first", range(20, 220, 25))
+def test_200_documents(first: int) -> None:
+    run(range(first, first + 25), 2)

@@ -27,8 +27,8 @@ from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-_EVENTS = (0.1, 1e-3, 1e-6, 1e-9)  # of the barrier in an empty bin
-_ACTIVE = 1e-6  # rate below which an empty bin is at the boundary
+_EVENTS = (1.0, 0.1, 1e-2, 1e-4, 1e-6, 1e-9)  # of the barrier in an empty bin
+_ACTIVE = 1e-5  # rate below which an empty bin is at the boundary
 _INWARDS = 0.05  # share of the way back to the suggested start from where Newton stalled
 
 
@@ -55,21 +55,37 @@ def on_the_boundary(
     inwards = np.where(part.fixed, at, inwards)
     allowed = np.isfinite(likelihood.value(inwards, with_events(likelihood, data, 1.0)))
     start = np.where(allowed, inwards, part.start)
-    inner = replace(options, boundary=False, max_iterations=40)
-    for events in _EVENTS:
-        found = newton(
-            likelihood,
-            with_events(likelihood, data, events),
-            Problems(start, part.fixed, part.refuge),
-            inner,
-        )
-        start = found.parameters.T
-    value = likelihood.value(np.ascontiguousarray(start), data)
+    found = _follow(likelihood, data, Problems(start, part.fixed, part.refuge), options)
+    value = likelihood.value(np.ascontiguousarray(found.parameters.T), data)
     better = found.converged & (value <= fit.twice_nll[left] + options.edm)
     out = fit.copy()
     found.twice_nll[:] = value
     out.put(left[better], found.select(better))
     return out
+
+
+def _follow(
+    likelihood: Likelihood, observed: Observed, problems: Problems, options: MinimiseOptions
+) -> BatchFit:
+    """Return the minima for the last of the falling events, each started from those before.
+
+    The minima depend smoothly on the events, so that they are extrapolated along a line.
+    """
+    inner = replace(options, boundary=False, max_iterations=40)
+    start = ahead = problems.start
+    before = np.inf  # the first move is no part of the line
+    low, high = likelihood.bounds.T[:, :, None]
+    for events, after in zip(_EVENTS, (*_EVENTS[1:], 0.0), strict=True):
+        data = with_events(likelihood, observed, events)
+        allowed = np.isfinite(likelihood.value(np.ascontiguousarray(ahead), data))
+        first = np.where(allowed, ahead, start)
+        found = newton(likelihood, data, Problems(first, problems.fixed, problems.refuge), inner)
+        moved = found.parameters.T - start
+        start = found.parameters.T
+        ahead = np.clip(start + (after - events) / (events - before) * moved, low, high)
+        ahead = np.where(problems.fixed, start, ahead)
+        before = events
+    return found
 
 
 def with_events(likelihood: Likelihood, observed: Observed, events: float) -> Observed:

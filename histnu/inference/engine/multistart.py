@@ -40,6 +40,7 @@ Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 _LOOSE = 3e-5  # edm of a start that only has to confirm a minimum
+_PATIENT = 4  # times as many iterations of starts that are made where no two agreed
 _SAME = 1e-6  # relative distance below which two start points are one
 
 
@@ -283,7 +284,7 @@ class MultiStart:
                 return
             spread = self._starts.many * effort if self.second else self._starts.spread * effort
             layers = [*self._known(len(todo)), *self._spread_starts(observed, spread, len(todo))]
-            self._run(observed, problems, ledger, (todo, layers))
+            self._run(observed, problems, ledger, (todo, layers), patient=effort > 1)
             if not self.second and ledger.second.any():
                 self._settle(observed, problems, ledger, ordered, every, toys)
                 return
@@ -386,8 +387,13 @@ class MultiStart:
         ledger: Ledger,
         task: tuple[Index, Sequence[Array]],
         loose: bool = False,
+        patient: bool = False,
     ) -> Mask:
-        """Minimise some problems from several layers of starts (n, M) in one batch."""
+        """Minimise some problems from several layers of starts (n, M) in one batch.
+
+        Args:
+            loose: only confirm minima. patient: take more iterations, for long curved valleys.
+        """
         where, layers = task
         lower = np.zeros(problems.start.shape[1], dtype=bool)
         if not len(where) or not len(layers):
@@ -407,6 +413,8 @@ class MultiStart:
         if observed.size is not None:
             data = observed.select(np.tile(where, count))
         options = replace(self._first, edm=max(_LOOSE, self._first.edm)) if loose else self._first
+        if patient:
+            options = replace(options, max_iterations=_PATIENT * options.max_iterations)
         found = minimise(self._likelihood, data, many, options)
         self.counts.starts += count * size
         for k in range(count):
