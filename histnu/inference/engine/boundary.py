@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from histnu.inference.engine.allowed import rate_slopes
+from histnu.inference.engine.allowed import allowed_point, rate_slopes
 from histnu.inference.engine.likelihood import Likelihood, Observed
 from histnu.inference.engine.newton import newton
 from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
@@ -28,6 +28,7 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 _EVENTS = (1.0, 0.1, 1e-2, 1e-4, 1e-6, 1e-9)  # of the barrier in an empty bin
+_MOST = 40  # points from which a point inside is looked for by linear programs
 _ACTIVE = 1e-5  # rate below which an empty bin is at the boundary
 _INWARDS = 0.05  # share of the way back to the suggested start from where Newton stalled
 
@@ -55,12 +56,36 @@ def on_the_boundary(
     inwards = np.where(part.fixed, at, inwards)
     allowed = np.isfinite(likelihood.value(inwards, with_events(likelihood, data, 1.0)))
     start = np.where(allowed, inwards, part.start)
+    little = np.flatnonzero(~allowed)
+    start[:, little] = _inside(
+        likelihood, data.select(little), at[:, little], part.fixed[:, little]
+    )
     found = _follow(likelihood, data, Problems(start, part.fixed, part.refuge), options)
     value = likelihood.value(np.ascontiguousarray(found.parameters.T), data)
-    better = found.converged & (value <= fit.twice_nll[left] + options.edm)
+    excess = 2 * _EVENTS[-1] * (data.main == 0).sum(axis=0)  # what the barrier leaves
+    better = found.converged & (value <= fit.twice_nll[left] + options.edm + excess)
     out = fit.copy()
     found.twice_nll[:] = value
     out.put(left[better], found.select(better))
+    return out
+
+
+def _inside(likelihood: Likelihood, observed: Observed, at: Array, fixed: Mask) -> Array:
+    """Return points (n, P) well inside the allowed rates, found from points at their boundary.
+
+    Equal points are looked at once; where nothing is found the point stays.
+    """
+    out = at.copy()
+    known: dict[bytes, Array | None] = {}
+    for k in range(at.shape[1]):
+        place = at[:, k].round(6).tobytes()
+        if place not in known and len(known) < _MOST:
+            counts = observed.main[:, k if observed.size is not None else 0]
+            start = (at[:, k], fixed[:, k])
+            known[place] = allowed_point(likelihood, counts, start, np.ones(len(at)))
+        found = known.get(place)
+        if found is not None:
+            out[:, k] = np.where(fixed[:, k], at[:, k], found)
     return out
 
 

@@ -40,7 +40,6 @@ Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 _LOOSE = 3e-5  # edm of a start that only has to confirm a minimum
-_PATIENT = 4  # times as many iterations of starts that are made where no two agreed
 _SAME = 1e-6  # relative distance below which two start points are one
 
 
@@ -56,6 +55,7 @@ class StartOptions:
         stride: points of a long scan per point that gets a spread start.
         rounds: most sweeps between neighbours.
         basins: most minima that are remembered as starts.
+        patience: times as many iterations take the last starts, where no two agreed before.
         probed: data sets that are started from ``spread`` points; share: of the others.
     """
 
@@ -66,6 +66,7 @@ class StartOptions:
     stride: int = 12
     rounds: int = 12
     basins: int = 8
+    patience: int = 4
     probed: int = 16
     share: float = 0.03
 
@@ -100,6 +101,7 @@ class Ledger:
         self.tries = np.zeros(points, dtype=np.intp)
         self.second = none.copy()
         self.closed = none.copy()  # no allowed rates were found
+        self.inside = np.full(problems.start.shape, np.nan)  # points well inside, where looked for
         self.met: list[Array] = []
         self._agreement = agreement
 
@@ -178,8 +180,7 @@ class MultiStart:
         layers = self._layers(problems, hints)
         if near:
             every = np.arange(points)
-            self._run(observed, problems, ledger, (every, layers[1:2]))
-            self._run(observed, problems, ledger, (every, layers[2:]), loose=not self.second)
+            self._run(observed, problems, ledger, (every, layers[1:]))
         elif ordered and points > 4 * self._starts.stride and not self.second:
             self._in_between(observed, problems, (ledger, layers))
         else:
@@ -319,6 +320,7 @@ class MultiStart:
                     break
                 starts[k, :, m] = found
             else:
+                ledger.inside[:, p] = starts[0, :, m]
                 origins[1] = starts[1, :, m]
         self._run(observed, problems, ledger, (lost, list(starts)))
 
@@ -404,6 +406,8 @@ class MultiStart:
         count, n, size = starts.shape
         known = np.isfinite(ledger.fit.twice_nll[where])
         refuge = np.where(known, ledger.fit.parameters[where].T, self._likelihood.init[:, None])
+        inside = ledger.inside[:, where]
+        refuge = np.where(np.isnan(inside), refuge, inside)
         many = Problems(
             np.ascontiguousarray(np.moveaxis(starts, 0, 1)).reshape(n, count * size),
             np.tile(part.fixed, (1, count)),
@@ -414,7 +418,9 @@ class MultiStart:
             data = observed.select(np.tile(where, count))
         options = replace(self._first, edm=max(_LOOSE, self._first.edm)) if loose else self._first
         if patient:
-            options = replace(options, max_iterations=_PATIENT * options.max_iterations)
+            options = replace(
+                options, max_iterations=self._starts.patience * options.max_iterations
+            )
         found = minimise(self._likelihood, data, many, options)
         self.counts.starts += count * size
         for k in range(count):
