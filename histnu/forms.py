@@ -26,7 +26,9 @@ def explain(path: str | Path, error: ValidationError) -> str:
     """One line with the mistakes that pydantic found: field, value, reason."""
     mistakes = []
     for item in error.errors(include_url=False):
-        where = ".".join(str(part) for part in item["loc"]) or "(file)"
+        # a tag of a union, "(one axis)", stands in no file
+        path_in_file = [str(p) for p in item["loc"] if not str(p).startswith("(")]
+        where = ".".join(path_in_file) or "(file)"
         value = item.get("input")
         plain = isinstance(value, (str, int, float, bool))
         shown = f" (got {shortened(repr(value))})" if plain else ""

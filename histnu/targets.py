@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,6 @@ from histnu.workspace.manifest_reader import checked_manifest, manifest_beside, 
 
 if TYPE_CHECKING:
     from histnu.analyses import Analysis
-    from histnu.physics.models.protocol import SignalModel
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Target:
     """
 
     name: str
-    document: dict[str, Any]
+    document: dict[str, Any] = field(repr=False)
     polynomial: PolynomialMap | None = None
     units: Mapping[str, str] = field(default_factory=dict)
     provenance: str | None = None
@@ -101,13 +100,12 @@ def _described(
     """The target of a document and what its manifest says; settings hold its parameters."""
     if manifest is None:
         return Target(name, document, fixed=settings)
-    held = manifest.get("options", {}).get("model", {}).get("options", {})
-    for option in held:
-        if settings.keys() & {option, option.rsplit("_", 1)[0]}:
+    held = manifest.get("options", {}).get("held", {})
+    for name_held in held:
+        if name_held in settings:
             mend = "build a document with another value, or give the analysis"
-            raise ConfigError(
-                located(name, "--set", f"{option} = {held[option]:g} is built in", mend)
-            )
+            problem = f"{name_held} = {held[name_held]:g} is built in"
+            raise ConfigError(located(name, "--set", problem, mend))
     return Target(
         name,
         document,
@@ -119,39 +117,15 @@ def _described(
     )
 
 
-def held_options(model: SignalModel) -> tuple[str, ...]:
-    """Options of a model that are held parameters: its fields that are plain numbers."""
-    if not is_dataclass(model):
-        return ()
-    return tuple(f.name for f in fields(model) if isinstance(f.default, float))
-
-
 def with_held(
     analysis: Analysis, settings: Mapping[str, float]
 ) -> tuple[Analysis, dict[str, float]]:
-    """The analysis with the held parameters of its model set, and the settings that are left.
+    """The analysis with the held parameters of its model set, and the settings that are left."""
+    from histnu.analyses import signal_model
 
-    A held parameter may be named with its unit or without (``m4_mev``, ``m4``).
-
-    Raises:
-        ConfigError: a held parameter has no value.
-    """
-    from histnu.analyses import load_model
-
-    section, rest = analysis.model, dict(settings)
-    if section.table is not None:
-        return analysis, rest
-    options = dict(section.options)
-    for option in held_options(load_model(section.name, **options)):
-        short, _, _ = option.rpartition("_")
-        for name in (option, short):
-            if name in rest:
-                options[option] = rest.pop(name)
-        if option not in options:
-            mend = f"give --set {short}=VALUE in the unit of {option}"
-            raise ConfigError(located(analysis.name, short, "a held parameter has no value", mend))
-    update = {"model": section.model_copy(update={"options": options})}
-    return analysis.model_copy(update=update), rest
+    names = {h.name for h in signal_model(analysis.model).held}
+    values = {k: v for k, v in settings.items() if k in names}
+    return analysis.holding(values), {k: v for k, v in settings.items() if k not in names}
 
 
 def load_target(text: str | Path, settings: Mapping[str, float] | None = None) -> Target:
@@ -190,9 +164,33 @@ def load_target(text: str | Path, settings: Mapping[str, float] | None = None) -
         polynomial,
         units,
         assembly.provenance,
-        dict(analysis.model.options),
+        assembly.held,
         rest,
     )
+
+
+def target_of(document: dict[str, Any], settings: Mapping[str, float] | None = None) -> Target:
+    """The target of a workspace that is there already.
+
+    Raises:
+        WorkspaceError: if it is no valid HistFactory JSON workspace.
+    """
+    return Target("workspace", require_valid(document, "workspace"), fixed=dict(settings or {}))
+
+
+def parameters_of(target: Target) -> tuple[str, ...]:
+    """What can be asked: physical parameters, parameters of interest, all others of the document.
+
+    Names of parameters per bin are those of their sets.
+    """
+    modifiers = (
+        modifier["name"]
+        for channel in target.document["channels"]
+        for sample in channel["samples"]
+        for modifier in sample["modifiers"]
+    )
+    physical = () if target.polynomial is None else target.polynomial.parameters
+    return tuple(dict.fromkeys((*physical, *target.pois, *modifiers)))
 
 
 def is_lone_square(polynomial: PolynomialMap, parameter: str) -> str | None:
@@ -213,10 +211,11 @@ def ask(target: Target, poi: str | None) -> Question:
     A parameter of interest of the document is used as it is. A physical parameter that enters as
     the square of one strength (a magnetic moment) is asked through that strength, the other
     strengths held as the measurement says. Any other physical parameter (a charge) is asked with
-    all its companions profiled.
+    all its companions profiled. Any other parameter of the document is asked in its first
+    measurement.
 
     Raises:
-        ConfigError: for a name that is neither.
+        ConfigError: for a name that is none of these.
     """
     from histnu.inference.engine.likelihood import BatchedLikelihood
     from histnu.inference.engine.mapped import MappedLikelihood
@@ -231,20 +230,22 @@ def ask(target: Target, poi: str | None) -> Question:
     unit = target.units.get(asked, "")
     if asked in measurements:
         parameter, unit = asked, _strength_unit(target, asked)
-    elif polynomial is None or asked not in physical:
-        known = ", ".join((*target.pois, *physical))
-        raise ConfigError(
-            located(target.name, "--poi", f"unknown {asked!r}", f"use one of {known}")
-        )
-    else:
+    elif polynomial is not None and asked in physical:
         strength = is_lone_square(polynomial, asked)
         parameter = strength if strength in measurements else asked
+    else:
+        parameter = asked  # any parameter of the document, if it has one of this name
     first = target.document["measurements"][0]["name"]
     measurement = measurements.get(parameter, first)
     base = BatchedLikelihood.from_workspace(target.document, measurement=measurement)
     likelihood: AnyLikelihood = base
-    if parameter not in measurements and polynomial is not None:
+    if parameter not in measurements and polynomial is not None and parameter in physical:
         likelihood = MappedLikelihood(base, polynomial)
+    if parameter not in likelihood.parameter_names:
+        known = ", ".join(dict.fromkeys((*target.pois, *physical, *likelihood.parameter_names)))
+        raise ConfigError(
+            located(target.name, "--poi", f"unknown {asked!r}", f"use one of {known}")
+        )
     for name in target.fixed:
         likelihood.index(name)
     return Question(

@@ -11,18 +11,32 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "histnu"
 
+ABOVE_TEMPLATES = (
+    "workspace",
+    "inference",
+    "studies",
+    "verbs",
+    "cli",
+    "export",
+    "plotting",
+    "analyses",
+    "building",
+    "targets",
+    "mass_scan",
+)
 FORBIDDEN = {
-    "physics": ("experiments", "templates", "workspace", "inference", "report", "cli", "export",
-                "plotting", "analyses", "solar", "tables", "releases", "building", "targets"),
-    "experiments": ("templates", "workspace", "inference", "report", "cli", "export",
-                    "plotting", "analyses", "solar", "building", "targets"),
-    "templates": ("workspace", "inference", "report", "cli", "export", "plotting", "analyses"),
-    "workspace": ("inference", "report", "cli", "export", "plotting", "analyses"),
-    "inference": ("physics", "experiments", "templates", "report", "cli", "export", "plotting",
-                  "analyses"),
-    "plotting": ("physics", "experiments", "templates", "workspace", "cli", "export", "analyses"),
-    "export": ("report", "cli"),
-    "report": ("cli",),
+    "physics": ("sources", "experiments", "templates", "tables", "releases", "installed",
+                *ABOVE_TEMPLATES),
+    "sources": ("experiments", "templates", "releases", "installed", *ABOVE_TEMPLATES),
+    "experiments": ("sources", "templates", *ABOVE_TEMPLATES),
+    "templates": ABOVE_TEMPLATES,
+    "workspace": ("sources", *(n for n in ABOVE_TEMPLATES if n != "workspace")),
+    "inference": ("physics", "sources", "experiments", "templates", "studies", "verbs", "cli",
+                  "export", "plotting", "analyses", "building", "targets", "mass_scan"),
+    "plotting": ("physics", "sources", "experiments", "templates", "workspace", "cli", "export",
+                 "analyses", "studies", "verbs"),
+    "export": ("studies", "verbs", "cli"),
+    "studies": ("cli",),
 }  # fmt: skip
 HEAVY = {
     "pyhf",

@@ -17,7 +17,6 @@ from histnu.cli.common import output_option, set_option
 @click.option("--interpolation", type=click.Choice(["normsys", "linear"]), default=None)
 @click.option("--correction", type=click.Choice(["none", "published_sm"]), default=None)
 @set_option
-@click.option("--m4-mev", type=types.ANY_NUMBER, default=None, help="The same as --set m4=VALUE.")
 def command(
     analysis: str,
     output: Path,
@@ -25,7 +24,6 @@ def command(
     interpolation: str | None,
     correction: str | None,
     settings: dict[str, float],
-    m4_mev: float | None,
 ) -> None:
     """Build workspace, PatchSet and manifest of an analysis.
 
@@ -34,23 +32,16 @@ def command(
     \b
     Examples:
       histnu build magnetic_moment_combined -o likelihood
+      histnu build sterile_dipole_all --set m4=0.5 -o dipole
       histnu build millicharge_xenonnt --grid q_ee -o grid
     """
     from histnu.analyses import load_analysis
     from histnu.building import grid_for, write_patchset, write_workspace
-    from histnu.errors import ConfigError
-    from histnu.targets import with_held
 
     chosen = load_analysis(analysis)
     update = {"interpolation": interpolation, "correction": correction}
     chosen = chosen.model_copy(update={k: v for k, v in update.items() if v is not None})
-    if m4_mev is not None:
-        settings = {**settings, "m4_mev": m4_mev}
-    if grid is None or settings:
-        chosen, rest = with_held(chosen, settings)
-        if rest:
-            name = min(rest)
-            raise ConfigError(f"--set {name}: no held parameter of model {chosen.model.name}")
+    chosen = chosen.holding(settings)
     if grid is None:
         paths = write_workspace(chosen, output)
     else:

@@ -12,9 +12,11 @@ from pydantic import ValidationError
 from histnu.constants import ELECTRON_MASS
 from histnu.errors import ConfigError, DataError, HistnuError, located
 from histnu.experiments import schema
-from histnu.experiments.full import full_names, load_full
+from histnu.experiments.builders import build_experiment, built_names
 from histnu.experiments.model import (
+    Axis,
     Background,
+    Beam,
     Channel,
     Experiment,
     Observable,
@@ -22,14 +24,16 @@ from histnu.experiments.model import (
     PublishedExpectation,
     RateNuisance,
     ShapeNuisance,
+    SourceChoice,
 )
 from histnu.experiments.response import Response
 from histnu.forms import explain
+from histnu.installed import installed_files
 from histnu.physics.kinematics import e_recoil_max_mev
 from histnu.physics.nuclei import target
 from histnu.serialize import file_digest
 from histnu.strict_yaml import read_yaml
-from histnu.tables import data_path, read_csv
+from histnu.tables import read_csv
 
 Array = NDArray[np.float64]
 
@@ -40,9 +44,8 @@ HIGHEST_E_NU_MEV = 52.83
 
 
 def available() -> tuple[str, ...]:
-    """Names of the experiments in the package."""
-    folder = data_path("experiments")
-    return tuple(sorted(p.parent.name for p in folder.glob("*/experiment.yaml")))
+    """Names of the experiments of this package and of others that are installed."""
+    return tuple(installed_files("experiments/*/experiment.yaml"))
 
 
 def load_experiment(name_or_path: str | Path) -> Experiment:
@@ -61,18 +64,18 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
     text = str(name_or_path)
     if text in available():
         return _load_packaged(text)
-    if text in full_names():
-        return load_full(text)
+    if text in built_names():
+        return build_experiment(text)
     path = Path(text)
     if path.suffix not in {".yaml", ".yml"}:
-        known = ", ".join((*available(), *full_names()))
+        known = ", ".join((*available(), *built_names()))
         raise ConfigError(f"unknown experiment {text!r}; known: {known}; or give a YAML file")
     return _load(path)
 
 
 @lru_cache(maxsize=32)
 def _load_packaged(name: str) -> Experiment:
-    return _load(data_path(f"experiments/{name}/experiment.yaml"))
+    return _load(installed_files("experiments/*/experiment.yaml")[name])
 
 
 def _load(path: Path) -> Experiment:
@@ -85,23 +88,18 @@ def _load(path: Path) -> Experiment:
         section = schema.ExperimentSection.model_validate(document)
     except ValidationError as error:
         raise ConfigError(explain(path, error)) from None
-    reader = _Reader(path)
-    try:
-        end = recoil_end_kev(section.target, section.recoil)
-    except HistnuError as error:
-        raise reader.fail("target", str(error), "use a target that histnu knows") from None
+    reader = _Reader(path, section)
     channels = tuple(reader.channel(c, f"channels.{i}") for i, c in enumerate(section.channels))
     for i, channel in enumerate(channels):
-        reader.check_energies(channel.response, end, f"channels.{i}.response.file")
+        reader.check_energies(channel, f"channels.{i}")
     return Experiment(
         section.name,
         section.title,
-        section.target,
-        section.recoil,
         channels,
         tuple(section.references),
         tuple(section.assumptions),
         {p.name: file_digest(p) for p in sorted(reader.files)},
+        section.inspire,
     )
 
 
@@ -126,8 +124,9 @@ def recoil_end_kev(target_name: str, recoil: str) -> float:
 class _Reader:
     """Resolves the sections of one file; remembers the files it read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, section: schema.ExperimentSection) -> None:
         self.path = path
+        self.section = section
         self.files = {path}
 
     def fail(self, field: str, problem: str, mend: str) -> DataError:
@@ -184,8 +183,13 @@ class _Reader:
         except HistnuError as error:
             raise self.fail(field, f"{file}: {error}", "mend the table") from None
 
-    def check_energies(self, response: Response, end_kev: float, field: str) -> None:
+    def check_energies(self, channel: Channel, channel_field: str) -> None:
         """Refuse a response that finds no recoil that neutrinos can give (energies in eV)."""
+        try:
+            end_kev = recoil_end_kev(channel.target, channel.recoil)
+        except HistnuError as error:
+            raise self.fail("target", str(error), "use a target that histnu knows") from None
+        response, field = channel.response, f"{channel_field}.response.file"
         seen = response.e_recoil_kev[response.probability.sum(axis=0) > 0]
         if not seen.size:
             raise self.fail(field, "finds no recoil at any energy", "give the efficiencies")
@@ -205,11 +209,21 @@ class _Reader:
             )
             for name, files in r.variations.items()
         }
-        sections = {"exposure": c.exposure, "response": r, "observed": c.observed}
+        sections: dict[str, schema.Sourced] = {
+            "exposure": c.exposure,
+            "response": r,
+            "observed": c.observed,
+        }
+        if c.beam is not None:
+            sections["beam"] = c.beam
         try:
             return Channel(
                 name=c.name,
                 title=c.title,
+                recoil=c.recoil or self.section.recoil,
+                target=c.target or self.section.target,
+                source=_source(c.source or self.section.source),
+                beam=self.beam(c.beam, f"{field}.beam"),
                 exposure_tonne_year=c.exposure.value,
                 observable=_observable(c.observable),
                 response=self.response(r.file, r.interpolation, f"{field}.response.file"),
@@ -227,6 +241,19 @@ class _Reader:
             if str(error).startswith("channel "):
                 raise self.fail(field, str(error), "make the numbers agree") from None
             raise
+
+    def beam(self, section: schema.BeamSection | None, field: str) -> Beam | None:
+        """The time axis of a pulsed source, if the channel has one."""
+        if section is None:
+            return None
+        path = self.path.parent / section.efficiency
+        columns = read_csv(path)
+        self.files.add(path)
+        if {"time_us", "efficiency"} - set(columns):
+            mend = "name the columns time_us and efficiency"
+            problem = f"{section.efficiency} has columns {', '.join(columns)}"
+            raise self.fail(f"{field}.efficiency", problem, mend)
+        return Beam(section.axis, columns["time_us"], columns["efficiency"])
 
     def published(
         self, section: schema.PublishedSignal | None, field: str
@@ -258,8 +285,13 @@ class _Reader:
         )
 
 
-def _observable(section: schema.ObservableSection) -> Observable:
-    return Observable(section.name, section.title, section.unit, np.array(section.edges))
+def _observable(section: schema.AxisSection | schema.AxesSection) -> Observable:
+    axes = section.axes if isinstance(section, schema.AxesSection) else [section]
+    return Observable(tuple(Axis(a.name, a.title, a.unit, np.array(a.edges)) for a in axes))
+
+
+def _source(section: schema.SourceSection) -> SourceChoice:
+    return SourceChoice(section.name, dict(section.options))
 
 
 def _rate(u: schema.RateUncertainty) -> RateNuisance:

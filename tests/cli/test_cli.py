@@ -7,6 +7,7 @@ import json
 import pytest
 
 from histnu.cli.main import VERBS, main
+from histnu.physics.scattering import Scattering
 
 
 @pytest.fixture
@@ -139,8 +140,8 @@ def test_mass_contour(run):
     (line,) = json.loads(out)["polylines"]
     assert [x for x, _ in line] == sorted(x for x, _ in line)
     assert line[-1][1] > 2 * line[0][1]  # the limit weakens towards the kinematic end
-    bad = run("contour", "millicharge_xenonnt", "--x", "m4", "--y", "q_ee", "--x-range", "1", "2")
-    assert_bad(bad, "give an analysis of sterile_dipole")
+    bad = run("contour", "sterile_dipole_xenonnt", "--x", "m4", "--y", "q_ee")
+    assert_bad(bad, "sterile_dipole has no 'q_ee' here; parameters: mu_e, mu_mu, mu_tau")
 
 
 def test_toys_are_reproducible(run, likelihood):
@@ -170,7 +171,10 @@ def test_analysis_file(run, tmp_path):
     status, _, _ = run("build", file, "-o", tmp_path / "out")
     assert status == 0
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    assert manifest["options"]["flux"]["total_cm2_s"] == 5.25e6
+    assert manifest["options"]["fluxes"]["b8"] == {
+        "total_cm2_s": 5.25e6, "relative": 0.04, "parameter": "b8_flux", "source": "my table",
+    }  # fmt: skip
+    assert manifest["options"]["held"] == {"m4": 5.0}
 
 
 BAD = {
@@ -180,10 +184,18 @@ BAD = {
     "missing file": (("limit", "none.json"), "none.json: cannot be read (No such file"),
     "missing yaml": (("build", "none.yaml"), "none.yaml: cannot be read"),
     "bad level": (("limit", "magnetic_moment_xenonnt", "--cl", "1.5"), "--cl"),
-    "bad mass": (("build", "sterile_dipole_xenonnt", "--m4-mev", "-1"), "m4 = -1.0 MeV"),
+    "bad mass": (
+        ("build", "sterile_dipole_xenonnt", "--set", "m4=-1"),
+        "m4 = -1.0 MeV must be finite and in [0, 1e+06] MeV",
+    ),
+    "no mass": (("build", "sterile_dipole_xenonnt"), "has no value; give --set m4=VALUE"),
+    "bad assignment": (
+        ("build", "sterile_dipole_xenonnt", "--set", "m4"),
+        "'m4' is not NAME=VALUE with a finite number",
+    ),
     "option of another model": (
-        ("build", "magnetic_moment_xenonnt", "--m4-mev", "1"),
-        "model magnetic_moment",
+        ("build", "magnetic_moment_xenonnt", "--set", "m4=1"),
+        "model magnetic_moment holds no parameter 'm4'; held: none",
     ),
     "unknown parameter": (
         ("limit", "magnetic_moment_xenonnt", "--poi", "q_ee"),
@@ -259,10 +271,12 @@ def test_signal_from_a_table(run, tmp_path):
 
     from histnu.physics.models.standard_model import StandardModel
     from histnu.physics.nuclei import XENON
-    from histnu.solar import solar_source
+    from histnu.sources.solar import solar_source
 
     t = np.geomspace(0.4, 5.5, 400)
-    rate = StandardModel().basis_spectra(solar_source("b8"), XENON, t)["cevns"]
+    rate = StandardModel().basis_spectra(Scattering("nuclear", solar_source("b8"), XENON), t)[
+        "cevns"
+    ]
     rows = "\n".join(f"{a:.9g},{b:.9g}" for a, b in zip(t, rate, strict=True))
     (tmp_path / "signal.csv").write_text(f"e_recoil_kev,extra\n{rows}\n")
     file = tmp_path / "mine.yaml"
@@ -293,9 +307,9 @@ def test_a_held_mass_must_be_given_and_is_echoed(run):
     arguments = ("limit", "sterile_dipole_xenonnt", "--poi", "mu_e")
     assert_bad(run(*arguments), "--set m4=VALUE")
     text = run(*arguments, "--set", "m4=5")[1]
-    assert text.startswith("mu_e: < ") and "m4_mev = 5" in text
-    document = json.loads(run(*arguments, "--set", "m4_mev=5", "--json")[1])
-    assert document["held"] == {"m4_mev": 5.0} and document["certified"]
+    assert text.startswith("mu_e: < ") and "m4 = 5" in text
+    document = json.loads(run(*arguments, "--set", "m4=5", "--json")[1])
+    assert document["held"] == {"m4": 5.0} and document["certified"]
     assert document["intervals"][0]["lower_end"] == "bound"
     assert_bad(run(*arguments, "--set", "m4"), "NAME=VALUE")
 

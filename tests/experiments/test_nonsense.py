@@ -124,8 +124,7 @@ model: {model}
 @pytest.mark.parametrize(
     ("experiment", "model", "message"),
     [
-        ("lz_er_ws2022", "{name: magnetic_moment}", ""),
-        ("xenonnt_sr01", "{name: electron_magnetic_moment}", ""),
+        ("lz_er_ws2022", "{name: sterile_dipole}", "m4"),
         ("xenonnt_sr01", "{name: nothing}", "unknown model 'nothing'"),
         ("nothing", "{name: millicharge}", "unknown experiment 'nothing'"),
         ("xenonnt_sr01", "{name: magnetic_moment, options: {m4_mev: 1.0}}", "check its options"),
