@@ -49,6 +49,10 @@ SIN2_THETA_W: Final = Constant(
 
 SIN2_THETA12: Final = Constant(0.318, "1", VALENCIA2020, 0.016)
 SIN2_THETA13: Final = Constant(0.0220, "1", VALENCIA2020, 0.00069)
+SIN2_THETA23: Final = Constant(
+    0.5, "1", f"maximal, as assumed by the {PAPER}, above Eq. 11; allowed by {VALENCIA2020}"
+)
+DM2_31: Final = Constant(2.55e-3, "eV^2", VALENCIA2020, 0.03e-3)
 DM2_21: Final = Constant(7.50e-5, "eV^2", VALENCIA2020, 0.22e-5)
 
 B8_FLUX: Final = Constant(
