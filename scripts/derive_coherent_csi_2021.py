@@ -12,7 +12,7 @@ Reads ``RELEASES/coherent_csi_2021`` (ancillary files of arXiv:2110.07730) and w
   (PE distribution of the anti-coincident data times an exponential in time fitted to them), prompt
   and neutrino-induced neutrons (release's distributions; the time distribution adds up to the
   events of all PE, the PE distribution to one below 60 PE);
-* ``time_efficiency.csv``: the quoted efficiency in time per bin.
+* ``time_efficiency.csv``: the quoted efficiency in time.
 
 It prints the beam's mean arrival fitted to the same data, which the experiment file uses.
 """
@@ -20,7 +20,6 @@ It prints the beam's mean arrival fitted to the same data, which the experiment 
 from __future__ import annotations
 
 import argparse
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -110,15 +109,10 @@ def neutrons(release: Path, name: str) -> np.ndarray:
     return in_pe[:, None] * np.diff(np.interp(EDGES_US, edges, cumulative))
 
 
-def time_efficiency(edges_us: np.ndarray) -> np.ndarray:
-    """Mean efficiency of every time bin, shape (11,)."""
+def in_time(time_us: np.ndarray) -> np.ndarray:
+    """Efficiency in time."""
     start, slope = TIME_EFFICIENCY
-    result = []
-    for low, high in pairwise(edges_us):
-        flat = max(min(high, start) - low, 0.0)
-        x0, x1 = np.maximum([low, high], start) - start
-        result.append((flat + (np.exp(-slope * x0) - np.exp(-slope * x1)) / slope) / (high - low))
-    return np.array(result)
+    return np.exp(-slope * np.maximum(time_us - start, 0.0))
 
 
 def fitted_beam_mean(rates: dict[str, np.ndarray]) -> tuple[float, float]:
@@ -128,12 +122,13 @@ def fitted_beam_mean(rates: dict[str, np.ndarray]) -> tuple[float, float]:
     """
     shape = (EDGES_PE.size - 1, EDGES_US.size - 1)
     data = rates["observed"].reshape(shape).sum(axis=0)
+    middle = 0.5 * (EDGES_US[1:] + EDGES_US[:-1])
     known = sum(rates[k].reshape(shape).sum(axis=0) for k in ("steady_state", "brn", "nin"))
 
     def nll(x: np.ndarray) -> float:
         beam = BeamProfile(x[1], BEAM_WIDTH_US)
         prompt, delayed = (beam.fractions(EDGES_US, k) for k in ("prompt", "delayed"))
-        signal = (PROMPT_SHARE * prompt + (1 - PROMPT_SHARE) * delayed) * time_efficiency(EDGES_US)
+        signal = (PROMPT_SHARE * prompt + (1 - PROMPT_SHARE) * delayed) * in_time(middle)
         expected = known + x[0] * signal
         return float(np.sum(expected - data * np.log(expected)))
 
@@ -190,14 +185,12 @@ def write(release: Path, folder: Path) -> None:
     title = "Events per bin of photoelectrons and time (time fastest)"
     units = dict.fromkeys(columns, "events")
     write_json(folder / "rates.source.json", {**common, "title": title, "units": units})
-    efficiency_rows = time_efficiency(EDGES_US)[:, None]
-    write_text(folder / "time_efficiency.csv", table(["efficiency"], efficiency_rows))
-    note = "1 below 0.52 us, exp(-0.0494 (t/us - 0.52)) above: quoted by public analyses"
-    document = {
-        **common,
-        "provenance": "reconstructed",
-        "title": f"Mean efficiency in time; {note}",
-    }
+    times = np.append(np.array([EDGES_US[0]]), np.linspace(TIME_EFFICIENCY[0], EDGES_US[-1], 23))
+    rows = np.column_stack([times, in_time(times)])
+    write_text(folder / "time_efficiency.csv", table(["time_us", "efficiency"], rows))
+    title = "Efficiency in time: 1 below 0.52 us, exp(-0.0494 (t/us - 0.52)) above, as quoted"
+    units = {"time_us": "us", "efficiency": "1"}
+    document = {**common, "provenance": "reconstructed", "title": title, "units": units}
     write_json(folder / "time_efficiency.source.json", document)
     mean, error = fitted_beam_mean(columns)
     print(f"mean arrival of the protons: {mean:.3f} +- {error:.3f} us")

@@ -27,6 +27,7 @@ from histnu.serialize import write_json, write_text
 
 SHAPE = (12, 8, 10)
 EDGES_KEVEE = np.linspace(0.0, 120.0, 13)
+FLAT = np.array([[-0.1, 1.0], [4.9, 1.0]])  # edges of the time bins around 0.15 ... 4.65 us
 SOURCE = "COHERENT CENNS-10 data release, Zenodo 10.5281/zenodo.3903810 (arXiv:2003.10630)"
 LARGEST_RECOIL_KEV = 155.0  # 2 E^2/m at the end point of the Michel spectrum on 36Ar: 167 keV
 NODES_KEVEE = np.concatenate(
@@ -146,6 +147,11 @@ def write(release: Path, folder: Path) -> None:
         units = {"e_recoil_kev": "keV", "bin_*": "1"}
         document = {**common, "title": title, "units": units}
         write_json(folder / f"response{name}.source.json", document)
+    write_text(folder / "time_efficiency.csv", table(["time_us", "efficiency"], FLAT))
+    title = "Efficiency in time: flat over the window of the release's bins"
+    units = {"time_us": "us", "efficiency": "1"}
+    document = {**common, "title": title, "units": units}
+    write_json(folder / "time_efficiency.source.json", document)
     columns = rates(release)
     write_text(folder / "rates.csv", table(list(columns), np.column_stack(list(columns.values()))))
     title = "Events per bin of keVee, F90 and time (time fastest)"
