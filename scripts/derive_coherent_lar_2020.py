@@ -7,7 +7,8 @@ Reads ``RELEASES/coherent_lar_2020`` (Zenodo 10.5281/zenodo.3903810, analysis A)
 * ``response*.csv``: probability of 12 x 8 bins (keVee, F90) against true recoil energy: quenching
   ``(a + b T) T``, a Gaussian of width 0.58 sqrt(keVee), the efficiency at the quenched energy, and
   the shares of F90 in an energy bin that the CEvNS distribution of the release has;
-  ``_f90_*``: the release's F90 variations as ratios; ``_quenching_*``: a and b moved together by
+  ``_f90_*``: the shares of the release's F90 variations (which also tilt the release's energy
+  distribution, by 5 %, at a fixed total: left out); ``_quenching_*``: a and b moved together by
   one standard deviation (the release gives them without correlation);
 * ``rates.csv``: the 960 bins (time fastest) of data and backgrounds with their variations, and the
   release's own CEvNS prediction. Variations are normalised to the nominal total (the
@@ -91,14 +92,9 @@ def responses(release: Path) -> dict[str, np.ndarray]:
     for name, move in (("", 0.0), ("_quenching_down", -1.0), ("_quenching_up", 1.0)):
         energy = energy_response(t, release, settings, move)
         result[name] = energy[:, :, None] * shares
-    plane = nominal.sum(axis=2)
+    energy = energy_response(t, release, settings)
     for name, file in (("_f90_down", "cevnspdf-1sigF90"), ("_f90_up", "cevnspdf+1sigF90")):
-        varied = read(release, file)
-        ratio = varied.sum(axis=(1, 2)) / np.where(plane.sum(axis=1) > 0, plane.sum(axis=1), 1.0)
-        filled = plane.sum(axis=1) > 1e-6 * plane.sum()
-        ratio[~filled] = ratio[filled][-1]
-        energy = energy_response(t, release, settings) * ratio
-        result[name] = energy[:, :, None] * f90_shares(varied)
+        result[name] = energy[:, :, None] * f90_shares(read(release, file))
     return {k: np.column_stack([t, v.reshape(t.size, -1)]) for k, v in result.items()}
 
 
