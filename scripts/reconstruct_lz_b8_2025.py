@@ -10,8 +10,8 @@ with an effective background and an uncertainty of the signal has two unknowns,
 * the background b, 10 % uncertain, and
 * the log-normal uncertainty of the signal (detector response; it makes the errors asymmetric),
 
-for three published numbers: both errors of the flux and the significance. They are fitted; the third
-number is a check. The observed events are those at which the best fit is the published flux.
+for three published numbers: both errors of the flux and the significance. They are fitted; the
+third is a check. The observed events are those at which the best fit is the published flux.
 """
 
 from __future__ import annotations
