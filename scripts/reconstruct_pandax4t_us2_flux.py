@@ -20,7 +20,7 @@ from histnu.templates.us2 import bare_signal
 
 EXPOSURE_TONNE_YEAR = 1.04
 SOURCE = (
-    "reconstructed from the totals, flux and significance of Bo et al., Phys. Rev. Lett. 133 (2024) "
+    "reconstructed from totals, flux and significance of Bo et al., Phys. Rev. Lett. 133 (2024) "
     "191001, arXiv:2407.10892, with the assumptions of histnu/experiments/us2_flux.py"
 )
 
