@@ -1,6 +1,6 @@
 """A light vector boson of held mass: B - L, universal, or L_mu - L_tau.
 
-The coherent charge is shifted by ``g^2 delta(T)`` (see :mod:`histnu.physics.interactions`); the rate
+The coherent charge is shifted by ``g^2 delta(T)`` (:mod:`histnu.physics.interactions`); the rate
 ``(Q_V + g^2 delta)^2`` has strengths g^2 (interference) and g^4.
 """
 
