@@ -1,15 +1,21 @@
 """Analyses: which experiments, which hypothesis, which statistical choices; and their workspaces.
 
-An analysis is a name from :func:`builtin` or a YAML file of schema ``histnu-analysis/1``::
+An analysis is a YAML file of schema ``histnu-analysis/1``; those of the package (``histnu list``)
+are known by name::
 
     schema: histnu-analysis/1
     name: my_search
-    title: Magnetic moments with my experiment
-    experiments: [xenonnt_sr01, path/to/my_experiment.yaml]
-    model: {name: magnetic_moment}
-    flux: {total_cm2_s: 5.46e+6, relative: 0.12, source: "my reference"}
+    title: Sterile dipole with my experiment and LZ
+    experiments: [lz_er_ws2024, path/to/my_experiment.yaml]
+    model: {name: sterile_dipole, held: {m4: 0.5}, unit: 1e-11 mu_B}
+    fluxes:
+      b8: {total_cm2_s: 5.46e+6, relative: 0.12, source: "my reference"}
     interpolation: normsys
     correction: none
+
+Every channel declares what recoils, in which material, and which source the neutrinos come from;
+the Standard Model, the fluxes and the response that apply follow from that, so any experiments can
+be mixed.
 """
 
 from __future__ import annotations
@@ -17,61 +23,36 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from histnu.constants import B8_FLUX
-from histnu.errors import ConfigError, located
-from histnu.experiments.full import full_names, load_full_grid
-from histnu.experiments.loader import explain, load_experiment, read_yaml
-from histnu.experiments.model import Experiment, Origin, RateNuisance, weakest
+from histnu import installed
+from histnu.errors import ConfigError, PhysicsError, located
+from histnu.experiments.builders import BUILDERS
+from histnu.experiments.loader import available, explain, load_experiment, read_yaml
+from histnu.experiments.model import Channel, Experiment, SourceChoice, weakest
+from histnu.experiments.schema import Finite, Positive
 from histnu.experiments.user_spectrum import read_spectra
-from histnu.physics.models.protocol import SignalModel
+from histnu.physics.models.protocol import InUnit, SignalModel
 from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.models.tabulated import TabulatedSignal
-from histnu.physics.rates import NeutrinoSource
 from histnu.polynomial import PolynomialMap
-from histnu.solar import solar_source
-from histnu.templates.basis import (
-    ChannelTemplates,
-    Component,
-    correct_to_published,
-    experiment_templates,
-)
-from histnu.templates.morphing import AnchorWeights, anchor_weights, full_templates
+from histnu.releases import found
+from histnu.sources.protocol import Component, Source
+from histnu.templates.basis import ChannelTemplates, channel_templates, correct_to_published
 from histnu.types import Workspace
 from histnu.workspace.build import Poi, Strength, build_workspace
 
 ANALYSIS_SCHEMA = "histnu-analysis/1"
+PATTERN = "analyses/*.yaml"
 
-EXPERIMENT_SETS: Mapping[str, tuple[str, ...]] = {
-    "xenonnt": ("xenonnt_sr01",),
-    "pandax4t": ("pandax4t_us2",),
-    "combined": ("xenonnt_sr01", "pandax4t_us2"),
-}
-"""The paper's data sets."""
-
-MODEL_TITLES: Mapping[str, str] = {
-    "standard_model": "Standard Model 8B CEvNS rate",
-    "magnetic_moment": "neutrino magnetic moments",
-    "millicharge": "neutrino millicharges",
-    "sterile_dipole": "sterile dipole portal",
-}
-
-CHARGE_BOUNDS: Mapping[str, tuple[float, float]] = {
-    "q_lin": (-50.0, 50.0),  # 1e-8 e
-    "q_sq": (0.0, 2500.0),  # (1e-8 e)^2
-}
-"""Allowed ranges of the charges' strengths, wide against every bound of the paper."""
 EVENTS_AT_BOUND = 20.0
 """A positive strength may grow until its signal is this many times the observed events."""
 
-TABULATED = "tabulated"
-SM_STRENGTH = Strength("b8_strength", (0.0, 10.0), 1.0)
+TABULATED = TabulatedSignal.name
 
 
 class Strict(BaseModel):
@@ -81,71 +62,98 @@ class Strict(BaseModel):
 
 
 class ModelSection(Strict):
-    """Model name and options (``m4_mev`` of the sterile dipole).
+    """The hypothesis.
 
-    The model ``tabulated`` takes its spectra from ``table``, a CSV file with ``e_recoil_kev`` and
-    columns of dR/dT in events/(t yr keV); each column has a strength of its own name.
+    Attributes:
+        name: a registered model (``histnu list``), or ``tabulated``.
+        held: values of its held parameters, in their units (``{m4: 5.0}``).
+        unit: unit of the parameters, ``1e-11 mu_B``; the model's own if None.
+        options: further options of the model.
+        table: of the model ``tabulated``: a CSV file with ``e_recoil_kev`` and columns of dR/dT in
+            events/(t yr keV); each column has a strength of its own name.
     """
 
     name: str
-    options: dict[str, float] = Field(default_factory=dict)
+    held: dict[str, Finite] = Field(default_factory=dict)
+    unit: str | None = None
+    options: dict[str, Finite] = Field(default_factory=dict)
     table: str | None = None
 
 
 class FluxSection(Strict):
-    """Total 8B flux and its Gaussian uncertainty."""
+    """Total flux of a component and its Gaussian uncertainty."""
 
-    total_cm2_s: float = Field(default=float(B8_FLUX), gt=0, allow_inf_nan=False)
-    relative: float = Field(default=0.12, gt=0, lt=1)
-    source: str = B8_FLUX.source
+    total_cm2_s: Positive
+    relative: float = Field(gt=0, lt=1)
+    source: str
 
 
 class Analysis(Strict):
-    """What is analysed, and how."""
+    """What is analysed, and how.
+
+    Attributes:
+        fluxes: component (``b8``) -> flux, instead of that of the source.
+        flux: the same where only one component matters.
+    """
 
     schema_: Literal["histnu-analysis/1"] = Field(default="histnu-analysis/1", alias="schema")
     name: str = Field(pattern=r"^[a-zA-Z0-9_]+$")
     title: str
     experiments: tuple[str, ...] = Field(min_length=1)
     model: ModelSection
-    flux: FluxSection = FluxSection()
+    flux: FluxSection | None = None
+    fluxes: dict[str, FluxSection] = Field(default_factory=dict)
     interpolation: Literal["normsys", "linear"] = "normsys"
     correction: Literal["none", "published_sm"] = "none"
 
+    def holding(self, values: Mapping[str, float]) -> Analysis:
+        """The analysis at other values of held parameters of its model.
+
+        Raises:
+            ConfigError: for a parameter that the model does not hold, or a value it refuses.
+        """
+        model = self.model.model_copy(update={"held": {**self.model.held, **values}})
+        signal_model(model)
+        return self.model_copy(update={"model": model})
+
+
+def analysis_names() -> tuple[str, ...]:
+    """Names of the analyses of this package and of others that are installed."""
+    return tuple(installed.installed_files(PATTERN))
+
 
 def builtin() -> dict[str, Analysis]:
-    """The analyses of the package by name: every model with every set of experiments.
+    """All installed analyses by name.
 
     >>> "magnetic_moment_combined" in builtin()
     True
     """
-    result = {}
-    sets = {**EXPERIMENT_SETS, **{name: (name,) for name in full_names()}}
-    for model, title in MODEL_TITLES.items():
-        for label, experiments in sets.items():
-            name = f"{model}_{label}"
-            result[name] = Analysis(
-                name=name,
-                title=f"{title}, {label}",
-                experiments=experiments,
-                model=ModelSection(name=model),
-            )
-    return result
+    return {name: _installed(name) for name in analysis_names()}
+
+
+@lru_cache(maxsize=256)
+def _installed(name: str) -> Analysis:
+    return _read(installed.installed_files(PATTERN)[name])
 
 
 def load_analysis(name_or_path: str | Path) -> Analysis:
-    """Return a built-in analysis, or read an analysis file.
+    """Return an installed analysis by name, or read an analysis file.
 
     Raises:
         ConfigError: for an unknown name, or a file that breaks the schema.
     """
     text = str(name_or_path)
-    if text in builtin():
-        return builtin()[text]
+    if text in analysis_names():
+        return _installed(text)
     path = Path(text)
     if path.suffix not in {".yaml", ".yml"}:
-        known = ", ".join(builtin())
+        known = ", ".join(analysis_names())
         raise ConfigError(f"unknown analysis {text!r}; known: {known}; or give a YAML file")
+    return _read(path)
+
+
+def _read(path: Path) -> Analysis:
+    """Read an analysis file; files it names are relative to it."""
     document = read_yaml(path)
     if not isinstance(document, dict):
         mend = f"start with schema: {ANALYSIS_SCHEMA}"
@@ -164,41 +172,105 @@ def load_analysis(name_or_path: str | Path) -> Analysis:
     return analysis.model_copy(update={"experiments": tuple(near)})
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What an analysis needs beyond the core of the package.
+
+    Attributes:
+        releases: public releases it reads at run time.
+        missing: those that are not here.
+        extras: optional dependencies (``releases``, ``root``) of its inputs.
+    """
+
+    releases: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
+
+
+def needs(analysis: Analysis) -> Needs:
+    """Releases and optional dependencies of the experiments of an analysis."""
+    releases: list[str] = []
+    extras: list[str] = []
+    for name in analysis.experiments:
+        if name in BUILDERS:
+            releases += BUILDERS[name].releases
+            extras.append("releases")
+        elif name in available():
+            path = installed.installed_files("experiments/*/experiment.yaml")[name]
+            extras += ["root"] if ".root:" in path.read_text(encoding="utf-8") else []
+    here = found() if releases else {}
+    unique = tuple(dict.fromkeys(releases))
+    missing = tuple(r for r in unique if not here.get(r))
+    return Needs(unique, missing, tuple(dict.fromkeys(extras)))
+
+
 def model_names() -> tuple[str, ...]:
     """Names of the installed signal models."""
-    return tuple(sorted({e.name for e in entry_points(group="histnu.models")}))
+    return installed.registered(installed.MODELS)
 
 
 def load_model(name: str, **options: float) -> SignalModel:
     """Instantiate a signal model registered under the entry point ``histnu.models``.
 
     Raises:
-        ConfigError: for an unknown model or option.
+        ConfigError: for an unknown model or option, or an object that is no model.
     """
-    found = {e.name: e for e in entry_points(group="histnu.models")}
-    if name not in found:
-        raise ConfigError(f"unknown model {name!r}; known: {', '.join(sorted(found))}")
-    try:
-        model: SignalModel = found[name].load()(**options)
-    except TypeError as error:
-        raise ConfigError(f"model {name}: {error}; check its options") from None
+    model = installed.instantiate(installed.MODELS, name, options)
+    if not isinstance(model, SignalModel):
+        kind = type(model).__name__
+        raise ConfigError(
+            f"model {name}: {kind} lacks a part of the protocol histnu.physics.models.protocol; "
+            "derive it from Model"
+        )
     return model
 
 
-def signal_model(section: ModelSection) -> SignalModel:
+def signal_model(section: ModelSection, recoils: Sequence[str] = ()) -> SignalModel:
     """The model of an analysis: a registered one, or a table of dR/dT.
 
+    Args:
+        section: what the analysis says.
+        recoils: recoils of its channels, which a table is for.
+
     Raises:
-        ConfigError: for an unknown model or option, or a table where none belongs (or is missing).
+        ConfigError: for an unknown model, option, held parameter or unit, or a table where none
+            belongs (or is missing).
     """
     if (section.name == TABULATED) != (section.table is not None):
         raise ConfigError(
             f"model {section.name}: table {section.table!r}; give a table with the model "
             f"{TABULATED!r} and with no other"
         )
-    if section.table is None:
-        return load_model(section.name, **section.options)
-    return TabulatedSignal(*read_spectra(section.table), reference=section.table)
+    try:
+        if section.table is not None:
+            return _tabulated(section.table, recoils)
+        model = load_model(section.name, **section.options).holding(section.held)
+        return model if section.unit is None else InUnit(model, section.unit)
+    except PhysicsError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _tabulated(table: str, recoils: Sequence[str]) -> SignalModel:
+    kinds = sorted(set(recoils))
+    if len(kinds) > 1:
+        mend = "give channels of one kind"
+        raise ConfigError(located(table, "", f"is one spectrum for {', '.join(kinds)}", mend))
+    return TabulatedSignal(*read_spectra(table), recoil=kinds[0] if kinds else "nuclear")
+
+
+def require_held(analysis: Analysis, model: SignalModel) -> None:
+    """Every held parameter must have a value.
+
+    Raises:
+        ConfigError: otherwise, with the ways to give it one.
+    """
+    for h in model.held:
+        given = {*analysis.model.held, *analysis.model.options}
+        if not given & {h.name, h.attribute}:
+            raise ConfigError(
+                f"analysis {analysis.name}: {h.name} [{h.unit}] of {model.name} has no value; give "
+                f"--set {h.name}=VALUE, or scan it (contour --x {h.name}, build --grid)"
+            )
 
 
 @dataclass(frozen=True)
@@ -221,83 +293,133 @@ class Assembly:
 
     @property
     def polynomial(self) -> PolynomialMap:
-        """Map from physical parameters to the workspace's strengths."""
-        return self.model.polynomial
+        """Map from physical parameters to the workspace's strengths.
+
+        Without the terms that no flux of the data can make, and the parameters of these alone.
+        """
+        if not self.model.parameters:
+            return self.model.polynomial
+        made = {s.strength for t in self.templates for s in t.signals}
+        return self.model.polynomial.restricted({k for k in made if k is not None})
 
     @property
     def provenance(self) -> str:
         """Weakest provenance of any input."""
         return weakest([e.provenance for e in self.experiments])
 
+    @property
+    def fluxes(self) -> dict[str, float]:
+        """Flux component -> total flux in cm^-2 s^-1 of all channels."""
+        return {
+            c.name: c.source.flux.total_cm2_s
+            for t in self.templates
+            for c in components_of(self.analysis, t.channel)
+        }
 
-def flux_nuisance(flux: FluxSection) -> RateNuisance:
-    """The nuisance ``b8_flux``, one parameter in every channel and signal."""
-    return RateNuisance("b8_flux", flux.relative, "default", Origin("published", flux.source))
+
+@lru_cache(maxsize=32)
+def _source(name: str, options: tuple[tuple[str, float], ...]) -> Source:
+    try:
+        source = installed.instantiate(installed.SOURCES, name, dict(options))
+    except PhysicsError as error:
+        raise ConfigError(f"source {name}: {error}") from None
+    if not isinstance(source, Source):
+        raise ConfigError(f"source {name} lacks a part of histnu.sources.protocol.Source")
+    return source
 
 
-@lru_cache(maxsize=8)
-def _source(total_cm2_s: float) -> NeutrinoSource:
-    return solar_source("b8", total_cm2_s)
+def load_source(choice: SourceChoice) -> Source:
+    """Instantiate the neutrino source of a channel.
+
+    Raises:
+        ConfigError: for an unknown source or option.
+    """
+    return _source(choice.name, tuple(sorted(choice.options.items())))
 
 
-def component(flux: FluxSection) -> Component:
-    """The solar 8B component of an analysis."""
-    return Component(_source(flux.total_cm2_s), flux_nuisance(flux))
+def components_of(analysis: Analysis, channel: Channel) -> tuple[Component, ...]:
+    """Flux components of a channel, with the fluxes that the analysis gives.
+
+    Raises:
+        ConfigError: for ``flux`` where several components matter.
+    """
+    given: dict[str, FluxSection] = dict(analysis.fluxes)
+    components = load_source(channel.source).components(channel.recoil)
+    if analysis.flux is not None:
+        if len(components) != 1:
+            names = ", ".join(c.name for c in components)
+            problem = f"channel {channel.name} has several fluxes ({names})"
+            raise ConfigError(
+                located(analysis.name, "flux", problem, "give fluxes: {NAME: {total_cm2_s: ...}}")
+            )
+        given.setdefault(components[0].name, analysis.flux)
+    return tuple(
+        c.with_flux(given[c.name].total_cm2_s, given[c.name].relative, given[c.name].source)
+        if c.name in given
+        else c
+        for c in components
+    )
+
+
+def _check_fluxes(analysis: Analysis, channels: Sequence[Channel]) -> None:
+    """Raise a ConfigError for a flux that no channel has."""
+    known = {c.name for channel in channels for c in components_of(analysis, channel)}
+    for name in analysis.fluxes:
+        if name not in known:
+            problem = f"no channel has this flux; fluxes here: {', '.join(sorted(known))}"
+            raise ConfigError(located(analysis.name, f"fluxes.{name}", problem, "correct the name"))
 
 
 def strengths_of(model: SignalModel, templates: Sequence[ChannelTemplates]) -> tuple[Strength, ...]:
     """Settings of the strengths of a model.
 
-    A squared coupling runs from 0 to the power of ten at which its signal is
+    A strength without an upper bound of its own runs to the power of ten at which its signal is
     ``EVENTS_AT_BOUND`` times the observed events, at least 100.
     """
     observed = sum(float(t.channel.observed.sum()) for t in templates)
     result = []
-    for name in model.polynomial.outputs:
-        kind = name.rsplit("_", 1)[0]
-        events = sum(float(t.basis([name]).sum()) for t in templates)
-        wanted = EVENTS_AT_BOUND * observed / events if events > 0 else 1.0
-        upper = max(100.0, 10.0 ** np.ceil(np.log10(wanted)))
-        result.append(Strength(name, CHARGE_BOUNDS.get(kind, (0.0, float(upper)))))
+    for term in model.terms:
+        low, high = term.bounds
+        if high is None:
+            events = sum(float(t.basis([term.name]).sum()) for t in templates)
+            wanted = EVENTS_AT_BOUND * observed / events if events > 0 else 1.0
+            high = max(100.0, float(10.0 ** np.ceil(np.log10(wanted))))
+        result.append(Strength(term.name, (low, high)))
     return tuple(result)
 
 
-def measurements_of(model: SignalModel) -> tuple[Poi, ...]:
-    """One measurement per strength that can stand alone (a linear charge term cannot)."""
-    names = [n for n in model.polynomial.outputs if not n.startswith("q_lin")]
-    return tuple(Poi(n, n) for n in names)
+def measurements_of(model: SignalModel, templates: Sequence[ChannelTemplates]) -> tuple[Poi, ...]:
+    """One measurement per strength that can stand alone and has a sample.
 
-
-@lru_cache(maxsize=4)
-def _anchor_rules(name: str) -> dict[str, AnchorWeights]:
-    """Responses of a full likelihood at all anchors, prepared once."""
-    return {c.name: anchor_weights(c) for c in load_full_grid(name).channels}
-
-
-def channel_templates_of(
-    experiment: Experiment, flux: Component, models: Sequence[SignalModel]
-) -> tuple[ChannelTemplates, ...]:
-    """Templates of one experiment; those of a full likelihood come from all its anchors."""
-    if experiment.name in full_names():
-        rules = _anchor_rules(experiment.name)
-        return full_templates(load_full_grid(experiment.name), flux, models, rules)
-    return experiment_templates(experiment, [flux], models)
+    Where none can, one measurement of the first strength with all others floating.
+    """
+    made = {s.strength for t in templates for s in t.signals}
+    terms = [t for t in model.terms if t.name in made]
+    alone = tuple(Poi(t.name, t.name) for t in terms if t.alone)
+    if alone or not terms:
+        return alone
+    names = tuple(t.name for t in terms)
+    return (Poi(names[0], names[0], names[1:]),)
 
 
 def templates_for(
     analysis: Analysis, experiments: Sequence[Experiment], models: Sequence[SignalModel]
 ) -> tuple[ChannelTemplates, ...]:
     """Fold all models with all channels, with the correction the analysis asks for."""
-    flux = component(analysis.flux)
-    templates = [t for e in experiments for t in channel_templates_of(e, flux, models)]
-    if analysis.correction == "published_sm":
-        templates = [
-            correct_to_published(t, analysis.flux.total_cm2_s)
-            if t.channel.published_signal is not None
-            else t
-            for t in templates
-        ]
-    return tuple(templates)
+    channels = [c for e in experiments for c in e.channels]
+    _check_fluxes(analysis, channels)
+    return tuple(_templates(analysis, channel, models) for channel in channels)
+
+
+def _templates(
+    analysis: Analysis, channel: Channel, models: Sequence[SignalModel]
+) -> ChannelTemplates:
+    """Templates of one channel."""
+    components = components_of(analysis, channel)
+    made = channel_templates(channel, components, models)
+    if analysis.correction == "published_sm" and channel.published_signal is not None:
+        return correct_to_published(made, sum(c.source.flux.total_cm2_s for c in components))
+    return made
 
 
 def assemble(analysis: Analysis, experiments: Sequence[Experiment] | None = None) -> Assembly:
@@ -311,32 +433,43 @@ def assemble(analysis: Analysis, experiments: Sequence[Experiment] | None = None
         HistnuError: for anything wrong in the inputs, see the modules below.
     """
     data = tuple(experiments) if experiments else tuple(map(load_experiment, analysis.experiments))
-    model = signal_model(analysis.model)
-    if analysis.model.name == "standard_model":
-        templates = templates_for(analysis, data, [model])
-        free = tuple(_measured_rate(t) for t in templates)
-        pois = [Poi(SM_STRENGTH.name, SM_STRENGTH.name)]
-        document = build_workspace(free, [SM_STRENGTH], pois, analysis.interpolation)
-        return Assembly(analysis, data, free, model, document)
-    templates = templates_for(analysis, data, [StandardModel(), model])
-    if analysis.model.name == TABULATED:
-        templates = tuple(_without_flux(t) for t in templates)
-    document = build_workspace(
-        templates, strengths_of(model, templates), measurements_of(model), analysis.interpolation
-    )
+    model = signal_model(analysis.model, [c.recoil for e in data for c in e.channels])
+    require_held(analysis, model)
+    strengths: tuple[Strength, ...]
+    if not model.parameters:
+        templates, strength = measured_rate(templates_for(analysis, data, [model]), data)
+        strengths = (strength,)
+        pois: tuple[Poi, ...] = (Poi(strength.name, strength.name),)
+    else:
+        templates = templates_for(analysis, data, [StandardModel(), model])
+        strengths = strengths_of(model, templates)
+        pois = measurements_of(model, templates)
+    document = build_workspace(templates, strengths, pois, analysis.interpolation)
     return Assembly(analysis, data, templates, model, document)
 
 
-def _without_flux(t: ChannelTemplates) -> ChannelTemplates:
-    """A table of dR/dT is what its author says: no neutrino flux uncertainty applies to it."""
-    signals = tuple(replace(s, flux=None) if s.strength else s for s in t.signals)
-    return replace(t, signals=signals)
+def measured_rate(
+    templates: Sequence[ChannelTemplates], experiments: Sequence[Experiment]
+) -> tuple[tuple[ChannelTemplates, ...], Strength]:
+    """A model without parameters: its rate is measured, relative to the prediction.
 
-
-def _measured_rate(t: ChannelTemplates) -> ChannelTemplates:
-    """The Standard Model signal with a free strength and without flux uncertainty."""
-    signals = tuple(replace(s, strength=SM_STRENGTH.name, flux=None) for s in t.signals)
-    return replace(t, signals=signals)
+    With one flux in all channels that flux is measured, ``<component>_strength``, and its
+    uncertainty does not apply. With several their uncertainties stay, and one
+    ``<source>_strength`` multiplies all of them (``signal_strength`` for several sources).
+    """
+    fluxes = {s.flux.name for t in templates for s in t.signals if s.flux is not None}
+    sources = {c.source.name for e in experiments for c in e.channels}
+    single = len(fluxes) == 1
+    label = fluxes if single else sources
+    name = next(iter(label)).removesuffix("_flux") if len(label) == 1 else "signal"
+    strength = Strength(f"{name}_strength", (0.0, 10.0), 1.0)
+    free = []
+    for t in templates:
+        signals = tuple(
+            replace(s, strength=strength.name, flux=None if single else s.flux) for s in t.signals
+        )
+        free.append(replace(t, signals=signals))
+    return tuple(free), strength
 
 
 def replaced_experiment(analysis: Analysis, old: str, new: str | Path) -> Analysis:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from histnu.analyses import Analysis, Assembly, assemble, signal_model, templates_for
+from histnu.analyses import (
+    Analysis,
+    Assembly,
+    assemble,
+    require_held,
+    signal_model,
+    templates_for,
+)
 from histnu.errors import ConfigError
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import weakest
 from histnu.physics.models.standard_model import StandardModel
 from histnu.serialize import write_json
-from histnu.workspace.grids import Grid, default_grids
+from histnu.workspace.grids import Grid, model_grids
 from histnu.workspace.manifest import Manifest, bin_edges
 from histnu.workspace.patchset import (
     Basis,
@@ -49,10 +57,9 @@ def build_command(analysis: Analysis, grid: Grid | None = None) -> str:
         words.append(f"--interpolation {analysis.interpolation}")
     if analysis.correction != "none":
         words.append(f"--correction {analysis.correction}")
-    if "m4_mev" in analysis.model.options:
-        words.append(f"--m4-mev {analysis.model.options['m4_mev']:g}")
+    words += [f"--set {name}={value:g}" for name, value in analysis.model.held.items()]
     if grid is not None:
-        is_default = default_grids().get(grid.name) == grid
+        is_default = model_grids(signal_model(analysis.model)).get(grid.name) == grid
         words.append(f"--grid {grid.name}" + ("" if is_default else " (a coarser grid)"))
     return " ".join(words)
 
@@ -67,45 +74,38 @@ def write_workspace(analysis: Analysis, folder: Path) -> list[Path]:
 
 
 def grid_for(analysis: Analysis, name: str) -> Grid:
-    """One of the default grids, if it belongs to the analysis' model.
+    """One of the default grids of the analysis' model.
 
     Raises:
-        ConfigError: for an unknown grid or one of another model.
+        ConfigError: for an unknown grid.
     """
     model = signal_model(analysis.model)
-    outer = {"m4"} if model.name == "sterile_dipole" else set()
-    known = set(model.polynomial.parameters) | outer
-    grids = {n: g for n, g in default_grids().items() if _belongs(g, known, outer)}
+    grids = model_grids(model)
     if name not in grids:
-        available = ", ".join(sorted(grids)) or "none"
+        known = ", ".join(sorted(grids)) or "none"
         raise ConfigError(
-            f"unknown grid {name!r} for {analysis.name}; grids of {model.name}: {available}"
+            f"unknown grid {name!r} for {analysis.name}; grids of {model.name}: {known}"
         )
     return grids[name]
-
-
-def _belongs(grid: Grid, known: set[str], outer: set[str]) -> bool:
-    labels = set(grid.labels)
-    return labels <= known and outer <= labels
 
 
 def write_patchset(analysis: Analysis, grid: Grid, folder: Path) -> list[Path]:
     """Write background-only ``workspace.json``, ``patchset.json`` and ``manifest.json``."""
     data = tuple(load_experiment(e) for e in analysis.experiments)
+    recoils = [c.recoil for e in data for c in e.channels]
+    outside = {axis.label: axis.values[0] for axis in grid.axes if axis.outer}
 
     def basis(outer: dict[str, float]) -> Basis:
-        section = analysis.model
-        if "m4" in outer:
-            section = section.model_copy(update={"options": {"m4_mev": outer["m4"]}})
-        model = signal_model(section)
-        templates = templates_for(analysis, data, [StandardModel(), model])
-        return basis_of(templates, model.polynomial, analysis.interpolation)
+        chosen = analysis.holding(outer)
+        model = signal_model(chosen.model, recoils)
+        require_held(chosen, model)
+        templates = templates_for(chosen, data, [StandardModel(), model])
+        return basis_of(templates, model.polynomial, chosen.interpolation)
 
-    has_outer = any(axis.outer for axis in grid.axes)
     info = PatchSetInfo(
         name=f"{analysis.name}_{grid.name}",
         description=f"{analysis.title}: grid in {', '.join(grid.labels)}",
-        hepdata=reference_for([e.name for e in data]),
+        hepdata=reference_for([e.inspire for e in data]),
         provenance=weakest([e.provenance for e in data]),
         bibliography=tuple(r for e in data for r in e.references),
         extra={
@@ -113,9 +113,9 @@ def write_patchset(analysis: Analysis, grid: Grid, folder: Path) -> list[Path]:
             "channels": bin_edges(data),
         },
     )
-    build_patchset(folder, grid, basis if has_outer else basis({}), info)
-    assembly = assemble(analysis)
+    build_patchset(folder, grid, basis if outside else basis({}), info)
+    assembly = assemble(analysis.holding(outside))
     names = ["workspace.json", "patchset.json"]
     options = {"grid": grid.to_json(), "command": build_command(analysis, grid)}
-    manifest = manifest_of(assembly, options)
+    manifest = manifest_of(replace(assembly, analysis=analysis), options)
     return [*(folder / n for n in names), manifest.write(folder, names, with_environment=False)]

@@ -8,7 +8,7 @@ strengths are ``normfactor`` parameters) and inference (which needs the derivati
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +95,16 @@ class PolynomialMap:
         monomials = coefficient * np.prod(t[..., None, :] ** powers, axis=-1)
         select = (index[:, None] == np.arange(len(self.outputs))).astype(float)
         return np.asarray(monomials @ select)
+
+    def restricted(self, outputs: Collection[str]) -> PolynomialMap:
+        """The map to some of the outputs, of the parameters that these depend on."""
+        rows = [(k, t) for k, t in zip(self.outputs, self.terms, strict=True) if k in outputs]
+        used = {p for _, monomials in rows for _, powers in monomials for p in powers}
+        return PolynomialMap(
+            tuple(p for p in self.parameters if p in used),
+            tuple(k for k, _ in rows),
+            tuple(t for _, t in rows),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready description (see :meth:`from_json`)."""

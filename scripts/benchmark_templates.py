@@ -16,23 +16,25 @@ import time
 import numpy as np
 
 import histnu
-from histnu.experiments.full import load_full_grid
+from histnu.experiments.builders import build_experiment
 from histnu.physics.models.sterile_dipole import SterileDipole
 from histnu.physics.nuclei import XENON
-from histnu.solar import solar_source
-from histnu.templates.morphing import anchor_templates, anchor_weights
+from histnu.physics.scattering import Scattering
+from histnu.sources.solar import solar_source
+from histnu.templates.basis import anchor_templates
+from histnu.templates.fold import folding_rule
 
 
 def grid_templates(name: str, masses: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Templates (masses, flavours, anchors..., bins) per channel, and seconds per stage."""
     seconds: dict[str, float] = {}
     start = time.perf_counter()
-    full = load_full_grid(name)
+    full = build_experiment(name)
     source = solar_source()
     seconds["read the release"] = time.perf_counter() - start
 
     start = time.perf_counter()
-    rules = {c.name: anchor_weights(c) for c in full.channels}
+    rules = {c.name: folding_rule(c.response) for c in full.channels}
     seconds["prepare the response"] = time.perf_counter() - start
 
     start = time.perf_counter()
@@ -44,17 +46,22 @@ def grid_templates(name: str, masses: np.ndarray) -> tuple[dict[str, np.ndarray]
             spectra[channel] = next(iter(spectra.values()))
             continue
         rows = [
-            list(SterileDipole(float(m)).basis_spectra(source, XENON, rule.nodes).values())
+            list(
+                SterileDipole(float(m))
+                .basis_spectra(Scattering("nuclear", source, XENON), rule.nodes)
+                .values()
+            )
             for m in masses
         ]
         spectra[channel] = np.array(rows)
     seconds["basis spectra"] = time.perf_counter() - start
 
     start = time.perf_counter()
+    exposures = {c.name: c.exposure_tonne_year for c in full.channels}
     result = {}
     for channel, rule in rules.items():
         flat = spectra[channel].reshape(-1, rule.nodes.size)
-        events = rule.fold(flat)
+        events = exposures[channel] * rule.fold(flat)
         result[channel] = events.reshape(len(masses), -1, *events.shape[1:])
     seconds["fold"] = time.perf_counter() - start
     return result, seconds
@@ -76,9 +83,9 @@ def main() -> None:
         print(f"{stage}: {value:.2f} s")
     print(f"total: {sum(seconds.values()):.2f} s")
     middle = len(masses) // 2
-    full = load_full_grid(options.experiment)
+    full = build_experiment(options.experiment)
     model = SterileDipole(float(masses[middle]))
-    check = anchor_templates(full, solar_source(), [model])
+    check = {c.name: anchor_templates(c, solar_source(), [model]) for c in full.channels}
     worst = max(
         float(np.max(np.abs(check[c]["mu2_e"].values - v[middle, 0])) / v[middle, 0].max())
         for c, v in templates.items()

@@ -12,25 +12,39 @@ from pathlib import Path
 
 from histnu.analyses import load_analysis
 from histnu.building import write_patchset, write_workspace
-from histnu.report.electron_report import write_workspaces
-from histnu.workspace.grids import Grid, charge_grid, dipole_grid, moment_grid
+from histnu.physics.models.magnetic_moment import MagneticMoment
+from histnu.physics.models.millicharge import Millicharge
+from histnu.physics.models.protocol import linear, logarithmic
+from histnu.physics.models.sterile_dipole import SterileDipole
+from histnu.workspace.grids import Grid, make_grid
 from histnu.workspace.index import write_index
 
-WORKSPACES = tuple(
-    f"{model}_{experiment}"
-    for model in ("standard_model", "magnetic_moment", "millicharge")
-    for experiment in ("xenonnt", "pandax4t", "combined")
+WORKSPACES = (
+    *(
+        f"{model}_{experiment}"
+        for model in ("standard_model", "magnetic_moment", "millicharge")
+        for experiment in ("xenonnt", "pandax4t", "combined")
+    ),
+    "magnetic_moment_all",
+    "millicharge_all",
 )
 LINEAR = ("magnetic_moment_combined", "millicharge_combined")
 PATCHSETS: dict[str, tuple[str, Grid]] = {
     "patchset_mu_universal_combined": (
         "magnetic_moment_combined",
-        moment_grid("mu_universal", 2.0, 11),
+        make_grid(MagneticMoment(), "mu_universal", [("mu_universal", linear(0.0, 2.0, 11))]),
     ),
-    "patchset_q_ee_combined": ("millicharge_combined", charge_grid("q_ee", 10.0, 21)),
+    "patchset_q_ee_combined": (
+        "millicharge_combined",
+        make_grid(Millicharge(), "q_ee", [("q_ee", linear(-10.0, 10.0, 21))]),
+    ),
     "patchset_dipole_e_xenonnt": (
         "sterile_dipole_xenonnt",
-        dipole_grid("e", (0.001, 1.0, 4.0, 8.0, 12.0), (1.0, 32.0), 6),
+        make_grid(
+            SterileDipole(),
+            "dipole_e",
+            [("m4", (0.001, 1.0, 4.0, 8.0, 12.0)), ("mu_e", logarithmic(1.0, 32.0, 6))],
+        ),
     ),
 }
 
@@ -44,9 +58,8 @@ def build(folder: Path) -> list[str]:
         write_workspace(analysis, folder / f"{name}_linear")
     for name, (analysis_name, grid) in PATCHSETS.items():
         write_patchset(load_analysis(analysis_name), grid, folder / name)
-    joint = [p.parent.name for p in write_workspaces(folder, ["combined_all"])]
     write_index(folder)
-    return [*WORKSPACES, *(f"{n}_linear" for n in LINEAR), *PATCHSETS, *joint]
+    return [*WORKSPACES, *(f"{n}_linear" for n in LINEAR), *PATCHSETS]
 
 
 def main() -> None:

@@ -32,10 +32,11 @@ from histnu.experiments.smearing import (
     smeared_response,
 )
 from histnu.physics.electrons import XENON_SHELLS
-from histnu.physics.models.electron_standard_model import ElectronStandardModel
+from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.nuclei import XENON
+from histnu.physics.scattering import Scattering
 from histnu.serialize import file_digest, write_json, write_text
-from histnu.solar import solar_sources
+from histnu.sources.solar import solar_sources
 
 SCRIPT = "scripts/derive_electron_recoil.py"
 XENON1T = Resolution(((0.3171, 0.5), (0.0015, 1.0)))  # arXiv:2003.03825
@@ -96,8 +97,11 @@ class DataSet:
 
 def standard_model(t_kev: np.ndarray) -> np.ndarray:
     """Solar-neutrino spectrum on xenon electrons, events/(t yr keV)."""
-    model = ElectronStandardModel()
-    spectra = [model.basis_spectra(s, XENON, t_kev)["eves"] for s in solar_sources().values()]
+    model = StandardModel()
+    spectra = [
+        model.basis_spectra(Scattering("electron", s, XENON), t_kev)["eves"]
+        for s in solar_sources().values()
+    ]
     return np.sum(spectra, axis=0)
 
 

@@ -35,8 +35,9 @@ def write_inputs(folder: Path) -> None:
     """Write workspace, HS3 document and PatchSet of the compared likelihood."""
     from histnu.analyses import assemble, load_analysis
     from histnu.export.hs3 import write_hs3
+    from histnu.physics.models.protocol import linear
     from histnu.serialize import write_json
-    from histnu.workspace.grids import moment_grid
+    from histnu.workspace.grids import make_grid
     from histnu.workspace.patchset import Basis, PatchSetInfo, build_patchset, reference_for
 
     assembly = assemble(load_analysis(ANALYSIS))
@@ -44,9 +45,16 @@ def write_inputs(folder: Path) -> None:
     workspace = {**assembly.workspace, "measurements": chosen}
     write_json(folder / "workspace.json", workspace)
     write_hs3(workspace, folder / "hs3.json")
-    info = PatchSetInfo("moments", "universal moment", reference_for(assembly.analysis.experiments))
+    info = PatchSetInfo(
+        "moments", "universal moment", reference_for([e.inspire for e in assembly.experiments])
+    )
     basis = Basis(assembly.workspace, assembly.polynomial)
-    build_patchset(folder / "grid", moment_grid("mu_universal", 2.0, 5), basis, info)
+    build_patchset(
+        folder / "grid",
+        make_grid(assembly.model, "mu_universal", [("mu_universal", linear(0.0, 2.0, 5))]),
+        basis,
+        info,
+    )
     os.replace(folder / "grid" / "workspace.json", folder / "background.json")
     os.replace(folder / "grid" / "patchset.json", folder / "patchset.json")
 

@@ -22,7 +22,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from histnu.errors import DataError
-from histnu.experiments.full import full_names, load_full_grid
+from histnu.experiments.builders import build_experiment, built_names
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.profile import profile
 from histnu.report.full_validation import (
@@ -52,7 +52,7 @@ STYLES = {
 
 def likelihoods() -> dict[str, BatchedLikelihood]:
     """The 2024 flux workspace in two representations."""
-    full = load_full_grid("xenonnt_4d_2024")
+    full = build_experiment("xenonnt_4d_2024")
     split = templates_from(full, cevns_signals(full), {"cevns": B8}, None)
     plain = []
     for t in split:
@@ -79,7 +79,7 @@ def totals(likelihood: BatchedLikelihood, points: list[dict[str, float]]) -> np.
 
 def interpolation(folder: Path) -> None:
     """Rate against the yields, and the profile of the 8B flux."""
-    full = load_full_grid("xenonnt_4d_2024")
+    full = build_experiment("xenonnt_4d_2024")
     made = likelihoods()
     t = np.linspace(-3.0, 3.0, 121)
     figure, axes = plt.subplots(1, 3, figsize=(12.0, 3.8), layout="constrained")
@@ -117,7 +117,7 @@ def wimps(folder: Path) -> None:
     figure, axes = plt.subplots(
         2, 1, figsize=(6.0, 6.2), sharex=True, height_ratios=(2.2, 1.0), layout="constrained"
     )
-    for name in full_names():
+    for name in built_names():
         published = published_limits(name)
         rows = []
         for mass in sorted(published):

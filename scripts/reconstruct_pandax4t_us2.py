@@ -13,7 +13,7 @@ import numpy as np
 from histnu.experiments import us2
 from histnu.physics.models.standard_model import StandardModel
 from histnu.serialize import write_json, write_text
-from histnu.solar import solar_source
+from histnu.sources.solar import solar_source
 from histnu.templates.us2 import bare_signal
 
 EXPOSURE_TONNE_YEAR = 1.04

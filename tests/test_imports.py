@@ -11,16 +11,29 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "histnu"
 
+ABOVE_TEMPLATES = (
+    "workspace",
+    "inference",
+    "report",
+    "cli",
+    "export",
+    "plotting",
+    "analyses",
+    "building",
+    "targets",
+    "mass_scan",
+)
 FORBIDDEN = {
-    "physics": ("experiments", "templates", "workspace", "inference", "report", "cli", "export",
-                "plotting", "analyses", "solar", "tables", "releases", "building", "targets"),
-    "experiments": ("physics", "templates", "workspace", "inference", "report", "cli", "export",
-                    "plotting", "analyses", "solar", "building", "targets"),
-    "templates": ("workspace", "inference", "report", "cli", "export", "plotting", "analyses"),
-    "workspace": ("inference", "report", "cli", "export", "plotting", "analyses"),
-    "inference": ("physics", "experiments", "templates", "report", "cli", "export", "plotting",
-                  "analyses"),
-    "plotting": ("physics", "experiments", "templates", "workspace", "cli", "export", "analyses"),
+    "physics": ("sources", "experiments", "templates", "tables", "releases", "installed",
+                *ABOVE_TEMPLATES),
+    "sources": ("experiments", "templates", "releases", "installed", *ABOVE_TEMPLATES),
+    "experiments": ("physics", "sources", "templates", *ABOVE_TEMPLATES),
+    "templates": ABOVE_TEMPLATES,
+    "workspace": ("sources", *(n for n in ABOVE_TEMPLATES if n != "workspace")),
+    "inference": ("physics", "sources", "experiments", "templates", "report", "cli", "export",
+                  "plotting", "analyses", "building", "targets", "mass_scan"),
+    "plotting": ("physics", "sources", "experiments", "templates", "workspace", "cli", "export",
+                 "analyses"),
     "export": ("report", "cli"),
     "report": ("cli",),
 }  # fmt: skip

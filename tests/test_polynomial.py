@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from histnu.errors import PhysicsError
-from histnu.physics.models.millicharge import charge_polynomial
+from histnu.physics.models.millicharge import Millicharge
 from histnu.polynomial import PolynomialMap
 
 
 def test_derivatives_against_differences():
-    p = charge_polynomial()
+    p = Millicharge().polynomial
     theta = np.random.default_rng(1).normal(size=(4, 6))
     step = 1e-4
     eye = np.eye(6)
@@ -26,7 +26,7 @@ def test_derivatives_against_differences():
 
 
 def test_json_round_trip():
-    p = charge_polynomial()
+    p = Millicharge().polynomial
     q = PolynomialMap.from_json(p.to_json())
     theta = np.random.default_rng(2).normal(size=(3, 6))
     assert np.array_equal(p(theta), q(theta))
@@ -36,4 +36,4 @@ def test_errors():
     with pytest.raises(PhysicsError, match="unknown parameter"):
         PolynomialMap(("a",), ("s",), (((1.0, {"b": 1}),),))
     with pytest.raises(PhysicsError, match="last axis must be 6"):
-        charge_polynomial()([1.0])
+        Millicharge().polynomial([1.0])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from histnu.errors import ConfigError
-from histnu.solar import COMPONENTS, flux_parameter, load_flux, solar_source, solar_sources
+from histnu.sources.solar import COMPONENTS, flux_parameter, load_flux, solar_source, solar_sources
 
 # arXiv:1611.09867, B16-GS98, as quoted in the issue: total in cm^-2 s^-1, relative uncertainty
 B16_GS98 = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from histnu.cli.common import output_option
+from histnu.cli.common import output_option, set_option
 
 
 @click.command()
@@ -15,14 +15,14 @@ from histnu.cli.common import output_option
 @click.option("--grid", default=None, help="Write a PatchSet on this grid (q_ee, dipole_e, ...).")
 @click.option("--interpolation", type=click.Choice(["normsys", "linear"]), default=None)
 @click.option("--correction", type=click.Choice(["none", "published_sm"]), default=None)
-@click.option("--m4-mev", type=float, default=None, help="Sterile mass of a dipole workspace.")
+@set_option
 def command(
     analysis: str,
     output: Path,
     grid: str | None,
     interpolation: str | None,
     correction: str | None,
-    m4_mev: float | None,
+    held: tuple[str, ...],
 ) -> None:
     """Build workspace, PatchSet and manifest of an analysis.
 
@@ -31,17 +31,17 @@ def command(
     \b
     Examples:
       histnu build magnetic_moment_combined -o likelihood
+      histnu build sterile_dipole_all --set m4=0.5 -o dipole
       histnu build millicharge_xenonnt --grid q_ee -o grid
     """
     from histnu.analyses import load_analysis
     from histnu.building import grid_for, write_patchset, write_workspace
+    from histnu.cli.common import assignments
 
     chosen = load_analysis(analysis)
     update = {"interpolation": interpolation, "correction": correction}
     chosen = chosen.model_copy(update={k: v for k, v in update.items() if v is not None})
-    if m4_mev is not None:
-        model = chosen.model.model_copy(update={"options": {"m4_mev": m4_mev}})
-        chosen = chosen.model_copy(update={"model": model})
+    chosen = chosen.holding(assignments(held))
     if grid is None:
         paths = write_workspace(chosen, output)
     else:

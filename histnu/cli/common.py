@@ -66,10 +66,32 @@ cl_option = click.option(
     show_default=True, help="Confidence level.",
 )  # fmt: skip
 seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
+set_option = click.option(
+    "--set", "held", multiple=True, metavar="NAME=VALUE",
+    help="Value of a held parameter of the model (m4=5); may be repeated.",
+)  # fmt: skip
 output_option = click.option(
     "-o", "--output", type=click.Path(path_type=Path), default=Path("results"),
     show_default=True, help="Folder to write to.",
 )  # fmt: skip
+
+
+def assignments(texts: tuple[str, ...]) -> dict[str, float]:
+    """Values of ``--set NAME=VALUE``.
+
+    Raises:
+        ConfigError: for a text of another form.
+    """
+    from histnu.errors import ConfigError
+
+    values = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        try:
+            values[name.strip()] = float(number)
+        except ValueError:
+            raise ConfigError(f"--set {text!r} must be of the form NAME=NUMBER") from None
+    return values
 
 
 def numbers(value: float | None) -> str:

@@ -9,7 +9,7 @@ import click
 
 from histnu.cli.common import cl_option, engine_option, json_option
 
-MASS_AXIS = "m4"
+DEFAULT_RANGE = (-10.0, 15.0)
 
 if TYPE_CHECKING:
     from histnu.inference.results import Region2D
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 @click.argument("target")
 @click.option("--x", "x_name", required=True, help="Parameter on the x axis (q_ee).")
 @click.option("--y", "y_name", required=True, help="Parameter on the y axis (q_mumu).")
-@click.option("--x-range", nargs=2, type=float, default=(-10.0, 15.0), show_default=True)
-@click.option("--y-range", nargs=2, type=float, default=(-10.0, 15.0), show_default=True)
+@click.option("--x-range", nargs=2, type=float, default=None, help="Default: the model's.")
+@click.option("--y-range", nargs=2, type=float, default=None, help="Default: the model's.")
 @click.option("--points", type=click.IntRange(5), default=41, show_default=True, help="Per axis.")
 @cl_option
 @click.option("--dof", type=click.IntRange(1), default=2, show_default=True)
@@ -32,8 +32,8 @@ def command(
     target: str,
     x_name: str,
     y_name: str,
-    x_range: tuple[float, float],
-    y_range: tuple[float, float],
+    x_range: tuple[float, float] | None,
+    y_range: tuple[float, float] | None,
     points: int,
     cl: float,
     dof: int,
@@ -43,25 +43,24 @@ def command(
 ) -> None:
     """Two-dimensional confidence region of an analysis.
 
-    Print the polylines on which Delta(-2 log L) is the threshold; the rest is profiled. For the
-    sterile dipole, --x m4 gives the upper end of the dipole at masses in MeV (logarithmic).
+    Print the polylines on which Delta(-2 log L) is the threshold; the rest is profiled. With a
+    held parameter of the model (a mass) as --x, the ends of --y at its values (logarithmic).
 
     \b
     Examples:
       histnu contour millicharge_combined --x q_ee --y q_mumu --plot region.png
       histnu contour sterile_dipole_combined --x m4 --y mu_e --x-range 0.1 15
     """
-    from histnu.errors import ConfigError
     from histnu.serialize import dumps
 
-    for name, (low, high) in (("--x-range", x_range), ("--y-range", y_range)):
-        if not low < high:
-            raise ConfigError(f"{name} {low:g} {high:g}: the first value must be the smaller one")
-    if x_name == MASS_AXIS:
-        document = mass_curve(target, y_name, (*x_range, points), (cl, dof))
+    if is_held(target, x_name):
+        document = held_curve(target, (x_name, y_name), (x_range, points), (cl, dof, engine))
     else:
-        ranges = ((*x_range, points), (*y_range, points))
-        document = plane(target, (x_name, y_name), ranges, (cl, dof, engine))
+        ranges = [
+            (*checked(n, r or DEFAULT_RANGE), points)
+            for n, r in (("--x-range", x_range), ("--y-range", y_range))
+        ]
+        document = plane(target, (x_name, y_name), (ranges[0], ranges[1]), (cl, dof, engine))
     if plot is not None:
         from histnu.plotting.contours import draw_region
 
@@ -101,37 +100,64 @@ def plane(
     return describe(loaded, found, names)
 
 
-def mass_curve(
-    target: str, parameter: str, masses: tuple[float, float, int], level: tuple[float, int]
+def checked(option: str, limits: tuple[float, float]) -> tuple[float, float]:
+    """A range that is not empty.
+
+    Raises:
+        ConfigError: otherwise.
+    """
+    from histnu.errors import ConfigError
+
+    if not limits[0] < limits[1]:
+        low, high = limits
+        raise ConfigError(f"{option} {low:g} {high:g}: the first value must be the smaller one")
+    return limits
+
+
+def is_held(target: str, name: str) -> bool:
+    """Whether a target is an analysis whose model holds a parameter."""
+    from histnu.analyses import analysis_names, load_analysis, signal_model
+
+    if target not in analysis_names() and not target.endswith((".yaml", ".yml")):
+        return False
+    return name in {h.name for h in signal_model(load_analysis(target).model).held}
+
+
+def held_curve(
+    target: str,
+    names: tuple[str, str],
+    scan: tuple[tuple[float, float] | None, int],
+    level: tuple[float, int, str],
 ) -> dict[str, Any]:
-    """Upper end of a dipole against the sterile mass, as the contour of -2 log L(m4, mu)."""
+    """Ends of a parameter against a held one, as the contour of -2 log L in both."""
     import numpy as np
 
-    from histnu.analyses import load_analysis
+    from histnu.analyses import load_analysis, signal_model
     from histnu.errors import ConfigError
-    from histnu.report.bounds import Level, dipole_scan
+    from histnu.mass_scan import ScanOptions, mass_scan
 
+    held, parameter = names
+    limits, points = scan
     analysis = load_analysis(target)
-    flavour = parameter.removeprefix("mu_")
-    if analysis.model.name != "sterile_dipole" or flavour not in ("e", "mu", "tau"):
-        raise ConfigError(
-            f"--x {MASS_AXIS} --y {parameter}: give an analysis of sterile_dipole and --y mu_e, "
-            "mu_mu or mu_tau"
-        )
-    if not masses[0] > 0:
-        raise ConfigError(f"--x-range {masses[0]:g}: masses in MeV must be positive")
-    m4 = np.geomspace(*masses)
-    row = dipole_scan(analysis, [flavour], m4.tolist(), Level(*level))[0]
-    ends = zip(row["m4_mev"], row["upper"], strict=True)
+    values = next(h.scan for h in signal_model(analysis.model).held if h.name == held)
+    if limits is not None:
+        if not checked("--x-range", limits)[0] > 0:
+            raise ConfigError(f"--x-range {limits[0]:g}: values of {held} must be positive")
+        values = tuple(np.geomspace(*limits, points).tolist())
+    cl, dof, engine = level
+    curve = mass_scan(analysis, held, [parameter], values, ScanOptions(cl, dof, engine))[0]
+    ends = [list(zip(curve.values, side, strict=True)) for side in (curve.lower, curve.upper)]
+    lines = [[[v, e] for v, e in side if e is not None] for side in ends]
     return {
         "target": target,
-        "x": {"name": MASS_AXIS, "unit": "MeV"},
-        "y": {"name": parameter, "unit": row["unit"]},
-        "cl": row["cl"],
-        "dof": row["dof"],
-        "best_fit": [row["best_fit_m4_mev"], row["best_fit"]],
-        "provenance": row["provenance"],
-        "polylines": [[[m, u] for m, u in ends if u is not None]],
+        "x": {"name": held, "unit": curve.held_unit},
+        "y": {"name": parameter, "unit": curve.unit},
+        "cl": curve.cl,
+        "dof": curve.dof,
+        "threshold": curve.threshold,
+        "best_fit": [curve.best_fit_held, curve.best_fit],
+        "provenance": curve.provenance,
+        "polylines": [line for line in lines if line],
     }
 
 

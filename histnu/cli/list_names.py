@@ -2,49 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from histnu.analyses import Needs
 
 
 def collect() -> dict[str, Any]:
     """Names of everything that other verbs take, with provenance where there is data."""
-    from histnu.analyses import builtin, load_model, model_names
-    from histnu.experiments.full import full_names
+    from histnu.analyses import builtin, load_model, model_names, needs
+    from histnu.experiments.builders import built_names
     from histnu.experiments.loader import available, load_experiment
 
     experiments = [load_experiment(n) for n in available()]
-    full = [_full_row(n) for n in full_names()]
+    models = [load_model(n) for n in model_names()]
     return {
         "models": [
             {
-                "name": n,
-                "parameters": [f"{p.name} [{p.unit}]" for p in load_model(n).parameters],
-                "recoil": load_model(n).recoil,
-                "reference": load_model(n).reference,
+                "name": m.name,
+                "parameters": [f"{p.name} [{p.unit}]" for p in m.parameters],
+                "held": [f"{h.name} [{h.unit}]" for h in m.held],
+                "recoil": list(m.processes),
+                "reference": m.reference,
             }
-            for n in model_names()
+            for m in models
         ],
         "experiments": [
             {"name": e.name, "title": e.title, "provenance": e.provenance, "recoil": e.recoil}
             for e in experiments
         ]
-        + full,
-        "analyses": [{"name": a.name, "title": a.title} for a in builtin().values()],
+        + [_built_row(n) for n in built_names()],
+        "analyses": [
+            {"name": a.name, "title": a.title, "needs": _needed(needs(a))}
+            for a in builtin().values()
+        ],
         "releases": releases(),
     }
 
 
-def _full_row(name: str) -> dict[str, Any]:
-    """A full likelihood: read from its releases when it is used, here only looked for."""
-    from histnu.experiments.full import NEEDS
+def _needed(needs: Needs) -> list[str]:
+    """What an analysis needs: commands for what is missing, else names."""
+    rows = [f"histnu fetch {r}" if r in needs.missing else r for r in needs.releases]
+    return rows + [f"histnu[{e}]" for e in needs.extras]
+
+
+def _built_row(name: str) -> dict[str, Any]:
+    """An experiment that is read from its releases when it is used, here only looked for."""
+    from histnu.experiments.builders import BUILDERS
     from histnu.releases import found
 
-    missing = [r for r in NEEDS[name] if not found().get(r)]
+    releases = BUILDERS[name].releases
+    missing = [r for r in releases if not found().get(r)]
     title = (
         f"full likelihood, needs histnu fetch {' '.join(missing)}"
         if missing
-        else (f"full likelihood from {', '.join(NEEDS[name])}")
+        else f"full likelihood from {', '.join(releases)}"
     )
     return {"name": name, "title": title, "provenance": "derived", "recoil": "nuclear"}
 

@@ -13,9 +13,11 @@ from pydantic import ValidationError
 
 from histnu.errors import ConfigError, DataError, HistnuError, located
 from histnu.experiments import schema
-from histnu.experiments.full import full_names, load_full
+from histnu.experiments.builders import build_experiment, built_names
 from histnu.experiments.model import (
+    Axis,
     Background,
+    Beam,
     Channel,
     Experiment,
     Observable,
@@ -23,18 +25,19 @@ from histnu.experiments.model import (
     PublishedExpectation,
     RateNuisance,
     ShapeNuisance,
+    SourceChoice,
 )
 from histnu.experiments.response import Response
+from histnu.installed import installed_files
 from histnu.serialize import file_digest
-from histnu.tables import data_path, read_csv
+from histnu.tables import read_csv
 
 Array = NDArray[np.float64]
 
 
 def available() -> tuple[str, ...]:
-    """Names of the experiments in the package."""
-    folder = data_path("experiments")
-    return tuple(sorted(p.parent.name for p in folder.glob("*/experiment.yaml")))
+    """Names of the experiments of this package and of others that are installed."""
+    return tuple(installed_files("experiments/*/experiment.yaml"))
 
 
 def load_experiment(name_or_path: str | Path) -> Experiment:
@@ -53,11 +56,11 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
     text = str(name_or_path)
     if text in available():
         return _load_packaged(text)
-    if text in full_names():
-        return load_full(text)
+    if text in built_names():
+        return build_experiment(text)
     path = Path(text)
     if path.suffix not in {".yaml", ".yml"}:
-        known = ", ".join((*available(), *full_names()))
+        known = ", ".join((*available(), *built_names()))
         raise ConfigError(f"unknown experiment {text!r}; known: {known}; or give a YAML file")
     return _load(path)
 
@@ -84,7 +87,8 @@ def explain(path: Path, error: ValidationError) -> str:
     """One line with every mistake that pydantic found: field, value, reason."""
     mistakes = []
     for item in error.errors(include_url=False):
-        where = ".".join(str(part) for part in item["loc"]) or "(file)"
+        path_in_file = [str(part) for part in item["loc"] if part not in schema.TAGS]
+        where = ".".join(path_in_file) or "(file)"
         value = item.get("input")
         shown = f" (got {value!r})" if isinstance(value, (str, int, float, bool)) else ""
         mistakes.append(f"{where}: {item['msg']}{shown}")
@@ -93,7 +97,7 @@ def explain(path: Path, error: ValidationError) -> str:
 
 @lru_cache(maxsize=32)
 def _load_packaged(name: str) -> Experiment:
-    return _load(data_path(f"experiments/{name}/experiment.yaml"))
+    return _load(installed_files("experiments/*/experiment.yaml")[name])
 
 
 def _load(path: Path) -> Experiment:
@@ -106,25 +110,25 @@ def _load(path: Path) -> Experiment:
         section = schema.ExperimentSection.model_validate(document)
     except ValidationError as error:
         raise ConfigError(explain(path, error)) from None
-    reader = _Reader(path)
+    reader = _Reader(path, section)
     channels = tuple(reader.channel(c, f"channels.{i}") for i, c in enumerate(section.channels))
     return Experiment(
         section.name,
         section.title,
-        section.target,
-        section.recoil,
         channels,
         tuple(section.references),
         tuple(section.assumptions),
         {p.name: file_digest(p) for p in sorted(reader.files)},
+        section.inspire,
     )
 
 
 class _Reader:
     """Resolves the sections of one file; remembers the files it read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, section: schema.ExperimentSection) -> None:
         self.path = path
+        self.section = section
         self.files = {path}
 
     def fail(self, field: str, problem: str, mend: str) -> DataError:
@@ -175,11 +179,21 @@ class _Reader:
             )
             for name, files in r.variations.items()
         }
-        sections = {"exposure": c.exposure, "response": r, "observed": c.observed}
+        sections: dict[str, schema.Sourced] = {
+            "exposure": c.exposure,
+            "response": r,
+            "observed": c.observed,
+        }
+        if c.beam is not None:
+            sections["beam"] = c.beam
         try:
             return Channel(
                 name=c.name,
                 title=c.title,
+                recoil=c.recoil or self.section.recoil,
+                target=c.target or self.section.target,
+                source=_source(c.source or self.section.source),
+                beam=self.beam(c.beam, f"{field}.beam"),
                 exposure_tonne_year=c.exposure.value,
                 observable=_observable(c.observable),
                 response=self.response(r.file, r.interpolation, f"{field}.response.file"),
@@ -197,6 +211,19 @@ class _Reader:
             if str(error).startswith("channel "):
                 raise self.fail(field, str(error), "make the numbers agree") from None
             raise
+
+    def beam(self, section: schema.BeamSection | None, field: str) -> Beam | None:
+        """The time axis of a pulsed source, if the channel has one."""
+        if section is None:
+            return None
+        path = self.path.parent / section.efficiency
+        columns = read_csv(path)
+        self.files.add(path)
+        if {"time_us", "efficiency"} - set(columns):
+            mend = "name the columns time_us and efficiency"
+            problem = f"{section.efficiency} has columns {', '.join(columns)}"
+            raise self.fail(f"{field}.efficiency", problem, mend)
+        return Beam(section.axis, columns["time_us"], columns["efficiency"])
 
     def published(
         self, section: schema.PublishedSignal | None, field: str
@@ -228,8 +255,13 @@ class _Reader:
         )
 
 
-def _observable(section: schema.ObservableSection) -> Observable:
-    return Observable(section.name, section.title, section.unit, np.array(section.edges))
+def _observable(section: schema.AxisSection | schema.AxesSection) -> Observable:
+    axes = section.axes if isinstance(section, schema.AxesSection) else [section]
+    return Observable(tuple(Axis(a.name, a.title, a.unit, np.array(a.edges)) for a in axes))
+
+
+def _source(section: schema.SourceSection) -> SourceChoice:
+    return SourceChoice(section.name, dict(section.options))
 
 
 def _rate(u: schema.RateUncertainty) -> RateNuisance:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histnu.errors import DataError
+from histnu.experiments.anchors import AnchorGrid
 from histnu.experiments.response import Response
 
 Array = NDArray[np.float64]
@@ -63,7 +64,12 @@ class ShapeNuisance:
 
 @dataclass(frozen=True)
 class Background:
-    """Expected background events per bin, shape (B,), with uncertainties."""
+    """Expected background events per bin, shape (B,), with uncertainties.
+
+    Attributes:
+        anchors: events at every anchor of its shape parameters, (..., B), where they are known
+            there; ``expected`` and ``shapes`` are those at zero and at -1 and +1 deviation.
+    """
 
     name: str
     title: str
@@ -71,25 +77,129 @@ class Background:
     rates: tuple[RateNuisance, ...]
     shapes: tuple[ShapeNuisance, ...]
     origin: Origin
+    anchors: AnchorGrid | None = None
+
+    @classmethod
+    def at_anchors(
+        cls,
+        name: str,
+        title: str,
+        anchors: AnchorGrid,
+        rates: tuple[RateNuisance, ...],
+        origin: Origin,
+    ) -> Background:
+        """A background tabulated at the anchors of shape parameters."""
+        pairs = anchors.pairs().items()
+        shapes = tuple(ShapeNuisance(p, down, up, origin) for p, (down, up) in pairs)
+        return cls(name, title, anchors.at(), rates, shapes, origin, anchors)
+
+    @property
+    def grid(self) -> AnchorGrid:
+        """Events at all anchors; a grid without parameters where there are none."""
+        return self.anchors or AnchorGrid((), (), self.expected)
 
 
 @dataclass(frozen=True)
-class Observable:
-    """The binned observable; ``edges`` has B + 1 values in ``unit``."""
+class Axis:
+    """One axis of an observable; ``edges`` has one more value than bins, in ``unit``."""
 
     name: str
     title: str
     unit: str
     edges: Array
 
+    @property
+    def n_bins(self) -> int:
+        """Number of bins."""
+        return int(self.edges.size - 1)
+
+
+@dataclass(frozen=True)
+class Observable:
+    """The binned observable: one axis or more, flattened with the last axis running fastest.
+
+    >>> x, y = (Axis(n, n, "1", np.array([0.0, 1.0, 2.0])) for n in "xy")
+    >>> Observable((x, y)).title, Observable((x, y)).edges.tolist()
+    ('bin of (x, y)', [0.0, 1.0, 2.0, 3.0, 4.0])
+    """
+
+    axes: tuple[Axis, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Bins of every axis."""
+        return tuple(a.n_bins for a in self.axes)
+
+    @property
+    def _single(self) -> Axis | None:
+        return self.axes[0] if len(self.axes) == 1 else None
+
+    @property
+    def name(self) -> str:
+        """Name of the axis; ``bin`` for more than one."""
+        return self._single.name if self._single else "bin"
+
+    @property
+    def title(self) -> str:
+        """Title of the axis; of several, what the bins are of."""
+        names = ", ".join(a.name for a in self.axes)
+        return self._single.title if self._single else f"bin of ({names})"
+
+    @property
+    def unit(self) -> str:
+        """Unit of the axis."""
+        return self._single.unit if self._single else "1"
+
+    @property
+    def edges(self) -> Array:
+        """Edges of the flattened bins, shape (B + 1,): the axis' own, or numbers."""
+        if self._single:
+            return self._single.edges
+        return np.arange(np.prod(self.shape) + 1.0)
+
+    def with_edges(self, edges: Array) -> Observable:
+        """The observable of one axis with other edges."""
+        (axis,) = self.axes
+        return Observable((replace(axis, edges=edges),))
+
 
 @dataclass(frozen=True)
 class PublishedExpectation:
-    """A published SM signal per bin, shape (B,), at a flux in cm^-2 s^-1."""
+    """A published SM signal per bin, shape (B,), at a flux in cm^-2 s^-1.
+
+    Attributes:
+        anchors: the same at every anchor of the response's shape parameters, (..., B).
+    """
 
     expected: Array
     flux_cm2_s: float
     origin: Origin
+    anchors: AnchorGrid | None = None
+
+
+@dataclass(frozen=True)
+class Beam:
+    """How a channel sees the arrival times of a pulsed source.
+
+    The signal factorises: the response fills the other axes, the arrival of each flux component,
+    times an efficiency, the time axis.
+
+    Attributes:
+        axis: name of the time axis, in microseconds after the pulse.
+        time_us, efficiency: nodes of the efficiency, linear between them, shape (N,).
+    """
+
+    axis: str
+    time_us: Array
+    efficiency: Array
+
+
+@dataclass(frozen=True)
+class SourceChoice:
+    """The neutrino source of a channel by name, with its options."""
+
+    name: str = "solar"
+    options: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,6 +207,8 @@ class Channel:
     """One binned data set with everything needed to predict it.
 
     Attributes:
+        recoil: ``nuclear`` or ``electron``: which spectra the response applies to.
+        target: detector material.
         exposure_tonne_year: exposure in t yr; the response is a probability per recoil in it.
         observed: events per bin, shape (B,).
         signal_rates: relative uncertainties of any signal (not the flux).
@@ -104,10 +216,14 @@ class Channel:
         split_shapes: shape nuisances whose change of normalisation is written as ``normsys`` and
             only the rest as ``histosys`` (see :mod:`histnu.workspace.shapes`).
         nuisance_bounds: allowed values of nuisance parameters, in standard deviations.
+        source: where the neutrinos come from.
+        beam: for a pulsed source seen with a time axis.
     """
 
     name: str
     title: str
+    recoil: str
+    target: str
     exposure_tonne_year: float
     observable: Observable
     response: Response
@@ -119,10 +235,12 @@ class Channel:
     response_variations: Mapping[str, tuple[Response, Response]] = field(default_factory=dict)
     split_shapes: tuple[str, ...] = ()
     nuisance_bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    source: SourceChoice = SourceChoice()
+    beam: Beam | None = None
 
     def __post_init__(self) -> None:
-        n = self.observable.edges.size - 1
-        sizes = {"response": self.response.n_bins, "observed": self.observed.size}
+        n = int(np.prod(self.observable.shape))
+        sizes = {"response": self.response.n_bins * self.time_bins, "observed": self.observed.size}
         sizes |= {f"background {b.name}": b.expected.size for b in self.backgrounds}
         if self.published_signal is not None:
             sizes["published_signal"] = self.published_signal.expected.size
@@ -141,6 +259,33 @@ class Channel:
         return int(self.observed.size)
 
     @property
+    def time_axis(self) -> Axis | None:
+        """The axis of arrival times, where there is one.
+
+        Raises:
+            DataError: if the beam names no axis of the observable.
+        """
+        if self.beam is None:
+            return None
+        for axis in self.observable.axes:
+            if axis.name == self.beam.axis:
+                return axis
+        names = ", ".join(a.name for a in self.observable.axes)
+        raise DataError(f"channel {self.name}: no axis {self.beam.axis!r}; axes: {names}")
+
+    @property
+    def time_bins(self) -> int:
+        """Bins of the time axis; one where there is none."""
+        axis = self.time_axis
+        return 1 if axis is None else axis.n_bins
+
+    @property
+    def shape_parameters(self) -> tuple[str, ...]:
+        """Shape parameters of the anchors of response and backgrounds."""
+        grids = [self.response.anchors, *(b.anchors for b in self.backgrounds)]
+        return tuple(dict.fromkeys(p for g in grids if g is not None for p in g.parameters))
+
+    @property
     def provenance(self) -> str:
         """The weakest provenance of any number of the channel."""
         all_origins = [o.provenance for o in self.origins.values()]
@@ -153,27 +298,46 @@ class Channel:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A declared experiment: one or more channels on one target.
+    """A declared experiment: one or more channels.
 
     Attributes:
-        recoil: ``nuclear`` or ``electron``: which spectra its response applies to.
         assumptions: what is assumed, for the reader of every result.
         files: SHA-256 of the files it was read from.
+        inspire: INSPIRE record of the data (``ins`` and seven digits) where it could be verified.
     """
 
     name: str
     title: str
-    target: str
-    recoil: str
     channels: tuple[Channel, ...]
     references: tuple[str, ...]
     assumptions: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    inspire: str | None = None
 
     @property
     def provenance(self) -> str:
         """The weakest provenance of any channel."""
         return weakest([c.provenance for c in self.channels])
+
+    @property
+    def target(self) -> str:
+        """Detector materials of the channels."""
+        return ", ".join(dict.fromkeys(c.target for c in self.channels))
+
+    @property
+    def recoil(self) -> str:
+        """Kinds of recoils of the channels."""
+        return ", ".join(dict.fromkeys(c.recoil for c in self.channels))
+
+    @property
+    def source(self) -> str:
+        """Neutrino sources of the channels."""
+        return ", ".join(dict.fromkeys(c.source.name for c in self.channels))
+
+    @property
+    def nuisance_bounds(self) -> dict[str, tuple[float, float]]:
+        """Allowed values of nuisance parameters of all channels."""
+        return {k: v for c in self.channels for k, v in c.nuisance_bounds.items()}
 
     def with_channels(self, channels: tuple[Channel, ...]) -> Experiment:
         """The same experiment with other channels."""

@@ -8,16 +8,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from histnu.errors import DataError
+from histnu.experiments.anchors import AnchorGrid
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Response:
     """Detection probability ``R_b(T)``.
+
+    Equality is identity: what is prepared for a response can be kept with it.
 
     Attributes:
         e_recoil_kev: nodes in keV, increasing, shape (N,).
         probability: probability that a recoil of that energy is found in bin b, shape (B, N).
         interpolation: ``linear`` or ``pchip`` (monotone cubic) between the nodes.
+        anchors: the probability at every anchor of its shape parameters, (..., B, N), where it is
+            known there; ``probability`` is that at zero.
 
     Outside the nodes the response is zero: no recoil below the first node is counted.
     """
@@ -25,6 +30,7 @@ class Response:
     e_recoil_kev: NDArray[np.float64]
     probability: NDArray[np.float64]
     interpolation: str = "pchip"
+    anchors: AnchorGrid | None = None
 
     def __post_init__(self) -> None:
         e, p = self.e_recoil_kev, self.probability
@@ -36,6 +42,23 @@ class Response:
             raise DataError("response probabilities must be finite and >= 0")
         if np.any(p.sum(axis=0) > 1.0 + 1e-6):
             raise DataError("response probabilities add up to more than one; give efficiencies")
+
+    @classmethod
+    def at_anchors(cls, e_recoil_kev: NDArray[np.float64], anchors: AnchorGrid) -> Response:
+        """A response tabulated at the anchors of shape parameters, monotone between energies."""
+        return cls(e_recoil_kev, anchors.at(), "pchip", anchors)
+
+    @property
+    def variations(self) -> dict[str, tuple[Response, Response]]:
+        """Responses at -1 and +1 deviation of every shape parameter of the anchors."""
+        if self.anchors is None:
+            return {}
+        pairs = self.anchors.pairs()
+        make = [
+            (k, Response(self.e_recoil_kev, p[0]), Response(self.e_recoil_kev, p[1]))
+            for k, p in pairs.items()
+        ]
+        return {k: (down, up) for k, down, up in make}
 
     @property
     def n_bins(self) -> int:

@@ -9,11 +9,20 @@ from __future__ import annotations
 import itertools
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 SCHEMA = "histnu-experiment/1"
 
 Provenance = Literal["published", "derived", "reconstructed"]
+Recoil = Literal["nuclear", "electron"]
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_]+$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -47,8 +56,8 @@ class ExposureSection(Number):
     unit: Literal["t yr"]
 
 
-class ObservableSection(Strict):
-    """The binned observable."""
+class AxisSection(Strict):
+    """One axis of the observable."""
 
     name: Name
     title: str
@@ -61,6 +70,58 @@ class ObservableSection(Strict):
         if any(b <= a for a, b in itertools.pairwise(edges)):
             raise ValueError(f"edges {edges} must increase; sort them and remove repeats")
         return edges
+
+
+class AxesSection(Strict):
+    """An observable of several axes, flattened with the last one running fastest."""
+
+    axes: list[AxisSection] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names(self) -> AxesSection:
+        names = [a.name for a in self.axes]
+        repeated = sorted({n for n in names if names.count(n) > 1})
+        if repeated:
+            raise ValueError(f"axis {repeated[0]} appears twice; rename one")
+        return self
+
+
+def _kind_of_observable(value: object) -> str:
+    several = isinstance(value, dict) and "axes" in value
+    return SEVERAL_AXES if several or isinstance(value, AxesSection) else ONE_AXIS
+
+
+ONE_AXIS, SEVERAL_AXES = "(one axis)", "(several axes)"
+Observable = Annotated[
+    Annotated[AxisSection, Tag(ONE_AXIS)] | Annotated[AxesSection, Tag(SEVERAL_AXES)],
+    Discriminator(_kind_of_observable),
+]
+"""The binned observable: an axis, or ``axes`` with a list of them."""
+TAGS = (ONE_AXIS, SEVERAL_AXES)
+"""What pydantic puts into the path of a mistake although no file has it."""
+
+
+class BeamSection(Sourced):
+    """How a channel sees the arrival times of a pulsed source.
+
+    ``axis`` is one of the observable's, in microseconds after the pulse; ``efficiency`` a CSV table
+    with the columns ``time_us`` and ``efficiency``. The response fills the other axes.
+    """
+
+    axis: Name
+    efficiency: str
+
+
+class SourceSection(Strict):
+    """The neutrino source by name (``histnu.sources``), with its options; or its name alone."""
+
+    name: str
+    options: dict[str, Finite] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
 
 
 class ResponseSection(Sourced):
@@ -130,13 +191,17 @@ class ChannelSection(Strict):
 
     name: Name
     title: str
+    target: str | None = None
+    recoil: Recoil | None = None
+    source: SourceSection | None = None
     exposure: ExposureSection
-    observable: ObservableSection
+    observable: Observable
     response: ResponseSection
     backgrounds: list[BackgroundSection]
     observed: ObservedSection
     signal_uncertainties: list[RateUncertainty] = Field(default_factory=list)
     published_signal: PublishedSignal | None = None
+    beam: BeamSection | None = None
 
     @model_validator(mode="after")
     def _names(self) -> ChannelSection:
@@ -148,15 +213,20 @@ class ChannelSection(Strict):
 
 
 class ExperimentSection(Strict):
-    """A whole experiment file."""
+    """A whole experiment file.
+
+    ``target``, ``recoil`` and ``source`` are those of every channel that does not give its own.
+    """
 
     schema_: Literal["histnu-experiment/1"] = Field(alias="schema")
     name: Name
     title: str
     target: str
-    recoil: Literal["nuclear", "electron"]
+    recoil: Recoil
+    source: SourceSection = SourceSection(name="solar")
     description: str = ""
     references: list[str] = Field(min_length=1)
+    inspire: str | None = Field(default=None, pattern=r"^ins[0-9]{7}$")
     assumptions: list[str] = Field(default_factory=list)
     channels: list[ChannelSection] = Field(min_length=1)
 

@@ -23,6 +23,7 @@ from histnu.experiments.response import Response
 
 Array = NDArray[np.float64]
 
+TARGET = "xenon"
 OBSERVED_TOTAL = 332
 BACKGROUND_TOTAL = 251.0
 BACKGROUND_UNCERTAINTY = 32.0

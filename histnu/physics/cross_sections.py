@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from histnu.constants import ELECTRON_MASS, FERMI_CONSTANT, FINE_STRUCTURE, SIN2_THETA_W
 from histnu.errors import PhysicsError
+from histnu.physics.electrons import Electron
 from histnu.physics.form_factors import FormFactor, klein_nystrand
 from histnu.physics.kinematics import e_nu_min_mev, momentum_transfer_mev
 from histnu.physics.nuclei import Isotope
@@ -125,29 +126,40 @@ def millicharge_squared_coefficients(
     return np.asarray(charge**2 * vector_coefficients(e_recoil_mev, isotope, weak))
 
 
-def dipole_prefactor(e_recoil_mev: Array, isotope: Isotope, weak: Electroweak) -> Array:
-    """``pi alpha^2/m_e^2 Z^2 F^2 |mu/mu_B|^2`` for mu = 1e-9 mu_B, in MeV^-2 (Eqs. 4 and 9)."""
-    electric = np.pi * float(FINE_STRUCTURE) ** 2 / float(ELECTRON_MASS) ** 2 * isotope.protons**2
-    moment = electric * MAGNETIC_MOMENT_UNIT**2
-    return np.asarray(moment * weak.form_factor_squared(e_recoil_mev, isotope))
+Particle = Isotope | Electron
+"""What a neutrino scatters on."""
+
+
+def dipole_prefactor(e_recoil_mev: Array, particle: Particle, weak: Electroweak) -> Array:
+    """``pi alpha^2/m_e^2 Z^2 F^2 |mu/mu_B|^2`` for mu = 1e-9 mu_B, in MeV^-2 (Eqs. 4 and 9).
+
+    An electron has Z = F = 1.
+    """
+    moment = np.pi * float(FINE_STRUCTURE) ** 2 / float(ELECTRON_MASS) ** 2
+    moment *= MAGNETIC_MOMENT_UNIT**2
+    if isinstance(particle, Electron):
+        return np.full_like(e_recoil_mev, moment)
+    form = weak.form_factor_squared(e_recoil_mev, particle)
+    return np.asarray(moment * particle.protons**2 * form)
 
 
 def magnetic_moment_coefficients(
-    e_recoil_mev: ArrayLike, isotope: Isotope, weak: Electroweak
+    e_recoil_mev: ArrayLike, particle: Particle, weak: Electroweak
 ) -> Array:
     """Magnetic moment of 1e-9 mu_B, Eq. 4: ``pi alpha^2/m_e^2 (1/T - 1/E) Z^2 F^2 mu^2``."""
     t = _recoil(e_recoil_mev)
     shape = np.stack([1.0 / t, -np.ones_like(t), np.zeros_like(t)])
-    return np.asarray(dipole_prefactor(t, isotope, weak) * shape)
+    return np.asarray(dipole_prefactor(t, particle, weak) * shape)
 
 
 def sterile_dipole_coefficients(
-    e_recoil_mev: ArrayLike, isotope: Isotope, weak: Electroweak, m4_mev: float
+    e_recoil_mev: ArrayLike, particle: Particle, weak: Electroweak, m4_mev: float
 ) -> Array:
     """Upscattering into a lepton of mass m4 through a dipole of 1e-9 mu_B, Eq. 9.
 
     The bracket is ``1/T - 1/E - m4^2/(2 E T m) (1 - T/(2E) + m/(2E))
-    + m4^4 (T - m)/(8 E^2 T^2 m^2)``.
+    + m4^4 (T - m)/(8 E^2 T^2 m^2)``, which holds for a spin-1/2 particle at any T/m, so for
+    electrons, too.
 
     Raises:
         PhysicsError: if m4 is negative or not finite.
@@ -155,11 +167,11 @@ def sterile_dipole_coefficients(
     if not (np.isfinite(m4_mev) and m4_mev >= 0):
         raise PhysicsError(f"m4 = {m4_mev} MeV must be finite and >= 0")
     t = _recoil(e_recoil_mev)
-    m, m2 = isotope.mass_mev, m4_mev**2
+    m, m2 = particle.mass_mev, m4_mev**2
     first = -1.0 - m2 / (2.0 * t * m)
     second = m2 / (4.0 * t * m) * (t - m) + m2**2 * (t - m) / (8.0 * t**2 * m**2)
     shape = np.stack([1.0 / t, first, second])
-    return np.asarray(dipole_prefactor(t, isotope, weak) * shape)
+    return np.asarray(dipole_prefactor(t, particle, weak) * shape)
 
 
 def differential(

@@ -51,12 +51,15 @@ class ElectronCoupling:
     g_a: float
 
 
-def couplings(flavour: str, sin2_theta_w: float = float(SIN2_THETA_W)) -> ElectronCoupling:
+def couplings(
+    flavour: str, sin2_theta_w: float = float(SIN2_THETA_W), anti: bool = False
+) -> ElectronCoupling:
     """Tree-level couplings of nu_l to electrons.
 
     Args:
         flavour: ``e``, ``mu`` or ``tau``.
         sin2_theta_w: weak mixing angle at low momentum transfer.
+        anti: for antineutrinos, whose g_A has the other sign.
 
     Raises:
         PhysicsError: for an unknown flavour.
@@ -67,7 +70,8 @@ def couplings(flavour: str, sin2_theta_w: float = float(SIN2_THETA_W)) -> Electr
     if flavour not in ("e", "mu", "tau"):
         raise PhysicsError(f"unknown flavour {flavour!r}; known: e, mu, tau")
     sign = 1.0 if flavour == "e" else -1.0
-    return ElectronCoupling(2.0 * sin2_theta_w + 0.5 * sign, 0.5 * sign)
+    axial = -0.5 * sign if anti else 0.5 * sign
+    return ElectronCoupling(2.0 * sin2_theta_w + 0.5 * sign, axial)
 
 
 def _recoil(e_recoil_mev: ArrayLike) -> Array:
@@ -131,31 +135,6 @@ def millicharge_squared_coefficients(e_recoil_mev: ArrayLike, unit_e: float) -> 
     charge = millicharge_coupling(t, unit_e)
     scale = float(FERMI_CONSTANT) ** 2 * MASS / (2.0 * np.pi) * charge**2
     return np.asarray(scale * _bracket(t, 1.0, 1.0, -1.0))
-
-
-def sterile_dipole_coefficients(e_recoil_mev: ArrayLike, m4_mev: float, unit_mu_b: float) -> Array:
-    """Upscattering ``nu_l e -> N_4 e`` through a dipole of ``unit_mu_b`` mu_B, shape (3, N).
-
-    Eq. 9 with m -> m_e, Z -> 1, F -> 1, which holds for a spin-1/2 target at any T/m:
-    ``pi alpha^2/m_e^2 mu^2 [1/T - 1/E - m4^2/(2 E T m_e) (1 - T/(2E) + m_e/(2E))
-    + m4^4 (T - m_e)/(8 E^2 T^2 m_e^2)]``.
-
-    Raises:
-        PhysicsError: if m4 is negative or not finite.
-    """
-    if not (np.isfinite(m4_mev) and m4_mev >= 0):
-        raise PhysicsError(f"m4 = {m4_mev} MeV must be finite and >= 0")
-    t = _recoil(e_recoil_mev)
-    m2 = m4_mev**2
-    first = -1.0 - m2 / (2.0 * t * MASS)
-    second = m2 * (t - MASS) / (4.0 * t * MASS) * (1.0 + m2 / (2.0 * t * MASS))
-    scale = np.pi * float(FINE_STRUCTURE) ** 2 / MASS**2 * unit_mu_b**2
-    return np.asarray(scale * np.stack([1.0 / t, first, second]))
-
-
-def magnetic_moment_coefficients(e_recoil_mev: ArrayLike, unit_mu_b: float) -> Array:
-    """Magnetic moment ``unit_mu_b`` mu_B, ``pi alpha^2/m_e^2 (1/T - 1/E) mu^2``, shape (3, N)."""
-    return sterile_dipole_coefficients(e_recoil_mev, 0.0, unit_mu_b)
 
 
 def electron_recoil_spectrum(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from histnu.constants import ELECTRON_MASS
 from histnu.errors import PhysicsError
 from histnu.physics.nuclei import Target
 from histnu.units import MEV_PER_KEV
@@ -17,6 +18,16 @@ XRAY_DATA = (
     "electron binding energies of xenon as in the X-ray Data Booklet (LBNL/PUB-490, 2009), "
     "outer shells from photoemission of the atom"
 )
+
+
+@dataclass(frozen=True)
+class Electron:
+    """The electron as the particle that a neutrino scatters on, beside an ``Isotope``."""
+
+    mass_mev: float = float(ELECTRON_MASS)
+
+
+ELECTRON = Electron()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -21,19 +21,35 @@ Coefficients = Callable[[Array, Isotope], Array]
 
 @dataclass(frozen=True)
 class NeutrinoSource:
-    """A solar flux as it arrives at Earth.
+    """A flux as it arrives at the detector, with its flavour content.
+
+    The content is a density matrix ``rho_ab(E)`` in flavour space: ``probabilities`` is its
+    diagonal, ``coherences`` what is off it. Scattering that conserves flavour needs the diagonal
+    only; amplitudes that change it (flavour-changing interactions) interfere through the rest,
+    ``dR/dT = sum_ab integral phi rho_ab dsigma_ba/dT``.
 
     Attributes:
         flux: spectrum and total at production.
-        probabilities: P(nu_e -> nu_l) at the nodes of the flux, one array (N,) per flavour.
+        probabilities: ``rho_ll`` at the nodes of the flux, one array (N,) per flavour. A flavour
+            that is not listed is absent.
+        coherences: ``(a, b) -> Re rho_ab`` at the nodes, (N,), for a < b in the order of
+            ``probabilities``; zero where not listed.
+        anti: whether these are antineutrinos (their axial couplings have the other sign).
     """
 
     flux: Flux
     probabilities: Mapping[str, Array]
+    coherences: Mapping[tuple[str, str], Array] = field(default_factory=dict)
+    anti: bool = False
 
     @cached_property
-    def _moments(self) -> dict[str, FluxMoments]:
-        return {name: FluxMoments.of(self.flux, p) for name, p in self.probabilities.items()}
+    def _moments(self) -> dict[str | tuple[str, str], FluxMoments]:
+        moments: dict[str | tuple[str, str], FluxMoments] = {}
+        for flavour, p in self.probabilities.items():
+            moments[flavour] = FluxMoments.of(self.flux, p)
+        for pair, rho in self.coherences.items():
+            moments[pair] = FluxMoments.of(self.flux, rho)
+        return moments
 
     @property
     def flavours(self) -> tuple[str, ...]:
@@ -51,9 +67,14 @@ class NeutrinoSource:
             raise PhysicsError(f"unknown flavour {flavour!r}; the source has {known}")
         return self._moments[flavour]
 
+    def coherence_moments(self, first: str, second: str) -> FluxMoments | None:
+        """Moments of the flux times ``Re rho_ab``; None where the coherence is zero."""
+        found = self._moments.get((first, second), self._moments.get((second, first)))
+        return found if first != second else self.moments(first)
+
     def scaled(self, total_cm2_s: float) -> NeutrinoSource:
         """The same source with another total flux (cm^-2 s^-1)."""
-        return NeutrinoSource(self.flux.scaled(total_cm2_s), self.probabilities)
+        return replace(self, flux=self.flux.scaled(total_cm2_s))
 
 
 def recoil_spectrum(

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from histnu.errors import FitError
-from histnu.experiments.full.grids import AnchorGrid, FullExperiment
-from histnu.experiments.model import RateNuisance
+from histnu.experiments.anchors import AnchorGrid
+from histnu.experiments.model import Experiment, RateNuisance
 from histnu.polynomial import PolynomialMap
 from histnu.templates.morphing import blueice_events
 
@@ -48,7 +48,7 @@ class AnchorLikelihood:
         starts: start values of the physical parameters; interference makes several minima.
     """
 
-    experiment: FullExperiment
+    experiment: Experiment
     signals: Mapping[str, Mapping[str, AnchorGrid]]
     polynomial: PolynomialMap
     flux: RateNuisance | None = None
@@ -69,7 +69,7 @@ class AnchorLikelihood:
         """Allowed values of a parameter."""
         if name in self.polynomial.parameters:
             return self.bounds.get(name, (None, None))
-        return self.experiment.bounds.get(name, (-5.0, 5.0))
+        return self.experiment.nuisance_bounds.get(name, (-5.0, 5.0))
 
     def _factor(self, rates: Sequence[RateNuisance], p: Mapping[str, float]) -> float:
         """Product of ``1 + sigma alpha`` of rate nuisances."""
@@ -91,7 +91,7 @@ class AnchorLikelihood:
             rate = self._factor([*flux, *channel.signal_rates], p)
             total = rate * np.sum(grids, axis=0)
             for b in channel.backgrounds:
-                total = total + self._factor(b.rates, p) * blueice_events(b.expected, p)
+                total = total + self._factor(b.rates, p) * blueice_events(b.grid, p)
             result[channel.name] = total
         return result
 

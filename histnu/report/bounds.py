@@ -9,22 +9,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.analyses import SM_STRENGTH, Analysis, Assembly, assemble
+from histnu.analyses import Analysis, Assembly
 from histnu.errors import FitError
 from histnu.inference.contours import RegionOptions, region
 from histnu.inference.engine.fit import FitOptions
 from histnu.inference.engine.global_min import GlobalOptions
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.engine.mapped import MappedLikelihood
-from histnu.inference.limits import IntervalOptions, interval, threshold
+from histnu.inference.limits import IntervalOptions, interval
 from histnu.inference.profile import best_fit, profile
 from histnu.inference.results import Interval
+from histnu.mass_scan import MassCurve, ScanOptions, mass_scan
 from histnu.physics.models.millicharge import CHARGE_UNIT
-from histnu.report.mass_contour import mass_contour, root
+from histnu.report.roots import root
 
 Array = NDArray[np.float64]
 Row = dict[str, Any]
-MassPoint = tuple[float, BatchedLikelihood | None]
 
 
 @dataclass(frozen=True)
@@ -173,9 +173,7 @@ def dipole_scan(
 ) -> list[Row]:
     """Upper limits on the dipole against the sterile mass, ``Delta`` to the global minimum.
 
-    For every mass the workspace is built and fitted; the threshold at a mass is lowered by how
-    much worse its own minimum is than the best of all masses, so that the curve is the contour
-    of ``-2 log L(m4, mu)`` in two dimensions. nu_tau has the curve of nu_mu (maximal theta_23).
+    nu_tau has the curve of nu_mu (maximal theta_23).
 
     Args:
         analysis: a sterile-dipole analysis.
@@ -186,44 +184,32 @@ def dipole_scan(
     Returns:
         One row per flavour with ``m4_mev`` and ``upper`` (None where the channel is closed).
     """
-    fitted = dict.fromkeys("mu" if f == "tau" else f for f in flavours)
-    entries: dict[str, list[MassPoint]] = {f: [] for f in fitted}
-    for m4 in m4_mev:
-        model = analysis.model.model_copy(update={"options": {"m4_mev": float(m4)}})
-        assembly = assemble(analysis.model_copy(update={"model": model}))
-        for flavour in fitted:
-            strength = f"mu2_{flavour}"
-            is_open = any(np.any(t.basis([strength]) > 0) for t in assembly.templates)
-            likelihood = base_likelihood(assembly, strength) if is_open else None
-            entries[flavour].append((float(m4), likelihood))
-    curves = {f: _curve(points, f"mu2_{f}", level) for f, points in entries.items()}
-    return [
-        {
-            "id": f"dipole_{flavour}",
-            "model": assembly.model.name,
-            "parameter": f"mu_{flavour}",
-            "method": "profile likelihood",
-            "cl": level.cl,
-            "dof": level.dof,
-            "unit": "1e-9 mu_B",
-            "provenance": assembly.provenance,
-            "published": None,
-            "ratio": None,
-            "m4_mev": list(m4_mev),
-            "lower": None,
-            **curves["mu" if flavour == "tau" else flavour],
-        }
-        for flavour in flavours
-    ]
+    fitted = tuple(dict.fromkeys("mu" if f == "tau" else f for f in flavours))
+    options = ScanOptions(level.cl, level.dof)
+    curves = mass_scan(analysis, "m4", [f"mu_{f}" for f in fitted], m4_mev, options)
+    found = dict(zip(fitted, curves, strict=True))
+    return [dipole_row(analysis.model.name, f, found["mu" if f == "tau" else f]) for f in flavours]
 
 
-def _curve(points: Sequence[MassPoint], strength: str, level: Level) -> Row:
-    """Upper ends for every mass and the global best fit."""
-    likelihoods = [likelihood for _, likelihood in points]
-    uppers, best = mass_contour(likelihoods, strength, threshold(level.cl, level.dof), None)
-    if best is None:
-        raise FitError(f"{strength}: no sterile mass of the scan can be produced")
-    return {"upper": uppers, "best_fit": best[1], "best_fit_m4_mev": points[best[0]][0]}
+def dipole_row(model: str, flavour: str, curve: MassCurve) -> Row:
+    """A curve of the sterile dipole as a row."""
+    return {
+        "id": f"dipole_{flavour}",
+        "model": model,
+        "parameter": f"mu_{flavour}",
+        "method": "profile likelihood",
+        "cl": curve.cl,
+        "dof": curve.dof,
+        "unit": curve.unit,
+        "provenance": curve.provenance,
+        "published": None,
+        "ratio": None,
+        "m4_mev": list(curve.values),
+        "lower": None,
+        "upper": list(curve.upper),
+        "best_fit": curve.best_fit,
+        "best_fit_m4_mev": curve.best_fit_held,
+    }
 
 
 def charge_region(
@@ -254,7 +240,7 @@ def charge_region(
 def rate_row(assembly: Assembly, experiment: str) -> Row:
     """Events per channel and bin, and the fitted 8B rate relative to the nominal flux."""
     likelihood = base_likelihood(assembly)
-    name = SM_STRENGTH.name
+    name = assembly.workspace["measurements"][0]["config"]["poi"]
     found = interval(likelihood, None, name, cl=0.6826894921370859)
     channels = [
         {
@@ -266,7 +252,7 @@ def rate_row(assembly: Assembly, experiment: str) -> Row:
         }
         for t in assembly.templates
     ]
-    flux = assembly.analysis.flux.total_cm2_s
+    flux = assembly.fluxes["b8"]
     return {
         "experiment": experiment,
         "provenance": assembly.provenance,

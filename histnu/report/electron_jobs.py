@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from histnu.physics.models.electron_magnetic_moment import ELECTRON_MOMENT_UNIT
-from histnu.physics.models.electron_millicharge import ELECTRON_CHARGE_UNIT
-from histnu.report.electron_likelihoods import ELECTRON_SETS
+from histnu.report.electron_likelihoods import ELECTRON_SETS, electron_analysis
 from histnu.report.electron_recoils import (
     Plan,
     Row,
@@ -31,7 +29,7 @@ def median_row(name: str, parameter: str = "mu_universal") -> Row:
     return {
         "experiment": name,
         "parameter": parameter,
-        "unit": f"{ELECTRON_MOMENT_UNIT:g} mu_B",
+        "unit": electron_analysis("magnetic_moment").model.unit,
         "upper": median_moment_limit(experiments_of(name), parameter),
     }
 
@@ -63,7 +61,10 @@ def results_of(pieces: Pieces) -> dict[str, Any]:
     """The document of the results of all jobs by kind, in the order of the jobs."""
     document: dict[str, Any] = {
         "schema": SCHEMA,
-        "units": {"mu": f"{ELECTRON_MOMENT_UNIT:g} mu_B", "q": f"{ELECTRON_CHARGE_UNIT:g} e"},
+        "units": {
+            symbol: electron_analysis(model).model.unit
+            for symbol, model in (("mu", "magnetic_moment"), ("q", "millicharge"))
+        },
     }
     for kind, found in pieces.items():
         document[kind] = [r for f in found for r in (f if isinstance(f, list) else [f])]

@@ -6,71 +6,56 @@ with the rows of nuclear recoils. Bounds are ends of profile-likelihood interval
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
 
 from histnu.errors import ConfigError, FitError
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import Experiment, weakest
 from histnu.experiments.smearing import declared_detector
 from histnu.inference.engine.fit import FitOptions
-from histnu.inference.engine.likelihood import PYHF_DEFAULTS, BatchedLikelihood
+from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.engine.mapped import MappedLikelihood
-from histnu.inference.limits import IntervalOptions, interval, threshold
+from histnu.inference.limits import IntervalOptions, interval
 from histnu.inference.profile import best_fit
 from histnu.inference.results import BestFit
-from histnu.physics.models.electron_magnetic_moment import (
-    ELECTRON_MOMENT_UNIT,
-    ElectronMagneticMoment,
-)
-from histnu.physics.models.electron_millicharge import ElectronMillicharge
-from histnu.physics.models.electron_standard_model import ElectronStandardModel
-from histnu.physics.models.electron_sterile_dipole import ElectronSterileDipole
-from histnu.physics.models.magnetic_moment import MagneticMoment
-from histnu.physics.models.millicharge import Millicharge
+from histnu.mass_scan import MassCurve, ScanOptions, mass_scan
 from histnu.physics.models.protocol import SignalModel
-from histnu.physics.models.sterile_dipole import SterileDipole
+from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.nuclei import XENON
+from histnu.physics.scattering import Scattering
 from histnu.polynomial import PolynomialMap
 from histnu.report.bounds import strength_name
 from histnu.report.electron_likelihoods import (
     ELECTRON_SETS,
     NUCLEAR_SET,
+    electron_analysis,
+    electron_model,
     electron_templates,
     flux_components,
     load_set,
-    nuclear_templates,
     sm_workspace,
-    unit_factors,
     workspace_of,
 )
-from histnu.report.mass_contour import root
-from histnu.templates.basis import ChannelTemplates
-from histnu.types import Workspace
+from histnu.report.roots import root
 
 Array = NDArray[np.float64]
 Row = dict[str, Any]
 
 MOMENTS = ("mu_e", "mu_mu", "mu_tau", "mu_universal")
 CHARGES = ("q_ee", "q_mumu", "q_tautau", "q_emu", "q_etau", "q_mutau")
-NUCLEAR_MOMENT_UNIT = 1e-9
-NUCLEAR_CHARGE_UNIT = 1e-8
-EVENTS_PER_UNIT = 20.0
-"""Dipole templates are scaled so that a strength of one is about this many events."""
+ELECTRON_MOMENT_UNIT = 1e-11
+"""Bohr magnetons."""
 STERILE_MASSES_MEV: tuple[float, ...] = tuple(
     float(f"{m:.4g}")
     for low, high, n in ((1e-3, 0.05, 5), (0.06, 2.0, 30), (2.3, 20.0, 13))
     for m in np.geomspace(low, high, n)
 )
 """Finer where the pp and 7Be neutrinos reach their thresholds."""
-CLOSED = 1e-30
-"""Fewer events than this at the unit of the model: the process is kinematically closed."""
 
 
 @dataclass(frozen=True)
@@ -117,8 +102,11 @@ def solar_events(experiment: str, low_kev: float, high_kev: float) -> float:
     exposure = load_experiment(experiment).channels[0].exposure_tonne_year
     efficiency, _ = declared_detector(experiment)
     t = np.linspace(low_kev, high_kev, 20001)
-    model = ElectronStandardModel()
-    spectra = [model.basis_spectra(c.source, XENON, t)["eves"] for c in flux_components()]
+    model = StandardModel()
+    spectra = [
+        model.basis_spectra(Scattering("electron", c.source, XENON), t)["eves"]
+        for c in flux_components()
+    ]
     return float(exposure * np.trapezoid(efficiency(t) * np.sum(spectra, axis=0), t))
 
 
@@ -175,7 +163,7 @@ def spectrum_row(name: str) -> Row:
     published prediction.
     """
     data = experiments_of(name)
-    (templates,) = electron_templates(data, ElectronMagneticMoment())
+    (templates,) = electron_templates(data, electron_model("magnetic_moment"))
     limit = float(moment_limit(data, name, "mu_universal")["upper"])
     channel = templates.channel
     return {
@@ -219,7 +207,7 @@ def moment_limit(
     experiment: str,
     parameter: str,
     engine: str = "batched",
-    standard_model: ElectronStandardModel | None = None,
+    standard_model: StandardModel | None = None,
 ) -> Row:
     """90 % CL limit on a magnetic moment in 1e-11 mu_B, one moment at a time.
 
@@ -230,9 +218,9 @@ def moment_limit(
         engine: ``batched`` or ``pyhf``.
         standard_model: Standard Model with other options.
     """
-    model = ElectronMagneticMoment()
+    model = electron_model("magnetic_moment")
     strength = strength_name(parameter)
-    document = workspace_of(electron_templates(data, model, standard_model))
+    document = workspace_of(electron_templates(data, model, standard_model), model)
     likelihood = BatchedLikelihood.from_workspace(dict(document), strength)
     options = IntervalOptions(fit=FitOptions(engine=engine))
     found = interval(likelihood, None, strength, 0.9, 1, options)
@@ -255,7 +243,8 @@ def median_moment_limit(data: Sequence[Experiment], parameter: str) -> float:
         FitError: if there is no upper end.
     """
     strength = strength_name(parameter)
-    document = workspace_of(electron_templates(data, ElectronMagneticMoment()))
+    model = electron_model("magnetic_moment")
+    document = workspace_of(electron_templates(data, model), model)
     likelihood = BatchedLikelihood.from_workspace(dict(document), strength)
     start = likelihood.init.copy()
     start[likelihood.index(strength)] = 0.0
@@ -266,9 +255,9 @@ def median_moment_limit(data: Sequence[Experiment], parameter: str) -> float:
     return upper
 
 
-def charge_likelihood(data: Sequence[Experiment], model: ElectronMillicharge) -> MappedLikelihood:
+def charge_likelihood(data: Sequence[Experiment], model: SignalModel) -> MappedLikelihood:
     """Likelihood in the six charges and the nuisances."""
-    document = workspace_of(electron_templates(data, model))
+    document = workspace_of(electron_templates(data, model), model)
     first = document["measurements"][0]["name"]
     base = BatchedLikelihood.from_workspace(dict(document), first)
     return MappedLikelihood(base, model.polynomial)
@@ -276,7 +265,7 @@ def charge_likelihood(data: Sequence[Experiment], model: ElectronMillicharge) ->
 
 def charge_limits(data: Sequence[Experiment], experiment: str, parameter: str) -> list[Row]:
     """90 % CL intervals of a charge in 1e-12 e: the other five zero, and profiled."""
-    model = ElectronMillicharge()
+    model = electron_model("millicharge")
     likelihood = charge_likelihood(data, model)
     others = {k: 0.0 for k in model.polynomial.parameters if k != parameter}
     rows = []
@@ -301,11 +290,11 @@ def charge_limits(data: Sequence[Experiment], experiment: str, parameter: str) -
 
 def universal_charge_limit(data: Sequence[Experiment], experiment: str) -> Row:
     """90 % CL interval of one charge common to all flavours (diagonal, no transition), 1e-12 e."""
-    model = ElectronMillicharge()
+    model = electron_model("millicharge")
     outputs = model.polynomial.outputs
-    powers = [1 if name.startswith("q_lin") else 2 for name in outputs]
+    powers = [max(sum(n.values()) for _, n in term.monomials) for term in model.terms]
     terms = tuple(((1.0, {"q_universal": n}),) for n in powers)
-    document = workspace_of(electron_templates(data, model))
+    document = workspace_of(electron_templates(data, model), model)
     base = BatchedLikelihood.from_workspace(dict(document), document["measurements"][0]["name"])
     likelihood = MappedLikelihood(base, PolynomialMap(("q_universal",), outputs, terms))
     found = interval(likelihood, None, "q_universal")
@@ -332,9 +321,9 @@ class DataSets:
     nuclear: tuple[Experiment, ...] = ()
 
     @property
-    def provenance(self) -> str:
-        """Weakest provenance of the data."""
-        return weakest([e.provenance for e in (*self.electron, *self.nuclear)])
+    def experiments(self) -> tuple[Experiment, ...]:
+        """All of them."""
+        return (*self.electron, *self.nuclear)
 
 
 def data_sets(labels: Sequence[str]) -> tuple[DataSets, ...]:
@@ -352,54 +341,15 @@ def data_sets(labels: Sequence[str]) -> tuple[DataSets, ...]:
     return tuple(result)
 
 
-def joint_templates(
-    data: DataSets, electron: SignalModel, nuclear: SignalModel, ratio: float
-) -> tuple[ChannelTemplates, ...]:
-    """Templates of electron and nuclear channels with shared strengths and fluxes.
-
-    Args:
-        data: the experiments.
-        electron: hypothesis for electron recoils.
-        nuclear: the same hypothesis for nuclear recoils, in its own unit.
-        ratio: electron unit divided by nuclear unit of the parameters.
-    """
-    factors = unit_factors(nuclear, ratio)
-    return (
-        *electron_templates(data.electron, electron),
-        *nuclear_templates(data.nuclear, nuclear, factors),
-    )
-
-
-def joint_moment_templates(data: DataSets, unit_mu_b: float) -> tuple[ChannelTemplates, ...]:
-    """Magnetic moments in both kinds of recoils, in units of ``unit_mu_b``."""
-    electron = ElectronMagneticMoment(unit_mu_b)
-    return joint_templates(data, electron, MagneticMoment(), unit_mu_b / NUCLEAR_MOMENT_UNIT)
-
-
-def joint_charge_templates(data: DataSets, unit_e: float) -> tuple[ChannelTemplates, ...]:
-    """Millicharges in both kinds of recoils, in units of ``unit_e``."""
-    electron = ElectronMillicharge(unit_e)
-    return joint_templates(data, electron, Millicharge(), unit_e / NUCLEAR_CHARGE_UNIT)
-
-
-def joint_dipole_templates(
-    data: DataSets, m4_mev: float, unit_mu_b: float
-) -> tuple[ChannelTemplates, ...]:
-    """Sterile dipole in both kinds of recoils, in units of ``unit_mu_b``."""
-    electron = ElectronSterileDipole(m4_mev, unit_mu_b)
-    nuclear = SterileDipole(m4_mev)
-    return joint_templates(data, electron, nuclear, unit_mu_b / NUCLEAR_MOMENT_UNIT)
-
-
 def joint_moment_limit(data: DataSets, parameter: str) -> Row:
     """90 % CL limit on a moment from electron and nuclear recoils in one workspace."""
     strength = strength_name(parameter)
-    document = workspace_of(joint_moment_templates(data, ELECTRON_MOMENT_UNIT))
+    model = electron_model("magnetic_moment")
+    document = workspace_of(electron_templates(data.experiments, model), model)
     likelihood = BatchedLikelihood.from_workspace(dict(document), strength)
     found = interval(likelihood, None, strength)
-    model = ElectronMagneticMoment()
     return {
-        **bound_row((*data.electron, *data.nuclear), data.label, model, parameter),
+        **bound_row(data.experiments, data.label, model, parameter),
         "cl": 0.9,
         "dof": 1,
         "lower": root(found.lower),
@@ -408,57 +358,6 @@ def joint_moment_limit(data: DataSets, parameter: str) -> Row:
         "published": None,
         "ratio": None,
     }
-
-
-@dataclass(frozen=True)
-class MassPoint:
-    """Likelihood of a dipole at one sterile mass; None where the mass cannot be made."""
-
-    m4_mev: float
-    unit_mu_b: float
-    likelihood: BatchedLikelihood | None = None
-    best: BestFit | None = None
-
-
-def mass_points(data: DataSets, flavours: Sequence[str], m4_mev: float) -> dict[str, MassPoint]:
-    """Build and fit the likelihoods of one sterile mass, in a unit of a few events."""
-    trial = joint_dipole_templates(data, m4_mev, ELECTRON_MOMENT_UNIT)
-    events = {f: sum(float(t.basis([f"mu2_{f}"]).sum()) for t in trial) for f in flavours}
-    if max(events.values()) < CLOSED:
-        return {f: MassPoint(m4_mev, ELECTRON_MOMENT_UNIT) for f in flavours}
-    factor = EVENTS_PER_UNIT / max(events.values())
-    document = workspace_of([with_signal_scaled(t, factor) for t in trial])
-    result = {}
-    for f in flavours:
-        likelihood = unchecked_likelihood(document, f"mu2_{f}")
-        unit = ELECTRON_MOMENT_UNIT * math.sqrt(factor)
-        result[f] = MassPoint(m4_mev, unit, likelihood, best_fit(likelihood))
-    return result
-
-
-def with_signal_scaled(templates: ChannelTemplates, factor: float) -> ChannelTemplates:
-    """The channel with every template that has a strength multiplied by a factor."""
-    one = np.ones(templates.channel.n_bins)
-    signals = tuple(s.scaled(factor * one) if s.strength else s for s in templates.signals)
-    return ChannelTemplates(templates.channel, signals)
-
-
-def unchecked_likelihood(document: Workspace, measurement: str) -> BatchedLikelihood:
-    """Likelihood of a document of this package without validating its schema (half the time).
-
-    The documents of a mass scan differ in numbers only; tests validate one of them.
-    """
-    import pyhf
-
-    workspace = pyhf.Workspace(dict(document), validate=False)
-    settings = {k: dict(v) for k, v in PYHF_DEFAULTS.items()}
-    model = workspace.model(
-        measurement_name=measurement, modifier_settings=settings, validate=False
-    )
-    likelihood = BatchedLikelihood.from_model(model)
-    likelihood.observation = np.asarray(workspace.data(model, include_auxdata=False))
-    likelihood.model = None  # 15 MB for each mass; the batched engine does not need it
-    return likelihood
 
 
 def dipole_contours(
@@ -476,46 +375,28 @@ def dipole_contours(
     """
     fitted = ["mu" if f == "tau" else f for f in flavours]
     unique = tuple(dict.fromkeys(fitted))
-    scan = [mass_points(data, unique, float(m)) for m in m4_mev]
-    rows = {f: contour_row(data, f, [points[f] for points in scan], cl) for f in unique}
+    analysis, parameters = electron_analysis("sterile_dipole"), [f"mu_{f}" for f in unique]
+    curves = mass_scan(analysis, "m4", parameters, m4_mev, ScanOptions(cl), data.experiments)
+    found = dict(zip(unique, curves, strict=True))
     return [
-        {**rows[g], "id": f"dipole_{f}", "parameter": f"mu_{f}"}
+        {"id": f"dipole_{f}", "parameter": f"mu_{f}", **contour_row(data, found[g])}
         for f, g in zip(flavours, fitted, strict=True)
     ]
 
 
-def contour_row(data: DataSets, flavour: str, points: Sequence[MassPoint], cl: float) -> Row:
-    """The contour of one flavour from its fitted masses.
-
-    At each mass the threshold is lowered by how much worse its own minimum is than the best of
-    all masses. ``upper_mu_b`` is in Bohr magnetons, None where the mass cannot be made.
-
-    Raises:
-        FitError: if no mass of the scan can be made.
-    """
-    fitted = [(p.best.twice_nll, p.best, p) for p in points if p.best is not None]
-    if not fitted:
-        raise FitError(f"dipole_{flavour}: no sterile mass of the scan can be made")
-    lowest, best, at = min(fitted, key=lambda item: item[0])
-    strength, cut = f"mu2_{flavour}", threshold(cl, 2)
-    upper: list[float | None] = []
-    for p in points:
-        if p.likelihood is None or p.best is None:
-            upper.append(None)
-            continue
-        level = float(chi2.cdf(cut - (p.best.twice_nll - lowest), 2))
-        end = root(interval(p.likelihood, None, strength, level, 2).upper)
-        upper.append(None if end is None else end * p.unit_mu_b)
+def contour_row(data: DataSets, curve: MassCurve) -> Row:
+    """A curve as a row; ``upper_mu_b`` is in Bohr magnetons, None where the mass cannot be made."""
+    upper = [None if u is None else u * ELECTRON_MOMENT_UNIT for u in curve.upper]
     return {
         "experiment": data.label,
         "method": "profile likelihood",
-        "cl": cl,
-        "dof": 2,
-        "provenance": data.provenance,
-        "m4_mev": [p.m4_mev for p in points],
+        "cl": curve.cl,
+        "dof": curve.dof,
+        "provenance": curve.provenance,
+        "m4_mev": list(curve.values),
         "upper_mu_b": upper,
-        "best_fit_m4_mev": at.m4_mev,
-        "best_fit_mu_b": at.unit_mu_b * math.sqrt(max(best.parameters[strength], 0.0)),
+        "best_fit_m4_mev": curve.best_fit_held,
+        "best_fit_mu_b": curve.best_fit * ELECTRON_MOMENT_UNIT,
     }
 
 

@@ -8,20 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from histnu.physics.models.electron_magnetic_moment import (
-    ELECTRON_MOMENT_UNIT,
-    ElectronMagneticMoment,
-)
-from histnu.physics.models.electron_millicharge import ELECTRON_CHARGE_UNIT, ElectronMillicharge
+from histnu.analyses import load_analysis
+from histnu.building import write_workspace
 from histnu.plotting.electron_recoils import Curve, dipole_figure, spectra_figure
-from histnu.report.electron_likelihoods import ELECTRON_SETS, workspace_of
-from histnu.report.electron_recoils import (
-    data_sets,
-    joint_charge_templates,
-    joint_moment_templates,
-)
 from histnu.serialize import jsonable, write_json, write_text
-from histnu.workspace.manifest import Manifest
 
 Results = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -140,42 +130,17 @@ def report_text(results: Results) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-JOINT = "combined_all"
+WORKSPACES = ("er_xenonnt", "er_lz", "er_pandax4t", "er_combined", "all")
+"""Data sets of the analyses whose likelihoods are written."""
 
 
-def write_workspaces(folder: Path, names: Sequence[str] = (*ELECTRON_SETS, JOINT)) -> list[Path]:
+def write_workspaces(folder: Path, names: Sequence[str] = WORKSPACES) -> list[Path]:
     """Write the magnetic-moment and millicharge likelihoods of data sets, with manifests.
 
-    ``combined_all`` holds electron and nuclear recoils, which share the strengths and the 8B
-    flux. Strengths are in the units that the manifest states.
+    ``all`` holds electron and nuclear recoils, which share the strengths and the 8B flux.
     """
-    return [p for name in names for p in _write_set(folder, name)]
-
-
-def _write_set(folder: Path, name: str) -> list[Path]:
-    """The two likelihoods of one data set."""
-    data = data_sets([name])[0]
-    pairs = (
-        (ElectronMagneticMoment(), joint_moment_templates(data, ELECTRON_MOMENT_UNIT)),
-        (ElectronMillicharge(), joint_charge_templates(data, ELECTRON_CHARGE_UNIT)),
-    )
-    paths = []
-    for model, channels in pairs:
-        path = folder / f"{model.name}_{name}" / "workspace.json"
-        write_json(path, workspace_of(channels))
-        manifest = Manifest(
-            path.parent.name,
-            f"{model.name.replace('_', ' ')}, {name}",
-            (*data.electron, *data.nuclear),
-            (model.name, model.reference),
-            "normsys",
-            model.polynomial,
-            {p.name: p.unit for p in model.parameters},
-            {"command": "histnu electron"},
-        )
-        manifest.write(path.parent, ["workspace.json"], with_environment=False)
-        paths.append(path)
-    return paths
+    analyses = [f"{model}_{name}" for name in names for model in ("magnetic_moment", "millicharge")]
+    return [write_workspace(load_analysis(a), folder / a)[0] for a in analyses]
 
 
 def write_electron_report(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from histnu.experiments.model import Background, Channel, Experiment, Observable
+from histnu.experiments.model import Background, Channel, Experiment
 from histnu.experiments.response import Response
 from histnu.experiments.smearing import (
     Efficiency,
@@ -21,10 +21,7 @@ from histnu.experiments.smearing import (
     smeared_response,
 )
 from histnu.physics.electrons import XENON_SHELLS
-from histnu.physics.models.electron_standard_model import (
-    ElectronStandardModel,
-    ManyBodyCorrection,
-)
+from histnu.physics.models.standard_model import ManyBodyCorrection, StandardModel
 from histnu.report.electron_likelihoods import electron_templates
 from histnu.report.electron_recoils import experiments_of, moment_limit
 from histnu.tables import load_table
@@ -87,10 +84,10 @@ def without_first_bin(experiment: Experiment) -> Experiment:
         return replace(b, expected=b.expected[1:])
 
     def change(c: Channel) -> Channel:
-        old, r = c.observable, c.response
+        r = c.response
         return replace(
             c,
-            observable=Observable(old.name, old.title, old.unit, old.edges[1:]),
+            observable=c.observable.with_edges(c.observable.edges[1:]),
             response=Response(r.e_recoil_kev, r.probability[1:], r.interpolation),
             backgrounds=tuple(background(b) for b in c.backgrounds),
             observed=c.observed[1:],
@@ -131,7 +128,7 @@ def load_many_body() -> ManyBodyCorrection:
     return ManyBodyCorrection(table["e_recoil_kev"], table["ratio"], str(table.source["source"]))
 
 
-def with_published_total(other: ElectronStandardModel) -> Change:
+def with_published_total(other: StandardModel) -> Change:
     """Backgrounds for another Standard Model rate, the published total kept.
 
     Where the collaboration's background fit contained the neutrinos, the other backgrounds take up
@@ -170,12 +167,12 @@ class Variation:
 
     description: str
     change: Change
-    standard_model: ElectronStandardModel | None = None
+    standard_model: StandardModel | None = None
 
 
 def neutrino_variation(description: str, correction: ManyBodyCorrection) -> Variation:
     """Another rate of solar neutrinos."""
-    model = ElectronStandardModel(many_body=correction)
+    model = StandardModel(many_body=correction)
     return Variation(description, with_published_total(model), model)
 
 

@@ -10,26 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.analyses import FluxSection, channel_templates_of, component
+from histnu.analyses import Analysis, FluxSection, assemble, load_analysis
 from histnu.constants import B8_FLUX
 from histnu.errors import DataError
-from histnu.experiments.full import full_names
+from histnu.experiments.builders import built_names
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import weakest
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.engine.mapped import MappedLikelihood
-from histnu.inference.limits import interval, threshold
+from histnu.inference.limits import interval
+from histnu.mass_scan import ScanOptions, mass_scan
 from histnu.physics.models.magnetic_moment import MagneticMoment
 from histnu.physics.models.millicharge import CHARGES, Millicharge
 from histnu.physics.models.protocol import SignalModel
-from histnu.physics.models.standard_model import StandardModel
-from histnu.physics.models.sterile_dipole import SterileDipole
-from histnu.report.bounds import QUICK, strength_name
-from histnu.report.mass_contour import mass_contour, root
+from histnu.report.bounds import QUICK, dipole_row, strength_name
 from histnu.report.published import PUBLISHED
-from histnu.templates.basis import ChannelTemplates, Component
+from histnu.report.roots import root
 from histnu.types import Workspace
-from histnu.workspace.build import Poi, Strength, build_workspace
 
 Array = NDArray[np.float64]
 Row = dict[str, Any]
@@ -51,8 +48,6 @@ OVERLAPS = (
 TWINS = {"q_tautau": "q_mumu", "q_etau": "q_emu"}
 MOMENTS = ("mu_e", "mu_mu", "mu_universal")
 M4_MEV = (0.1, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0)
-STRENGTH_LIMIT = 1e5
-"""Strengths are bounded at this size, far beyond any bound."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +63,19 @@ class FullOptions:
         expected: also the Asimov sensitivities (data equal to the SM expectation).
     """
 
-    experiments: tuple[str, ...] = (*full_names(), COMBINED)
+    experiments: tuple[str, ...] = (*built_names(), COMBINED)
     flux_cm2_s: float = float(B8_FLUX)
     flux_relative: float = 0.12
     m4_mev: tuple[float, ...] = M4_MEV
     cl: float = 0.9
     expected: bool = True
 
-    def component(self) -> Component:
-        """The 8B flux with its nuisance ``b8_flux``."""
-        return component(FluxSection(total_cm2_s=self.flux_cm2_s, relative=self.flux_relative))
+    def analysis(self, model: str, name: str) -> Analysis:
+        """The analysis of a model with a full likelihood or the combination."""
+        flux = FluxSection(
+            total_cm2_s=self.flux_cm2_s, relative=self.flux_relative, source=B8_FLUX.source
+        )
+        return load_analysis(f"{model}_{name}").model_copy(update={"flux": flux})
 
 
 def members(name: str) -> tuple[str, ...]:
@@ -85,39 +83,13 @@ def members(name: str) -> tuple[str, ...]:
     return COMBINED_OF if name == COMBINED else (name,)
 
 
-def templates_of(
-    name: str, component: Component, models: Sequence[SignalModel]
-) -> tuple[ChannelTemplates, ...]:
-    """Templates of all channels of an experiment or of the combination.
-
-    Raises:
-        DataError: if a release is absent.
-    """
-    data = [load_experiment(member) for member in members(name)]
-    return tuple(t for e in data for t in channel_templates_of(e, component, models))
-
-
 def full_workspace(name: str, model: SignalModel, options: FullOptions) -> Workspace:
-    """The pyhf workspace of a full likelihood with a signal model.
-
-    One measurement per strength that can stand alone; shapes are ``normsys`` and ``histosys``.
-
-    Args:
-        name: a full likelihood or ``combined_full``.
-        model: signal hypothesis; its strengths are ``normfactor`` parameters.
-        options: flux.
+    """The pyhf workspace of a full likelihood with a signal model (see ``FullOptions.analysis``).
 
     Raises:
         DataError: if a release is absent.
     """
-    templates = templates_of(name, options.component(), [StandardModel(), model])
-    strengths, pois = [], []
-    for output in model.polynomial.outputs:
-        linear = output.startswith("q_lin")
-        bounds = (-STRENGTH_LIMIT if linear else 0.0, STRENGTH_LIMIT)
-        strengths.append(Strength(output, bounds))
-        pois += [] if linear else [Poi(output, output)]
-    return build_workspace(templates, strengths, pois)
+    return assemble(options.analysis(model.name, name)).workspace
 
 
 def provenance(name: str) -> str:
@@ -209,55 +181,20 @@ def charge_rows(name: str, options: FullOptions) -> list[Row]:
 
 
 def dipole_rows(name: str, flavours: Sequence[str], options: FullOptions) -> list[Row]:
-    """Upper ends of the (m4, mu) region of the sterile dipole, 2 degrees of freedom.
-
-    At every mass the threshold is lowered by the distance of its own minimum to the global one.
-    """
-    likelihoods: dict[str, list[BatchedLikelihood | None]] = {f: [] for f in flavours}
-    for m4 in options.m4_mev:
-        document = full_workspace(name, SterileDipole(float(m4)), options)
-        for flavour in flavours:
-            strength = f"mu2_{flavour}"
-            closed = not any(
-                np.any(np.array(s["data"]) > 0)
-                for c in document["channels"]
-                for s in c["samples"]
-                if s["name"] == strength
-            )
-            made = None if closed else BatchedLikelihood.from_workspace(document, strength)
-            likelihoods[flavour].append(made)
-    return [_dipole_row(name, f, found, options) for f, found in likelihoods.items()]
-
-
-def _dipole_row(
-    name: str, flavour: str, likelihoods: Sequence[BatchedLikelihood | None], options: FullOptions
-) -> Row:
-    strength, level = f"mu2_{flavour}", threshold(options.cl, 2)
-    uppers, best = mass_contour(likelihoods, strength, level, None)
-    expected: list[float | None] | None = None
-    if options.expected:
-        data = [None if like is None else asimov(like) for like in likelihoods]
-        expected, _ = mass_contour(likelihoods, strength, level, data)
-    mass = None if best is None else options.m4_mev[best[0]]
-    return {
-        "id": f"dipole_{flavour}",
-        "model": "sterile_dipole",
-        "parameter": f"mu_{flavour}",
-        "experiment": name,
-        "method": "profile likelihood",
-        "cl": options.cl,
-        "dof": 2,
-        "unit": "1e-9 mu_B",
-        "provenance": provenance(name),
-        "m4_mev": list(options.m4_mev),
-        "lower": None,
-        "upper": uppers,
-        "best_fit": None if best is None else best[1],
-        "best_fit_m4_mev": mass,
-        "expected": None if expected is None else {"lower": None, "upper": expected},
-        "published": None,
-        "ratio": None,
-    }
+    """Upper ends of the (m4, mu) region of the sterile dipole, 2 degrees of freedom."""
+    analysis = options.analysis("sterile_dipole", name)
+    parameters = [f"mu_{f}" for f in flavours]
+    wanted = (False, True) if options.expected else (False,)
+    scans = [
+        mass_scan(analysis, "m4", parameters, options.m4_mev, ScanOptions(options.cl, asimov=a))
+        for a in wanted
+    ]
+    rows = []
+    for i, flavour in enumerate(flavours):
+        median = {"lower": None, "upper": list(scans[1][i].upper)} if options.expected else None
+        row = dipole_row(analysis.model.name, flavour, scans[0][i])
+        rows.append(row | {"experiment": name, "expected": median})
+    return rows
 
 
 def results_for(name: str, options: FullOptions) -> list[Row]:

@@ -12,23 +12,24 @@ from numpy.typing import NDArray
 
 from histnu.constants import B8_FLUX_XENONNT
 from histnu.errors import DataError
-from histnu.experiments.full import load_full_grid
-from histnu.experiments.full.grids import AnchorGrid, FullExperiment
-from histnu.experiments.model import Origin, RateNuisance
+from histnu.experiments.anchors import AnchorGrid
+from histnu.experiments.builders import build_experiment
+from histnu.experiments.model import Channel, Experiment, Origin, RateNuisance
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.limits import interval
 from histnu.inference.profile import best_fit, profile
 from histnu.inference.toys import ToyOptions, toy_statistics
+from histnu.physics.models.protocol import SignalModel
 from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.models.tabulated import TabulatedSignal
+from histnu.physics.rates import NeutrinoSource
 from histnu.polynomial import PolynomialMap
 from histnu.releases.locate import find_release
 from histnu.releases.readers import read_recoil_spectrum
 from histnu.report.anchors import AnchorLikelihood
-from histnu.solar import solar_source
+from histnu.sources.solar import solar_source
 from histnu.tables import read_csv
-from histnu.templates.basis import ChannelTemplates, SignalTemplate
-from histnu.templates.morphing import anchor_templates
+from histnu.templates.basis import ChannelTemplates, SignalTemplate, anchor_templates
 from histnu.types import Workspace
 from histnu.workspace.build import Poi, Strength, build_workspace
 
@@ -70,19 +71,31 @@ SPECTRA = {
 }
 
 
-def cevns_signals(full: FullExperiment) -> Signals:
+def published_cevns(channel: Channel) -> AnchorGrid | None:
+    """The release's own CEvNS template at all anchors."""
+    return None if channel.published_signal is None else channel.published_signal.anchors
+
+
+def cevns_signals(full: Experiment) -> Signals:
     """The release's own CEvNS templates at 5.25e6 cm^-2 s^-1; folded ones where it has none."""
-    if all(c.published is not None for c in full.channels):
-        return {c.name: {"cevns": c.published} for c in full.channels if c.published is not None}
-    return anchor_templates(full, solar_source("b8", FLUX), [StandardModel()])
+    published = {c.name: published_cevns(c) for c in full.channels}
+    found = {k: {"cevns": grid} for k, grid in published.items() if grid is not None}
+    if len(found) == len(published):
+        return found
+    return folded_signals(full, solar_source("b8", FLUX), StandardModel())
+
+
+def folded_signals(full: Experiment, source: NeutrinoSource, model: SignalModel) -> Signals:
+    """Templates of a model at all anchors, channel -> sample -> grid."""
+    return {c.name: anchor_templates(c, source, [model]) for c in full.channels}
 
 
 def templates_from(
-    full: FullExperiment, signals: Signals, strengths: Mapping[str, str], flux: RateNuisance | None
+    full: Experiment, signals: Signals, strengths: Mapping[str, str], flux: RateNuisance | None
 ) -> tuple[ChannelTemplates, ...]:
     """Channel templates from grids of events, with the strengths of some samples."""
     result = []
-    for channel in full.experiment().channels:
+    for channel in full.channels:
         samples = []
         for name, grid in signals[channel.name].items():
             shapes = grid.pairs()
@@ -92,7 +105,7 @@ def templates_from(
     return tuple(result)
 
 
-def flux_workspace(full: FullExperiment) -> Workspace:
+def flux_workspace(full: Experiment) -> Workspace:
     """Workspace with a free 8B strength (one at 5.25e6 cm^-2 s^-1) and no flux constraint."""
     templates = templates_from(full, cevns_signals(full), {"cevns": B8}, None)
     return build_workspace(templates, STRENGTHS, [Poi(B8, B8)])
@@ -124,7 +137,7 @@ def measure_flux(name: str, n_toys: int = 0, seed: int = 1) -> FluxResult:
         n_toys: background-only toys for the significance.
         seed: of the toys.
     """
-    full = load_full_grid(name)
+    full = build_experiment(name)
     likelihood = BatchedLikelihood.from_workspace(flux_workspace(full))
     found = interval(likelihood, None, B8, math.erf(1.0 / math.sqrt(2.0)))
     null = profile(likelihood, None, B8, [0.0])
@@ -166,12 +179,12 @@ def wimp_signals(name: str, mass_gev: float) -> Signals:
     Raises:
         DataError: if the release has no spectrum for the mass.
     """
-    full = load_full_grid(name)
+    full = build_experiment(name)
     release, folder = SPECTRA[name]
     path = find_release(release) / folder / f"wimp_si_spectrum_{mass_gev:g}.json"
     energy, rate = read_recoil_spectrum(path)
     model = TabulatedSignal(energy, {WIMP: rate}, {WIMP: "1e-45 cm^2"})
-    folded = anchor_templates(full, solar_source(), [model])
+    folded = folded_signals(full, solar_source(), model)
     return {k: {**v, WIMP: folded[k][WIMP]} for k, v in cevns_signals(full).items()}
 
 
@@ -193,7 +206,7 @@ def wimp_limit(name: str, mass_gev: float, cl: float = 0.9) -> dict[str, float]:
     Returns:
         ``mass_gev``, ``limit``, ``sensitivity`` (Asimov), ``best_fit``.
     """
-    full = load_full_grid(name)
+    full = build_experiment(name)
     flux = RateNuisance("b8_flux", FLUX_RELATIVE, "default", Origin("published", "SNO"))
     templates = templates_from(full, wimp_signals(name, mass_gev), {WIMP: WIMP}, flux)
     document = build_workspace(templates, STRENGTHS, [Poi(WIMP, WIMP)])
@@ -213,7 +226,7 @@ def wimp_limit(name: str, mass_gev: float, cl: float = 0.9) -> dict[str, float]:
 
 def flux_reference(name: str) -> AnchorLikelihood:
     """The 8B strength with the release's seven-anchor interpolation."""
-    full = load_full_grid(name)
+    full = build_experiment(name)
     identity = PolynomialMap((B8,), ("cevns",), (((1.0, {B8: 1}),),))
     return AnchorLikelihood(full, cevns_signals(full), identity, None, {B8: (0.0, 20.0)})
 
@@ -247,7 +260,7 @@ def alea_table(result: Mapping[str, Any]) -> str:
         result: JSON written by ``scripts/compare_alea.py run``.
     """
     reference = flux_reference("xenonnt_4d_2024")
-    document = flux_workspace(load_full_grid("xenonnt_4d_2024"))
+    document = flux_workspace(build_experiment("xenonnt_4d_2024"))
     likelihood = BatchedLikelihood.from_workspace(document)
     ours, pyhf = reference.fit(), best_fit(likelihood)
     lines = ["| parameter | alea | anchors | pyhf |", "|---|---|---|---|"]

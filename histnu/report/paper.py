@@ -18,7 +18,7 @@ from histnu.report import bounds
 from histnu.report.bounds import Level, Row
 from histnu.report.jobs import Job
 from histnu.report.published import PUBLISHED
-from histnu.solar import solar_source
+from histnu.sources.solar import solar_source
 from histnu.templates.us2 import reconstruct
 
 Array = NDArray[np.float64]
@@ -151,7 +151,7 @@ def electron_recoils(parameters: Sequence[str], m4_mev: Sequence[float]) -> list
     for curve in dipole_contours(data, ("e", "mu", "tau"), m4_mev):
         upper = [None if u is None else u * 1e9 for u in curve["upper_mu_b"]]
         row = {k: v for k, v in curve.items() if not k.endswith("_mu_b")}
-        best = {"best_fit": curve["best_fit_mu_b"] * 1e9, "model": "electron_sterile_dipole"}
+        best = {"best_fit": curve["best_fit_mu_b"] * 1e9, "model": "sterile_dipole"}
         more = {"experiment": "eves", "unit": "1e-9 mu_B", "published": None, "ratio": None}
         rows.append({**row, **best, **more, "lower": None, "upper": upper})
     return rows

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from histnu.analyses import ModelSection, assemble
+from histnu.analyses import assemble
 from histnu.building import manifest_of
 from histnu.experiments.loader import load_experiment
 from histnu.plotting.paper import draw_all
@@ -66,9 +66,9 @@ def write_workspaces(settings: Settings, folder: Path) -> list[Path]:
         for experiment in EXPERIMENTS:
             analysis = paper.paper_analysis(model, experiment, settings)
             if model == "sterile_dipole":
-                section = ModelSection(name=model, options={"m4_mev": DIPOLE_EXAMPLE_MEV})
                 name = f"{analysis.name}_m4_{DIPOLE_EXAMPLE_MEV:g}MeV"
-                analysis = analysis.model_copy(update={"model": section, "name": name})
+                analysis = analysis.holding({"m4": DIPOLE_EXAMPLE_MEV})
+                analysis = analysis.model_copy(update={"name": name})
             assembly = assemble(analysis)
             path = folder / analysis.name / "workspace.json"
             write_json(path, assembly.workspace)

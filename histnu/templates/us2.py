@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histnu.experiments import us2
-from histnu.experiments.model import Channel, Observable
+from histnu.experiments.model import Channel
 from histnu.physics.models.protocol import SignalModel
 from histnu.physics.nuclei import target
 from histnu.physics.rates import NeutrinoSource
+from histnu.physics.scattering import NUCLEAR, Scattering
 from histnu.templates.fold import fold
 
 
@@ -22,10 +23,10 @@ def bare_signal(
     exposure_tonne_year: float,
 ) -> NDArray[np.float64]:
     """SM events per bin for a selection efficiency of one, shape (B,)."""
-    material = target("xenon")
+    scattering = Scattering(NUCLEAR, source, target(us2.TARGET))
     return fold(
         us2.bare_response(assumptions),
-        lambda t: np.sum(list(model.basis_spectra(source, material, t).values()), axis=0),
+        lambda t: np.sum(list(model.basis_spectra(scattering, t).values()), axis=0),
         exposure_tonne_year,
     )
 
@@ -47,10 +48,9 @@ def reconstruct(
     signal = bare_signal(assumptions, source, model, channel.exposure_tonne_year)
     total = us2.published_signal_total(source.flux.total_cm2_s)
     expected = us2.backgrounds(assumptions)
-    old = channel.observable
     return replace(
         channel,
-        observable=Observable(old.name, old.title, old.unit, np.array(assumptions.edges)),
+        observable=channel.observable.with_edges(np.array(assumptions.edges)),
         response=us2.response(assumptions, signal, total),
         backgrounds=tuple(replace(b, expected=expected[b.name]) for b in channel.backgrounds),
         observed=us2.observed(assumptions, signal),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from histnu.errors import ConfigError, PatchSetError
+from histnu.physics.models.protocol import SignalModel
 from histnu.serialize import rounded
 
 COORDINATE_DIGITS = 6
@@ -141,56 +142,36 @@ class Grid:
         return {"name": self.name, "axes": [a.to_json() for a in self.axes]}
 
 
-MOMENT_UNIT = "1e-9 mu_B"
-CHARGE_UNIT = "1e-8 e"
-PLANES = (("q_ee", "q_mumu"), ("q_ee", "q_emu"), ("q_ee", "q_mutau"))
-"""The planes of the paper's Fig. 3."""
+def model_grids(model: SignalModel) -> dict[str, Grid]:
+    """The grids that a model declares, with the units of its parameters: name -> grid.
+
+    Held parameters are outer axes.
+
+    >>> from histnu.physics.models.sterile_dipole import SterileDipole
+    >>> grid = model_grids(SterileDipole())["dipole_e"]
+    >>> grid.labels, [axis.outer for axis in grid.axes], grid.axes[1].unit
+    (('m4', 'mu_e'), [True, False], '1e-9 mu_B')
+    """
+    return {name: make_grid(model, name, axes) for name, axes in model.grids.items()}
 
 
-def moment_grid(parameter: str, high: float = 5.0, n: int = 51) -> Grid:
-    """Grid in one magnetic moment, 0 to ``high`` in 1e-9 mu_B (``mu_e``, ``mu_universal``, ...)."""
-    return Grid(parameter, (GridAxis.linear(parameter, MOMENT_UNIT, 0.0, high, n),))
-
-
-def charge_grid(parameter: str, reach: float = 10.0, n: int = 101) -> Grid:
-    """Grid in one millicharge, -``reach`` to +``reach`` in 1e-8 e."""
-    return Grid(parameter, (GridAxis.linear(parameter, CHARGE_UNIT, -reach, reach, n),))
-
-
-def charge_plane(x: str, y: str, reach: float = 10.0, n: int = 41) -> Grid:
-    """Grid in a plane of two millicharges, each -``reach`` to +``reach`` in 1e-8 e."""
-    axes = tuple(GridAxis.linear(p, CHARGE_UNIT, -reach, reach, n) for p in (x, y))
-    return Grid(f"{x}_{y}", axes)
-
-
-DIPOLE_MASSES_MEV = (*np.geomspace(1e-3, 5.0, 20).tolist(), *range(6, 21))
-"""Sterile masses from 1 keV, logarithmic while the signal hardly changes, then in steps of 1 MeV
-past the end of the solar 8B spectrum (about 16 MeV), where upscattering is no longer possible."""
-
-
-def dipole_grid(
-    flavour: str,
-    masses_mev: Sequence[float] = DIPOLE_MASSES_MEV,
-    moments: tuple[float, float] = (0.1, 100.0),
-    n_moments: int = 31,
-) -> Grid:
-    """Grid in (m4, mu) of the sterile dipole portal.
+def make_grid(model: SignalModel, name: str, axes: Sequence[tuple[str, Sequence[float]]]) -> Grid:
+    """A grid in parameters of a model.
 
     Args:
-        flavour: ``e``, ``mu`` or ``tau``.
-        masses_mev: sterile masses in MeV, increasing.
-        moments: ends of the logarithmic axis of the moment in 1e-9 mu_B.
-        n_moments: points of that axis.
+        model: a hypothesis.
+        name: name of the grid.
+        axes: parameter and values of every axis; held parameters first.
+
+    Raises:
+        ConfigError: for a parameter that the model does not have.
     """
-    mass = GridAxis("m4", "MeV", tuple(map(float, masses_mev)), outer=True)
-    moment = GridAxis.logarithmic(f"mu_{flavour}", MOMENT_UNIT, moments, n_moments)
-    return Grid(f"dipole_{flavour}", (mass, moment))
-
-
-def default_grids() -> dict[str, Grid]:
-    """The grids of the paper: name -> grid."""
-    moments = [moment_grid(f"mu_{k}") for k in ("e", "mu", "tau", "universal")]
-    charges = [charge_grid(k) for k in ("q_ee", "q_mumu", "q_tautau", "q_emu", "q_etau", "q_mutau")]
-    planes = [charge_plane(x, y) for x, y in PLANES]
-    dipoles = [dipole_grid(k) for k in ("e", "mu", "tau")]
-    return {g.name: g for g in (*moments, *charges, *planes, *dipoles)}
+    held = {h.name: h.unit for h in model.held}
+    units = {p.name: p.unit for p in model.parameters} | held
+    made = []
+    for label, values in axes:
+        if label not in units:
+            known = ", ".join(units)
+            raise ConfigError(f"grid {name}: {model.name} has no parameter {label!r}; use {known}")
+        made.append(GridAxis(label, units[label], tuple(map(float, values)), label in held))
+    return Grid(name, tuple(made))

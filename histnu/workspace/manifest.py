@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import histnu
-from histnu.experiments.model import Channel, Experiment, weakest
+from histnu.experiments.model import Axis, Channel, Experiment, weakest
 from histnu.polynomial import PolynomialMap
 from histnu.serialize import file_digest, read_json, write_json
 from histnu.workspace.digests import document_digests
@@ -28,7 +28,9 @@ ENVIRONMENT = ("numpy", "scipy", "pyhf")
 def channel_description(channel: Channel) -> dict[str, Any]:
     """Bin edges, units, exposure and provenance of a channel."""
     observable = channel.observable
+    several = len(observable.axes) > 1
     return {
+        **({"axes": [_axis(a) for a in observable.axes]} if several else {}),
         "title": channel.title,
         "observable": observable.name,
         "observable_title": observable.title,
@@ -38,6 +40,12 @@ def channel_description(channel: Channel) -> dict[str, Any]:
         "provenance": channel.provenance,
         "yields_unit": "events per bin",
     }
+
+
+def _axis(axis: Axis) -> dict[str, Any]:
+    """One axis of an observable; bins are flattened with the last axis running fastest."""
+    edges = [float(e) for e in axis.edges]
+    return {"name": axis.name, "title": axis.title, "unit": axis.unit, "edges": edges}
 
 
 def experiment_description(experiment: Experiment) -> dict[str, Any]:

@@ -12,19 +12,18 @@ background-only one (with the Standard Model signal). As in likelihoods on HEPDa
 background-only document already names ``mu_sig`` as its parameter of interest, which exists once
 a patch is applied.
 
-With templates of :func:`histnu.templates.basis.experiment_templates`::
+With templates of :func:`histnu.templates.basis.channel_templates`::
 
-    model = Millicharge()
     basis = basis_of(templates, model.polynomial)
-    build_patchset("out", charge_plane("q_ee", "q_mumu"), basis, PatchSetInfo("q", "..."))
+    build_patchset("out", model_grids(model)["q_ee_q_mumu"], basis, PatchSetInfo("q", "..."))
 
-and, where templates depend on an axis, with a function that is called once per value::
+and, where templates depend on a held parameter, with a function that is called once per value::
 
-    def dipole(outer):                                  # {"m4": 0.001} in MeV
-        model = SterileDipole(m4_mev=outer["m4"])
-        return basis_of(make_templates(model), model.polynomial)
+    def at(held):                                       # {"m4": 0.001} in MeV
+        chosen = model.holding(held)
+        return basis_of(make_templates(chosen), chosen.polynomial)
 
-    build_patchset("out", dipole_grid("e"), dipole, info)
+    build_patchset("out", model_grids(model)["dipole_e"], at, info)
 """
 
 from __future__ import annotations
@@ -64,9 +63,6 @@ fraction of the Standard Model signal remains in every bin: the total rate stays
 
 INTERPOLATION_CODES = {"normsys": "code4", "histosys": "code4p"}
 """pyhf's default interpolations. The JSON does not store them; metadata and manifest do."""
-
-HEPDATA_REFERENCES = {"pandax4t_us2": "ins2807699"}
-"""INSPIRE records of the data sets (only records that could be verified)."""
 
 NO_REFERENCE = "ins0000000"
 """Placeholder where no seven-digit record is known: the schema demands one."""
@@ -111,7 +107,7 @@ class PatchSetInfo:
     Attributes:
         name: short name, used in messages and metadata.
         description: one or two sentences for the reader.
-        hepdata: INSPIRE record, ``ins`` and seven digits (see ``HEPDATA_REFERENCES``).
+        hepdata: INSPIRE record, ``ins`` and seven digits.
         provenance: weakest provenance of the inputs.
         bibliography: publications of data and model.
         extra: further metadata (assumptions, bin edges, ...), JSON-ready.
@@ -125,14 +121,13 @@ class PatchSetInfo:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-def reference_for(experiments: Sequence[str]) -> str:
-    """INSPIRE record of the first experiment that has a verified one, else the placeholder.
+def reference_for(records: Sequence[str | None]) -> str:
+    """The first INSPIRE record of the experiments that have one, else the placeholder.
 
-    >>> reference_for(["xenonnt_sr01", "pandax4t_us2"])
+    >>> reference_for([None, "ins2807699"])
     'ins2807699'
     """
-    known = (HEPDATA_REFERENCES[e] for e in experiments if e in HEPDATA_REFERENCES)
-    return next(known, NO_REFERENCE)
+    return next((r for r in records if r), NO_REFERENCE)
 
 
 @dataclass(frozen=True)

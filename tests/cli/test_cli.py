@@ -7,6 +7,7 @@ import json
 import pytest
 
 from histnu.cli.main import VERBS, main
+from histnu.physics.scattering import Scattering
 
 
 @pytest.fixture
@@ -137,8 +138,8 @@ def test_mass_contour(run):
     (line,) = json.loads(out)["polylines"]
     assert [x for x, _ in line] == sorted(x for x, _ in line)
     assert line[-1][1] > 2 * line[0][1]  # the limit weakens towards the kinematic end
-    bad = run("contour", "millicharge_xenonnt", "--x", "m4", "--y", "q_ee", "--x-range", "1", "2")
-    assert_bad(bad, "give an analysis of sterile_dipole")
+    bad = run("contour", "sterile_dipole_xenonnt", "--x", "m4", "--y", "q_ee")
+    assert_bad(bad, "sterile_dipole has no 'q_ee' here; parameters: mu_e, mu_mu, mu_tau")
 
 
 def test_toys_are_reproducible(run, likelihood):
@@ -178,10 +179,18 @@ BAD = {
     "missing file": (("limit", "none.json"), "none.json: cannot be read (No such file"),
     "missing yaml": (("build", "none.yaml"), "none.yaml: cannot be read"),
     "bad level": (("limit", "magnetic_moment_xenonnt", "--cl", "1.5"), "--cl"),
-    "bad mass": (("build", "sterile_dipole_xenonnt", "--m4-mev", "-1"), "m4 = -1.0 MeV"),
+    "bad mass": (
+        ("build", "sterile_dipole_xenonnt", "--set", "m4=-1"),
+        "m4 = -1.0 MeV must be finite and in [0, 1e+06] MeV",
+    ),
+    "no mass": (("build", "sterile_dipole_xenonnt"), "has no value; give --set m4=VALUE"),
+    "bad assignment": (
+        ("build", "sterile_dipole_xenonnt", "--set", "m4"),
+        "--set 'm4' must be of the form NAME=NUMBER",
+    ),
     "option of another model": (
-        ("build", "magnetic_moment_xenonnt", "--m4-mev", "1"),
-        "model magnetic_moment",
+        ("build", "magnetic_moment_xenonnt", "--set", "m4=1"),
+        "model magnetic_moment holds no parameter 'm4'; held: none",
     ),
     "unknown parameter": (
         ("limit", "magnetic_moment_xenonnt", "--poi", "q_ee"),
@@ -256,10 +265,12 @@ def test_signal_from_a_table(run, tmp_path):
 
     from histnu.physics.models.standard_model import StandardModel
     from histnu.physics.nuclei import XENON
-    from histnu.solar import solar_source
+    from histnu.sources.solar import solar_source
 
     t = np.geomspace(0.4, 5.5, 400)
-    rate = StandardModel().basis_spectra(solar_source("b8"), XENON, t)["cevns"]
+    rate = StandardModel().basis_spectra(Scattering("nuclear", solar_source("b8"), XENON), t)[
+        "cevns"
+    ]
     rows = "\n".join(f"{a:.9g},{b:.9g}" for a, b in zip(t, rate, strict=True))
     (tmp_path / "signal.csv").write_text(f"e_recoil_kev,extra\n{rows}\n")
     file = tmp_path / "mine.yaml"

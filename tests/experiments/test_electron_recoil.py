@@ -21,10 +21,11 @@ from histnu.experiments.smearing import (
     smeared_response,
 )
 from histnu.physics.electrons import XENON_SHELLS
-from histnu.physics.models.electron_magnetic_moment import ElectronMagneticMoment
-from histnu.physics.models.electron_standard_model import ElectronStandardModel
+from histnu.physics.models.magnetic_moment import MagneticMoment
+from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.nuclei import XENON
-from histnu.solar import solar_source, solar_sources
+from histnu.physics.scattering import Scattering
+from histnu.sources.solar import solar_source, solar_sources
 from histnu.tables import read_csv
 from histnu.templates.fold import fold
 
@@ -104,12 +105,12 @@ def test_tables_are_fine_enough(name):
     for component in ("pp", "be7_862"):
         source = solar_source(component)
         for model, key in (
-            (ElectronStandardModel(), "eves"),
-            (ElectronMagneticMoment(), "mu2_e"),
+            (StandardModel(), "eves"),
+            (MagneticMoment(), "mu2_e"),
         ):
 
             def spectrum(t, source=source, model=model, key=key):
-                return model.basis_spectra(source, XENON, t)[key]
+                return model.basis_spectra(Scattering("electron", source, XENON), t)[key]
 
             a = fold(coarse, spectrum, 1.0)
             b = fold(again, spectrum, 1.0)
@@ -147,7 +148,9 @@ def test_background_of_lz_is_the_published_total(releases):
         for source in solar_sources().values():
             solar += fold(
                 channel.response,
-                lambda t, s=source: ElectronStandardModel().basis_spectra(s, XENON, t)["eves"],
+                lambda t, s=source: StandardModel().basis_spectra(
+                    Scattering("electron", s, XENON), t
+                )["eves"],
                 channel.exposure_tonne_year,
             )
         # the table's linear interpolation and six written digits
@@ -160,8 +163,11 @@ def test_solar_events_of_lz(releases):
     file = releases / "electron_recoil" / "lz_2025" / "WS2024_2DROI_eff_data.txt"
     energy, efficiency = np.loadtxt(file).T
     t = np.linspace(0.3, 20.0, 8000)
-    model = ElectronStandardModel()
-    rate = sum(model.basis_spectra(s, XENON, t)["eves"] for s in solar_sources().values())
+    model = StandardModel()
+    rate = sum(
+        model.basis_spectra(Scattering("electron", s, XENON), t)["eves"]
+        for s in solar_sources().values()
+    )
     events = 3.31 * np.trapezoid(rate * np.interp(t, energy, efficiency), t)
     # 118.7 events: free electrons by steps give 16 % more than the many-body rate that LZ uses.
     # The bound says that the difference is this known one and not a unit or an exposure.

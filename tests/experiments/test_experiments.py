@@ -13,6 +13,7 @@ from histnu.experiments import us2
 from histnu.experiments.loader import available, load_experiment
 from histnu.experiments.response import Response
 from histnu.physics.models.standard_model import StandardModel
+from histnu.physics.scattering import Scattering
 from histnu.tables import data_path
 from histnu.templates.fold import fold
 
@@ -61,7 +62,7 @@ def test_xenonnt_against_released_templates(b8, xenon):
     model = StandardModel()
     ours = fold(
         channel.response,
-        lambda t: model.basis_spectra(source, xenon, t)["cevns"],
+        lambda t: model.basis_spectra(Scattering("nuclear", source, xenon), t)["cevns"],
         channel.exposure_tonne_year,
     )
     release = channel.published_signal.expected
@@ -76,7 +77,7 @@ def test_pandax4t_totals(b8, xenon):
     model = StandardModel()
     ours = fold(
         channel.response,
-        lambda t: model.basis_spectra(b8, xenon, t)["cevns"],
+        lambda t: model.basis_spectra(Scattering("nuclear", b8, xenon), t)["cevns"],
         channel.exposure_tonne_year,
     )
     assert channel.observed.sum() == 332

@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from histnu.analyses import components_of, load_analysis
 from histnu.errors import ConfigError, DataError
-from histnu.experiments.full import NEEDS, full_names, load_full, load_full_grid
-from histnu.experiments.full.grids import AnchorGrid, rate_bounds
+from histnu.experiments.anchors import AnchorGrid
+from histnu.experiments.builders import BUILDERS, build_experiment, built_names
+from histnu.experiments.builders.rates import rate_bounds
 from histnu.physics.models.magnetic_moment import MagneticMoment
+from histnu.physics.models.protocol import SignalModel
 from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.models.tabulated import TabulatedSignal
+from histnu.physics.scattering import Scattering
 from histnu.releases.locate import find_release
-from histnu.report.full import FullOptions
-from histnu.solar import solar_source
-from histnu.templates.basis import experiment_templates
-from histnu.templates.morphing import (
-    anchor_templates,
-    blueice_events,
-    full_templates,
-    multilinear,
-)
+from histnu.sources.solar import solar_source
+from histnu.templates.basis import ChannelTemplates, anchor_templates, channel_templates
+from histnu.templates.morphing import blueice_events, multilinear
 from histnu.workspace.build import Poi, Strength, build_workspace
 
 pytestmark = pytest.mark.release
 
 
-@pytest.fixture(params=full_names())
+@pytest.fixture(params=built_names())
 def name(request: pytest.FixtureRequest) -> str:
-    for release in NEEDS[request.param]:
+    for release in BUILDERS[request.param].releases:
         try:
             find_release(release)
         except DataError as error:
@@ -40,7 +39,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def test_unknown_name() -> None:
     with pytest.raises(ConfigError, match="xenonnt_4d_2024"):
-        load_full("xenonnt_5d")
+        build_experiment("xenonnt_5d")
 
 
 EVENTS = {
@@ -53,27 +52,30 @@ BINS = {"xenonnt_4d_2024": 162, "xenonnt_4d_2026": 243, "xenonnt_s2only_2026": 2
 
 
 def test_bins_and_events(name: str) -> None:
-    channels = load_full(name).channels
+    channels = build_experiment(name).channels
     assert [int(c.observed.sum()) for c in channels] == EVENTS[name]
     assert sum(c.n_bins for c in channels) == BINS[name]
     for c in channels:
-        assert np.array_equal(c.observable.edges, np.arange(c.n_bins + 1.0))
+        axes = c.observable.axes
+        assert np.prod([a.n_bins for a in axes]) == c.n_bins == c.observable.edges.size - 1
+        assert len(axes) == (1 if name.startswith("xenonnt_s2only") else 4)
 
 
 def test_backgrounds_are_positive_and_small_detectors_add_up(name: str) -> None:
-    for c in load_full_grid(name).channels:
+    for c in build_experiment(name).channels:
         for b in c.backgrounds:
-            assert np.all(b.expected.values >= 0)
-        assert np.all(c.response.values.sum(axis=-2) <= 1.0)
+            assert np.all(b.grid.values >= 0)
+        assert c.response.anchors is not None
+        assert np.all(c.response.anchors.values.sum(axis=-2) <= 1.0)
 
 
 def test_published_8b_expectation() -> None:
     """11.9 events at 5.25e6 (arXiv:2408.02877), from the release's own templates."""
     try:
-        channels = load_full_grid("xenonnt_4d_2024").channels
+        channels = build_experiment("xenonnt_4d_2024").channels
     except DataError as error:
         pytest.skip(str(error))
-    total = sum(c.published.at().sum() for c in channels if c.published is not None)
+    total = sum(c.published_signal.expected.sum() for c in channels)
     assert total == pytest.approx(11.9, abs=0.05)  # published with one decimal
 
 
@@ -87,22 +89,31 @@ def test_published_8b_expectation() -> None:
 def test_folding_reproduces_the_releases_cevns(experiment: str, tolerance: float) -> None:
     """Our flux, cross section and folding against the release, at every yield anchor."""
     try:
-        full = load_full_grid(experiment)
+        full = build_experiment(experiment)
     except DataError as error:
         pytest.skip(str(error))
-    folded = anchor_templates(full, solar_source("b8", 5.25e6), [StandardModel()])
     for c in full.channels:
-        assert c.published is not None
-        ours = folded[c.name]["cevns"].values.sum(axis=-1)
-        assert ours == pytest.approx(c.published.values.sum(axis=-1), rel=tolerance)
+        folded = anchor_templates(c, solar_source("b8", 5.25e6), [StandardModel()])
+        ours = folded["cevns"].values.sum(axis=-1)
+        published = c.published_signal.anchors.values.sum(axis=-1)
+        assert ours == pytest.approx(published, rel=tolerance)
+
+
+def made(name: str, *models: SignalModel) -> list[ChannelTemplates]:
+    """Templates of all channels at the paper's flux."""
+    analysis = load_analysis(f"magnetic_moment_{name}")
+    channels = build_experiment(name).channels
+    return [channel_templates(c, components_of(analysis, c), models) for c in channels]
 
 
 def test_two_ways_to_the_templates_agree(name: str) -> None:
-    component = FullOptions().component()
+    """All anchors at once, and the response at -1, 0 and +1 deviation by itself."""
     models = [StandardModel(), MagneticMoment()]
-    fast = full_templates(load_full_grid(name), component, models)
-    slow = experiment_templates(load_full(name), [component], models)
-    for a, b in zip(fast, slow, strict=True):
+    fast = made(name, *models)
+    for a in fast:
+        plain = replace(a.channel, response=replace(a.channel.response, anchors=None))
+        components = components_of(load_analysis(f"magnetic_moment_{name}"), plain)
+        b = channel_templates(plain, components, models)
         for s, t in zip(a.signals, b.signals, strict=True):
             assert s.sample == t.sample
             # the quadrature rules differ: 8 against 24 nodes between two energies
@@ -117,8 +128,7 @@ def test_two_ways_to_the_templates_agree(name: str) -> None:
 def test_workspace_is_read_by_pyhf(name: str) -> None:
     import pyhf
 
-    full = load_full_grid(name)
-    templates = full_templates(full, FullOptions().component(), [StandardModel(), MagneticMoment()])
+    templates = made(name, StandardModel(), MagneticMoment())
     strengths = [Strength(f"mu2_{k}", (0.0, 100.0)) for k in ("e", "mu", "tau", "universal")]
     document = build_workspace(templates, strengths, [Poi("e", "mu2_e")])
     assert json.loads(json.dumps(document)) == document
@@ -137,9 +147,7 @@ def test_split_shapes_keep_the_templates_at_one_deviation(name: str) -> None:
     """At t = -1 and +1 the workspace's signal is the folded template, to rounding."""
     import pyhf
 
-    full = load_full_grid(name)
-    component = FullOptions().component()
-    templates = full_templates(full, component, [StandardModel(), MagneticMoment()])
+    templates = made(name, StandardModel(), MagneticMoment())
     document = build_workspace(templates, [Strength("mu2_e", (0.0, 100.0))], [Poi("e", "mu2_e")])
     model = pyhf.Workspace(document).model()
     channel = templates[0].channel.name
@@ -157,24 +165,22 @@ def test_split_shapes_keep_the_templates_at_one_deviation(name: str) -> None:
 
 def test_any_spectrum_can_be_folded(name: str) -> None:
     """A table of the Standard Model's dR/dT gives the Standard Model's templates."""
-    full = load_full_grid(name)
+    full = build_experiment(name)
     source = solar_source()
     energy = np.geomspace(0.4, 6.0, 3000)
     from histnu.physics.nuclei import XENON
 
-    rate = StandardModel().basis_spectra(source, XENON, energy)["cevns"]
-    table = anchor_templates(full, source, [TabulatedSignal(energy, {"mine": rate})])
-    model = anchor_templates(full, source, [StandardModel()])
-    for channel in table:
+    rate = StandardModel().basis_spectra(Scattering("nuclear", source, XENON), energy)["cevns"]
+    for channel in full.channels:
+        table = anchor_templates(channel, source, [TabulatedSignal(energy, {"mine": rate})])
+        model = anchor_templates(channel, source, [StandardModel()])
         # linear interpolation of 3000 points: second order in a step of 0.1 %
-        assert table[channel]["mine"].values == pytest.approx(
-            model[channel]["cevns"].values, rel=1e-4, abs=1e-9
-        )
+        assert table["mine"].values == pytest.approx(model["cevns"].values, rel=1e-4, abs=1e-9)
 
 
 def test_interpolations_agree_at_the_anchors(name: str) -> None:
-    for c in load_full_grid(name).channels:
-        grid = next(b.expected for b in c.backgrounds if b.expected.parameters)
+    for c in build_experiment(name).channels:
+        grid = next(b.grid for b in c.backgrounds if b.anchors and b.anchors.parameters)
         point = dict.fromkeys(grid.parameters, 2.0)
         for interpolate in (multilinear, blueice_events):
             assert interpolate(grid, point) == pytest.approx(grid.at(**point), rel=1e-12)

@@ -7,7 +7,8 @@ import pytest
 from histnu.errors import ConfigError, DataError, ExportError, PatchSetError, WorkspaceError
 from histnu.export import export_document
 from histnu.export.staging import staged
-from histnu.workspace.grids import moment_grid
+from histnu.physics.models.magnetic_moment import MagneticMoment
+from histnu.workspace.grids import make_grid
 from histnu.workspace.patchset import Basis, PatchSetInfo, build_patchset
 
 
@@ -16,7 +17,8 @@ def grid(assembly, tmp_path_factory):
     """Folder with a background-only workspace and a PatchSet."""
     folder = tmp_path_factory.mktemp("grid")
     basis = Basis(assembly.workspace, assembly.polynomial)
-    build_patchset(folder, moment_grid("mu_e", 2.0, 3), basis, PatchSetInfo("n", "d"))
+    grid = make_grid(MagneticMoment(), "mu_e", [("mu_e", (0.0, 1.0, 2.0))])
+    build_patchset(folder, grid, basis, PatchSetInfo("n", "d"))
     return folder
 
 

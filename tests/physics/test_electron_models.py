@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +11,14 @@ import pytest
 
 from histnu.errors import PhysicsError
 from histnu.physics.electrons import XENON_SHELLS, AtomicShells
-from histnu.physics.models.electron_magnetic_moment import ElectronMagneticMoment
-from histnu.physics.models.electron_millicharge import ElectronMillicharge
-from histnu.physics.models.electron_standard_model import (
-    ElectronStandardModel,
-    ManyBodyCorrection,
-)
-from histnu.physics.models.electron_sterile_dipole import ElectronSterileDipole
 from histnu.physics.models.magnetic_moment import MagneticMoment
 from histnu.physics.models.millicharge import Millicharge
-from histnu.physics.models.protocol import SignalModel
+from histnu.physics.models.protocol import InUnit, Model, Parameter, SignalModel, Term
+from histnu.physics.models.standard_model import ManyBodyCorrection, StandardModel
 from histnu.physics.models.sterile_dipole import SterileDipole
 from histnu.physics.nuclei import XENON
-from histnu.solar import COMPONENTS, solar_source, solar_sources
+from histnu.physics.scattering import Scattering
+from histnu.sources.solar import COMPONENTS, solar_source, solar_sources
 
 ROOT = Path(__file__).resolve().parents[2]
 RELEASE = Path(os.environ.get("HISTNU_RELEASES", ROOT.parent / "shared" / "releases"))
@@ -32,8 +28,11 @@ T = np.array([1.5, 3.0, 10.0, 20.0, 28.0])
 
 
 def total_sm(t: np.ndarray) -> np.ndarray:
-    model = ElectronStandardModel()
-    return sum(model.basis_spectra(s, XENON, t)["eves"] for s in solar_sources().values())
+    model = StandardModel()
+    return sum(
+        model.basis_spectra(Scattering("electron", s, XENON), t)["eves"]
+        for s in solar_sources().values()
+    )
 
 
 def test_shells_of_xenon() -> None:
@@ -74,7 +73,7 @@ def test_rate_is_that_of_the_collaboration() -> None:
 
 def test_pp_dominates_and_the_rate_has_the_known_size() -> None:
     rates = {
-        name: ElectronStandardModel().basis_spectra(s, XENON, T)["eves"]
+        name: StandardModel().basis_spectra(Scattering("electron", s, XENON), T)["eves"]
         for name, s in solar_sources().items()
     }
     assert set(rates) == set(COMPONENTS)
@@ -85,75 +84,119 @@ def test_pp_dominates_and_the_rate_has_the_known_size() -> None:
     assert np.all((total > 2.5) & (total < 3.3))
 
 
-@pytest.mark.parametrize(
-    ("electron", "nuclear"),
-    [
-        (ElectronMagneticMoment(), MagneticMoment()),
-        (ElectronMillicharge(), Millicharge()),
-        (ElectronSterileDipole(0.1), SterileDipole(0.1)),
-    ],
-)
-def test_parameters_are_shared_with_the_nuclear_models(
-    electron: SignalModel, nuclear: SignalModel
-) -> None:
-    assert isinstance(electron, SignalModel)
-    assert electron.recoil == "electron" and nuclear.recoil == "nuclear"
-    assert [p.name for p in electron.parameters] == [p.name for p in nuclear.parameters]
-    assert electron.polynomial == nuclear.polynomial
-    spectra = electron.basis_spectra(solar_source("pp"), XENON, T)
-    assert tuple(spectra) == electron.polynomial.outputs
-    assert all(s.shape == T.shape and np.all(np.isfinite(s)) for s in spectra.values())
+def on_electrons(model: SignalModel, component: str, t: np.ndarray = T) -> dict[str, np.ndarray]:
+    """Basis spectra of a model on the electrons of xenon."""
+    return model.basis_spectra(Scattering("electron", solar_source(component), XENON), t)
+
+
+@pytest.mark.parametrize("model", [MagneticMoment(), Millicharge(), SterileDipole(0.1)])
+def test_one_model_has_both_processes(model: SignalModel) -> None:
+    assert isinstance(model, SignalModel)
+    assert model.processes == ("nuclear", "electron")
+    electron = on_electrons(model, "pp")
+    assert tuple(electron) == model.polynomial.outputs
+    assert all(s.shape == T.shape and np.all(np.isfinite(s)) for s in electron.values())
+    nuclear = model.basis_spectra(Scattering("nuclear", solar_source("b8"), XENON), T)
+    assert tuple(nuclear) == model.polynomial.outputs
 
 
 def test_units_rescale_the_templates() -> None:
-    source = solar_source("be7_862")
-    fine = ElectronMagneticMoment(1e-11).basis_spectra(source, XENON, T)
-    coarse = ElectronMagneticMoment(1e-9).basis_spectra(source, XENON, T)
+    coarse = on_electrons(MagneticMoment(), "be7_862")
+    fine = on_electrons(InUnit(MagneticMoment(), "1e-11 mu_B"), "be7_862")
     for name, values in fine.items():
         assert np.allclose(coarse[name], 1e4 * values, rtol=1e-12)
-    assert ElectronMagneticMoment(1e-9).parameters[0].unit == "1e-09 mu_B"
-    one = ElectronMillicharge(1e-12).basis_spectra(source, XENON, T)
-    ten = ElectronMillicharge(1e-11).basis_spectra(source, XENON, T)
+    one = on_electrons(InUnit(Millicharge(), "1e-12 e"), "be7_862")
+    ten = on_electrons(InUnit(Millicharge(), "1e-11 e"), "be7_862")
     for name, values in one.items():
         power = 1 if "lin" in name else 2
         assert np.allclose(ten[name], 10**power * values, rtol=1e-12)
 
 
+def test_units_keep_everything_else() -> None:
+    model = InUnit(SterileDipole(), "1e-11 mu_B")
+    assert [p.unit for p in model.parameters] == ["1e-11 mu_B"] * 3
+    assert model.holding({"m4": 2.0}).model.m4_mev == 2.0
+    assert model.polynomial == SterileDipole().polynomial
+    again = InUnit(InUnit(MagneticMoment(), "1e-11 mu_B"), "1e-9 mu_B")
+    # two changes of unit are one: factors of 1e-4 and 1e4, to rounding
+    assert all(
+        np.allclose(a, b, rtol=1e-14)
+        for a, b in zip(
+            on_electrons(again, "pp").values(),
+            on_electrons(MagneticMoment(), "pp").values(),
+            strict=True,
+        )
+    )
+
+
+def test_strength_without_a_degree_has_no_unit() -> None:
+    class Mixed(Model):
+        name = "mixed"
+        parameters = (Parameter("g", "g", "1", (0.0, 1.0)),)
+        terms = (Term("both", ((1.0, {"g": 1}), (1.0, {"g": 2}))),)
+
+    with pytest.raises(PhysicsError, match=r"model mixed: both mixes powers of its parameters"):
+        _ = InUnit(Mixed(), "0.1").factors
+
+
 def test_dipole_of_zero_mass_is_the_magnetic_moment() -> None:
-    source = solar_source("pp")
-    moment = ElectronMagneticMoment().basis_spectra(source, XENON, T)
-    dipole = ElectronSterileDipole(0.0).basis_spectra(source, XENON, T)
+    moment = on_electrons(MagneticMoment(), "pp")
+    dipole = on_electrons(SterileDipole(0.0), "pp")
     for name, values in dipole.items():
-        assert np.array_equal(values, moment[name])
+        # the massless bracket has the same terms, two of them zero
+        assert np.allclose(values, moment[name], rtol=1e-14)
     assert np.allclose(moment["mu2_universal"], sum(dipole.values()))
 
 
 def test_heavy_sterile_states_are_not_made() -> None:
     # pp ends at 0.4234 MeV: m4 + m4^2/(2 m_e) <= E gives m4 <= 0.322 MeV
-    source = solar_source("pp")
     for m4, open_channel in ((0.32, True), (0.34, False)):
-        t = np.geomspace(0.1, 400, 2000)
-        rate = ElectronSterileDipole(m4).basis_spectra(source, XENON, t)["mu2_e"]
+        rate = on_electrons(SterileDipole(m4), "pp", np.geomspace(0.1, 400, 2000))["mu2_e"]
         assert np.any(rate > 0) == open_channel
         assert np.all(rate >= 0)
+
+
+def test_antineutrinos_have_the_other_axial_coupling() -> None:
+    source = replace(solar_source("b8"), anti=True)
+    t = np.array([500.0, 3000.0])
+    anti = StandardModel().basis_spectra(Scattering("electron", source, XENON), t)["eves"]
+    ordinary = on_electrons(StandardModel(), "b8", t)["eves"]
+    # g_A -> -g_A exchanges (g_V + g_A)^2 and (g_V - g_A)^2, 0.98 and 0.23 for nu_e: fewer, softer
+    assert np.all(anti < ordinary) and anti[1] / ordinary[1] < anti[0] / ordinary[0]
+    charge = Millicharge().basis_spectra(Scattering("nuclear", source, XENON), T)
+    plain = Millicharge().basis_spectra(Scattering("nuclear", solar_source("b8"), XENON), T)
+    # charge conjugation turns the sign of the weak vector and of the electric charge
+    assert all(np.array_equal(charge[k], plain[k]) for k in plain)
 
 
 def test_many_body_correction() -> None:
     correction = ManyBodyCorrection(np.array([1.0, 5.0]), np.array([0.8, 0.9]), "test")
     source = solar_source("pp")
-    plain = ElectronStandardModel().basis_spectra(source, XENON, T)["eves"]
-    reduced = ElectronStandardModel(many_body=correction).basis_spectra(source, XENON, T)["eves"]
+    plain = StandardModel().basis_spectra(Scattering("electron", source, XENON), T)["eves"]
+    reduced = StandardModel(many_body=correction).basis_spectra(
+        Scattering("electron", source, XENON), T
+    )["eves"]
     assert np.allclose(reduced / plain, [0.8125, 0.85, 1.0, 1.0, 1.0])
     with pytest.raises(PhysicsError, match="ratios must be positive"):
         ManyBodyCorrection(np.array([1.0, 5.0]), np.array([0.0, 0.9]), "test")
 
 
-@pytest.mark.parametrize("value", [0.0, -1.0, np.nan])
-def test_bad_units_and_masses(value: float) -> None:
-    with pytest.raises(PhysicsError, match=r"unit_mu_b = .* must be positive and finite"):
-        ElectronMagneticMoment(value)
-    with pytest.raises(PhysicsError, match=r"unit_e = .* must be positive and finite"):
-        ElectronMillicharge(value)
-    if not value >= 0:
-        with pytest.raises(PhysicsError, match=r"m4 = .* MeV must be finite and >= 0"):
-            ElectronSterileDipole(value)
+@pytest.mark.parametrize("unit", ["0 mu_B", "-1e-9 mu_B", "nan mu_B"])
+def test_bad_units(unit: str) -> None:
+    with pytest.raises(PhysicsError, match=r"mu_B' must be positive and finite"):
+        InUnit(MagneticMoment(), unit)
+
+
+def test_unit_of_another_quantity() -> None:
+    with pytest.raises(PhysicsError, match=r"unit '1e-12 e': model magnetic_moment counts in mu_B"):
+        InUnit(MagneticMoment(), "1e-12 e")
+
+
+@pytest.mark.parametrize("value", [-1.0, np.nan])
+def test_bad_masses(value: float) -> None:
+    with pytest.raises(PhysicsError, match=r"m4 = .* MeV must be finite and >= 0"):
+        SterileDipole(value)
+    with pytest.raises(PhysicsError, match=r"m4 = .* MeV must be finite and in \[0, 1e\+06\] MeV"):
+        SterileDipole().holding({"m4": value})
+    with pytest.raises(PhysicsError, match=r"holds no parameter 'mass'; held: m4"):
+        SterileDipole().holding({"mass": 1.0})

@@ -10,12 +10,13 @@ from scipy.integrate import quad
 
 from histnu.constants import ELECTRON_MASS, FERMI_CONSTANT, FINE_STRUCTURE
 from histnu.errors import PhysicsError
+from histnu.physics import cross_sections as xs
 from histnu.physics import electron_scattering as es
 from histnu.physics.cross_sections import differential
-from histnu.physics.electrons import XENON_SHELLS
+from histnu.physics.electrons import ELECTRON, XENON_SHELLS
 from histnu.physics.kinematics import e_nu_min_mev, e_recoil_max_mev
 from histnu.physics.nuclei import XENON, Target
-from histnu.solar import solar_source
+from histnu.sources.solar import solar_source
 
 M = float(ELECTRON_MASS)
 GF = float(FERMI_CONSTANT)
@@ -120,10 +121,20 @@ def test_millicharge_is_a_shift_of_the_vector_coupling(
     assert model == pytest.approx(traced_weak(e, t, coupling, photon), rel=1e-9)
 
 
+def dipole(t, m4: float) -> np.ndarray:
+    """Coefficients of a dipole of 1e-11 mu_B on an electron."""
+    return 1e-4 * xs.sterile_dipole_coefficients(t, ELECTRON, xs.Electroweak(), m4)
+
+
+def moment(t) -> np.ndarray:
+    """Coefficients of a moment of 1e-11 mu_B on an electron."""
+    return 1e-4 * xs.magnetic_moment_coefficients(t, ELECTRON, xs.Electroweak())
+
+
 @pytest.mark.parametrize("m4", [0.0, 0.05, 0.2, 0.4])
 @pytest.mark.parametrize(("e", "t"), [(0.862, 0.1), (0.862, 0.3), (2.0, 0.7), (9.0, 0.2)])
 def test_dipole_is_exact_for_a_light_spin_half_target(m4: float, e: float, t: float) -> None:
-    coefficients = es.sterile_dipole_coefficients([t], m4, 1e-11)
+    coefficients = dipole([t], m4)
     model = differential(coefficients, [t], [e], M, m4)[0, 0]
     assert model > 0
     assert model == pytest.approx(traced_dipole(e, t, m4, 1e-11), rel=1e-9)
@@ -152,9 +163,9 @@ def test_millicharge_squared_in_its_electromagnetic_form() -> None:
 def test_magnetic_moment_term_and_massless_dipole() -> None:
     t = np.array([1e-3, 0.05, 0.3])
     expected = np.pi * ALPHA**2 / M**2 * 1e-22 * (1.0 / t - 1.0 / 0.862)
-    model = differential(es.magnetic_moment_coefficients(t, 1e-11), t, [0.862], M)[:, 0]
+    model = differential(moment(t), t, [0.862], M)[:, 0]
     assert np.allclose(model, expected, rtol=1e-12)
-    light = differential(es.sterile_dipole_coefficients(t, 1e-6, 1e-11), t, [0.862], M, 1e-6)
+    light = differential(dipole(t, 1e-6), t, [0.862], M, 1e-6)
     # corrections are of relative order m4^2 m_e/(E^2 T) = 1e-9
     assert np.allclose(light[:, 0], model, rtol=1e-8)
 
@@ -198,23 +209,19 @@ def test_rate_against_adaptive_quadrature(component: str, m4: float) -> None:
     source = solar_source(component)
     flux, p = source.flux, source.probabilities["mu"]
     t_kev = np.array([1.3, 7.0, 28.0])
-    rate = es.electron_recoil_spectrum(
-        lambda t: es.sterile_dipole_coefficients(t, m4, 1e-11), source, "mu", XENON, t_kev, m4
-    )
+    rate = es.electron_recoil_spectrum(lambda t: dipole(t, m4), source, "mu", XENON, t_kev, m4)
     atoms = 6.02214076e23 / XENON.molar_mass_g * 1e6
     for t, value in zip(t_kev * 1e-3, rate, strict=True):
         low = float(e_nu_min_mev(t, M, m4))
 
         def integrand(e: float, t: float = t) -> float:
-            sigma = differential(es.sterile_dipole_coefficients([t], m4, 1e-11), [t], [e], M, m4)[
-                0, 0
-            ]
+            sigma = differential(dipole([t], m4), [t], [e], M, m4)[0, 0]
             return sigma * np.interp(e, flux.e_nu_mev, flux.shape_per_mev * p)
 
         if flux.is_line:
             line = flux.e_nu_mev[0]
             allowed = line >= low
-            coefficients = es.sterile_dipole_coefficients([t], m4, 1e-11)
+            coefficients = dipole([t], m4)
             integral = allowed * (coefficients[:, 0] @ line ** -np.arange(3.0)) * p[0]
         else:
             nodes = [low, *flux.e_nu_mev[flux.e_nu_mev > low]]
@@ -234,13 +241,13 @@ def test_errors() -> None:
     with pytest.raises(PhysicsError, match="recoil energies must be positive"):
         es.eves_coefficients([0.0], es.couplings("e"))
     with pytest.raises(PhysicsError, match=r"m4 = -1.0 MeV must be finite and >= 0"):
-        es.sterile_dipole_coefficients([1e-3], -1.0, 1e-11)
+        dipole([1e-3], -1.0)
     with pytest.raises(PhysicsError, match="unknown flavour 'x'; known: e, mu, tau"):
         es.couplings("x")
     other = Target("unobtainium", XENON.isotopes, "none")
     with pytest.raises(PhysicsError, match="no binding energies for 'unobtainium'; known: xenon"):
         es.electron_recoil_spectrum(
-            lambda t: es.magnetic_moment_coefficients(t, 1e-11),
+            lambda t: moment(t),
             solar_source("pep"),
             "e",
             other,

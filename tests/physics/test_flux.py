@@ -14,7 +14,7 @@ from histnu.physics.oscillation import (
     matter_potential_ev,
     survival_probability_at,
 )
-from histnu.solar import load_flux, load_production, solar_source
+from histnu.sources.solar import load_flux, load_production, solar_source
 
 
 def _triangle() -> Flux:

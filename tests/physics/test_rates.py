@@ -19,6 +19,7 @@ from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.models.sterile_dipole import SterileDipole
 from histnu.physics.nuclei import XENON, Isotope, target
 from histnu.physics.rates import recoil_spectrum
+from histnu.physics.scattering import Scattering
 from histnu.templates.fold import quadrature
 
 XE132 = next(i for i in XENON.isotopes if i.nucleons == 132)
@@ -63,7 +64,7 @@ def moment(t, e, m, isotope):
 
 @pytest.mark.parametrize("t", [0.05, 0.51, 1.3, 3.0])
 def test_sm_spectrum_against_quadrature(b8, xenon, t):
-    ours = StandardModel().basis_spectra(b8, xenon, [t])["cevns"][0]
+    ours = StandardModel().basis_spectra(Scattering("nuclear", b8, xenon), [t])["cevns"][0]
     # the only approximation is P_l(E) phi(E) linear between nodes 0.02 MeV apart; it cancels
     # in the sum over flavours
     assert ours == pytest.approx(direct_rate(t, b8, sm), rel=1e-6)
@@ -71,7 +72,7 @@ def test_sm_spectrum_against_quadrature(b8, xenon, t):
 
 @pytest.mark.parametrize("t", [0.05, 0.51, 3.0])
 def test_magnetic_moment_against_quadrature(b8, xenon, t):
-    ours = MagneticMoment().basis_spectra(b8, xenon, [t])["mu2_universal"][0]
+    ours = MagneticMoment().basis_spectra(Scattering("nuclear", b8, xenon), [t])["mu2_universal"][0]
     assert ours == pytest.approx(direct_rate(t, b8, moment), rel=1e-6)
 
 
@@ -108,7 +109,7 @@ def test_flavour_spectrum_against_scipy_quad(b8, xenon):
 def test_published_sm_rate(b8, xenon):
     edges = np.geomspace(0.01, 6.0, 400)
     t, w = quadrature(edges)
-    r = StandardModel().basis_spectra(b8, xenon, t)["cevns"]
+    r = StandardModel().basis_spectra(Scattering("nuclear", b8, xenon), t)["cevns"]
     # the XENONnT 2024 release: 304 events/(t yr) above 0.51 keV at 5.46e6, quantiles of its
     # recoil spectrum above 0.45 keV; 1 % and 0.5 % are the agreement asked for
     assert w[t > 0.51] @ r[t > 0.51] == pytest.approx(304.0, rel=0.01)
@@ -124,7 +125,7 @@ def test_released_spectrum(b8, xenon, releases):
     file = releases / "xenonnt_light_wimp_2024" / "signal" / "cevns_spectrum.json"
     release = json.loads(file.read_text())
     t, w = quadrature(np.geomspace(0.45, 6.0, 300))
-    r = StandardModel().basis_spectra(b8.scaled(5.25e6), xenon, t)["cevns"]
+    r = StandardModel().basis_spectra(Scattering("nuclear", b8.scaled(5.25e6), xenon), t)["cevns"]
     # the release states its total at 5.25e6 cm^-2 s^-1; the inputs (weak mixing angle, form
     # factor) differ at the per-mille level
     assert w @ r == pytest.approx(release["rate"], rel=2e-3)
@@ -153,10 +154,10 @@ def test_total_cross_section_closed_form():
 
 def test_dipole_becomes_magnetic_moment(b8, xenon):
     t = np.geomspace(0.3, 4.0, 30)
-    moments = MagneticMoment().basis_spectra(b8, xenon, t)
+    moments = MagneticMoment().basis_spectra(Scattering("nuclear", b8, xenon), t)
     for m4, tolerance in ((0.0, 1e-13), (1e-3, 1e-7), (0.05, 1e-3)):
         # the correction is m4^2 m/(4 E^2 T m): quadratic in m4
-        dipole = SterileDipole(m4).basis_spectra(b8, xenon, t)
+        dipole = SterileDipole(m4).basis_spectra(Scattering("nuclear", b8, xenon), t)
         for flavour in ("e", "mu", "tau"):
             assert dipole[f"mu2_{flavour}"] == pytest.approx(
                 moments[f"mu2_{flavour}"], rel=tolerance
@@ -175,22 +176,28 @@ def test_upscattering_threshold():
 def test_dipole_closes_beyond_the_kinematic_limit(b8, xenon):
     t = np.geomspace(0.05, 5.0, 200)
     m4_max = kin.m4_max_mev(b8.flux.e_max_mev, XENON.isotopes[-1].mass_mev)
-    assert np.all(SterileDipole(m4_max * 1.001).basis_spectra(b8, xenon, t)["mu2_e"] == 0.0)
-    assert np.any(SterileDipole(0.9 * m4_max).basis_spectra(b8, xenon, t)["mu2_e"] > 0.0)
+    assert np.all(
+        SterileDipole(m4_max * 1.001).basis_spectra(Scattering("nuclear", b8, xenon), t)["mu2_e"]
+        == 0.0
+    )
+    assert np.any(
+        SterileDipole(0.9 * m4_max).basis_spectra(Scattering("nuclear", b8, xenon), t)["mu2_e"]
+        > 0.0
+    )
 
 
 def test_dipole_cross_section_is_not_negative(b8, xenon):
     t = np.geomspace(0.05, 5.0, 400)
     for m4 in (0.1, 1.0, 5.0, 10.0, 14.0):
-        spectra = SterileDipole(m4).basis_spectra(b8, xenon, t)
+        spectra = SterileDipole(m4).basis_spectra(Scattering("nuclear", b8, xenon), t)
         # Eq. 9 is a rate: it stays >= 0 up to rounding wherever kinematics is open
         assert np.all(spectra["mu2_e"] > -1e-9 * max(spectra["mu2_e"].max(), 1e-30))
 
 
 def test_sign_of_the_interference(b8, xenon):
     t = np.geomspace(0.3, 3.0, 20)
-    q = Millicharge().basis_spectra(b8, xenon, t)
-    sm_rate = StandardModel().basis_spectra(b8, xenon, t)["cevns"]
+    q = Millicharge().basis_spectra(Scattering("nuclear", b8, xenon), t)
+    sm_rate = StandardModel().basis_spectra(Scattering("nuclear", b8, xenon), t)["cevns"]
     small = 0.05  # 5e-10 e
     total = sm_rate + small * q["q_lin_e"] + small**2 * q["q_sq_e"]
     assert np.all(total < sm_rate)  # a small positive Q_ee lowers the rate
@@ -210,8 +217,14 @@ def test_millicharge_is_a_perfect_square(b8, xenon):
 def test_rate_vanishes_above_the_edge(b8, xenon):
     light = XENON.isotopes[0].mass_mev
     edge = float(kin.e_recoil_max_mev(b8.flux.e_max_mev, light)) * 1e3
-    assert StandardModel().basis_spectra(b8, xenon, [edge * 1.0001])["cevns"][0] == 0.0
-    assert StandardModel().basis_spectra(b8, xenon, [edge * 0.9])["cevns"][0] > 0.0
+    assert (
+        StandardModel().basis_spectra(Scattering("nuclear", b8, xenon), [edge * 1.0001])["cevns"][0]
+        == 0.0
+    )
+    assert (
+        StandardModel().basis_spectra(Scattering("nuclear", b8, xenon), [edge * 0.9])["cevns"][0]
+        > 0.0
+    )
 
 
 def test_polynomials_match_the_spectra():
@@ -232,7 +245,7 @@ def test_charge_polynomial():
 @pytest.mark.parametrize("bad", [0.0, -1.0, np.nan])
 def test_bad_recoil_energy(b8, xenon, bad):
     with pytest.raises(PhysicsError, match="recoil energies must be positive"):
-        StandardModel().basis_spectra(b8, xenon, [1.0, bad])
+        StandardModel().basis_spectra(Scattering("nuclear", b8, xenon), [1.0, bad])
 
 
 def test_bad_parameters():

@@ -10,8 +10,6 @@ import pytest
 
 from histnu.errors import ConfigError, DataError
 from histnu.inference.engine.likelihood import BatchedLikelihood
-from histnu.physics.models.electron_magnetic_moment import ElectronMagneticMoment
-from histnu.physics.models.electron_millicharge import ElectronMillicharge
 from histnu.plotting.electron_recoils import dipole_figure, parse_overlays, spectra_figure
 from histnu.report import electron_jobs as jobs
 from histnu.report import electron_recoils as er
@@ -19,6 +17,7 @@ from histnu.report import electron_report as report
 from histnu.report import electron_variations as ev
 from histnu.report.electron_likelihoods import (
     ELECTRON_SETS,
+    electron_model,
     electron_templates,
     flux_components,
     sm_workspace,
@@ -38,7 +37,8 @@ def combined():
 
 
 def test_fluxes_are_shared_by_all_channels_and_signals(combined):
-    document = workspace_of(electron_templates(combined, ElectronMillicharge()))
+    model = electron_model("millicharge")
+    document = workspace_of(electron_templates(combined, model), model)
     found = {}
     for channel in document["channels"]:
         for sample in channel["samples"]:
@@ -54,7 +54,8 @@ def test_fluxes_are_shared_by_all_channels_and_signals(combined):
 
 
 def test_workspace_is_valid_and_equal_to_pyhf(lz):
-    document = dict(workspace_of(electron_templates(lz, ElectronMagneticMoment())))
+    hypothesis = electron_model("magnetic_moment")
+    document = dict(workspace_of(electron_templates(lz, hypothesis), hypothesis))
     workspace = pyhf.Workspace(document)
     model = workspace.model(measurement_name="mu2_mu")
     likelihood = BatchedLikelihood.from_workspace(document, "mu2_mu")
@@ -63,18 +64,6 @@ def test_workspace_is_valid_and_equal_to_pyhf(lz):
     # -2 log L of the engine is pyhf's, to the rounding of sums of about 1e3
     value = likelihood.twice_nll(pars[None, :], likelihood.observation)[0]
     assert value == pytest.approx(-2 * float(model.logpdf(pars, data)[0]), abs=1e-9)
-
-
-def test_likelihood_of_a_scan_is_the_checked_one(lz):
-    document = workspace_of(electron_templates(lz, ElectronMagneticMoment()))
-    fast = er.unchecked_likelihood(document, "mu2_e")
-    slow = BatchedLikelihood.from_workspace(dict(document), "mu2_e")
-    assert fast.parameter_names == slow.parameter_names
-    assert np.array_equal(fast.fixed, slow.fixed)
-    pars = np.where(fast.fixed, fast.init, fast.init + 0.3)[None, :]
-    assert np.array_equal(
-        fast.twice_nll(pars, fast.observation), slow.twice_nll(pars, slow.observation)
-    )
 
 
 @pytest.mark.parametrize("name", ELECTRON_SETS["combined_er"])
@@ -160,7 +149,8 @@ def test_contour_of_both_recoils():
 def test_massless_dipole_is_the_magnetic_moment():
     data = er.data_sets(["lz_er"])[0]
     row = er.dipole_contours(data, ["e"], [1e-4])[0]
-    document = workspace_of(electron_templates(data.electron, ElectronMagneticMoment()))
+    model = electron_model("magnetic_moment")
+    document = workspace_of(electron_templates(data.electron, model), model)
     likelihood = BatchedLikelihood.from_workspace(dict(document), "mu2_e")
     moment = er.interval(likelihood, None, "mu2_e", 0.9, 2).upper
     # corrections of order m4^2 m_e/(E^2 T) ~ 1e-5
@@ -261,9 +251,9 @@ def test_report_text(small_results):
 
 
 def test_workspaces_are_written_and_share_the_flux(tmp_path):
-    paths = report.write_workspaces(tmp_path, ["xenonnt_er", "combined_all"])
+    paths = report.write_workspaces(tmp_path, ["er_xenonnt", "all"])
     assert len(paths) == 4
-    joint = json.loads((tmp_path / "electron_millicharge_combined_all/workspace.json").read_text())
+    joint = json.loads((tmp_path / "millicharge_all/workspace.json").read_text())
     model = pyhf.Workspace(joint).model()
     assert {"xenonnt_sr01", "xenonnt_er_2022"} <= set(model.config.channels)
     assert model.config.par_names.count("b8_flux") == 1

@@ -13,6 +13,7 @@ from histnu.errors import TemplateError
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.response import Response
 from histnu.physics.models.standard_model import StandardModel
+from histnu.physics.scattering import Scattering
 from histnu.templates.fold import fold, quadrature, response_nodes
 
 
@@ -29,7 +30,7 @@ def test_against_adaptive_quadrature(name, b8, xenon):
     model = StandardModel()
 
     def spectrum(t):
-        return model.basis_spectra(b8, xenon, np.atleast_1d(t))["cevns"]
+        return model.basis_spectra(Scattering("nuclear", b8, xenon), np.atleast_1d(t))["cevns"]
 
     ours = fold(channel.response, spectrum, channel.exposure_tonne_year)
     nodes = channel.response.e_recoil_kev
@@ -53,9 +54,11 @@ def test_halving_the_step_changes_nothing(b8, xenon):
     channel = load_experiment("xenonnt_sr01").channels[0]
     model = StandardModel()
     nodes, weights = response_nodes(channel.response)
-    coarse = weights @ model.basis_spectra(b8, xenon, nodes)["cevns"]
+    coarse = weights @ model.basis_spectra(Scattering("nuclear", b8, xenon), nodes)["cevns"]
     x, w = quadrature(channel.response.e_recoil_kev, panels=16)
-    fine = (channel.response(x) * w) @ model.basis_spectra(b8, xenon, x)["cevns"]
+    fine = (channel.response(x) * w) @ model.basis_spectra(Scattering("nuclear", b8, xenon), x)[
+        "cevns"
+    ]
     assert coarse == pytest.approx(fine, rel=1e-6)
 
 
@@ -69,8 +72,7 @@ def test_coupling_to_zero_is_the_sm():
 
 def test_dipole_templates_become_the_moments():
     moment = assemble(load_analysis("magnetic_moment_combined"))
-    analysis = load_analysis("sterile_dipole_combined")
-    dipole = assemble(analysis)  # m4 = 0
+    dipole = assemble(load_analysis("sterile_dipole_combined").holding({"m4": 0.0}))
     for a, b in zip(moment.templates, dipole.templates, strict=True):
         for s in ("mu2_e", "mu2_mu", "mu2_tau"):
             assert a.basis([s]) == pytest.approx(b.basis([s]), rel=1e-12)
@@ -82,9 +84,13 @@ def test_nan_is_refused():
         fold(r, lambda t: np.full_like(t, np.nan), 1.0)
 
 
-def test_wrong_recoil_type():
-    from histnu.templates.basis import experiment_templates
+def test_wrong_recoil_type(b8):
+    from histnu.physics.models.tabulated import TabulatedSignal
+    from histnu.sources.solar import solar_component
+    from histnu.templates.basis import channel_templates
 
-    model = StandardModel(recoil="electron")
-    with pytest.raises(TemplateError, match="responds to nuclear recoils, model standard_model"):
-        experiment_templates(load_experiment("xenonnt_sr01"), [], [model])
+    model = TabulatedSignal([1.0, 2.0], {"x": [1.0, 1.0]}, recoil="electron")
+    channel = load_experiment("xenonnt_sr01").channels[0]
+    problem = "responds to nuclear recoils, model tabulated makes electron recoils"
+    with pytest.raises(TemplateError, match=problem):
+        channel_templates(channel, [solar_component("b8")], [model])

@@ -10,7 +10,7 @@ import pytest
 
 from histnu.analyses import assemble, builtin, load_analysis
 from histnu.errors import WorkspaceError
-from histnu.experiments.full import full_names
+from histnu.experiments.builders import built_names
 from histnu.experiments.model import Origin, RateNuisance
 from histnu.workspace.build import Poi, Strength, build_workspace
 from histnu.workspace.modifiers import linear_bounds, rate_modifier
@@ -22,7 +22,7 @@ PAPER = [
     n
     for n in NAMES
     if n.startswith(("magnetic", "millicharge"))
-    and not set(builtin()[n].experiments) & set(full_names())  # those have shapes, Eq. 15 has none
+    and not set(builtin()[n].experiments) & set(built_names())  # those have shapes, Eq. 15 has none
 ]
 
 

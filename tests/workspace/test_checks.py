@@ -14,12 +14,14 @@ from click.testing import CliRunner
 from histnu.analyses import assemble, builtin, load_analysis
 from histnu.cli.validate import command
 from histnu.errors import DataError
+from histnu.physics.models.millicharge import Millicharge
+from histnu.physics.models.protocol import linear
 from histnu.serialize import write_json
 from histnu.validation import check_file
 from histnu.workspace import rates
 from histnu.workspace.checks import SEVERITIES, check_document, check_workspace, pointer
 from histnu.workspace.digests import document_digests
-from histnu.workspace.grids import charge_plane
+from histnu.workspace.grids import make_grid
 from histnu.workspace.patchset import Basis, PatchSetInfo, build_patchset
 from histnu.workspace.patchset_checks import check_patchset
 
@@ -141,7 +143,9 @@ def test_our_workspaces_are_clean(assembled, name, interpolation):
 def test_our_patchset_is_clean(tmp_path):
     assembly = assemble(load_analysis("millicharge_combined"))
     basis = Basis(assembly.workspace, assembly.polynomial)
-    build_patchset(tmp_path, charge_plane("q_ee", "q_emu", n=7), basis, PatchSetInfo("n", "d"))
+    axes = [(p, linear(-10.0, 10.0, 7)) for p in ("q_ee", "q_emu")]
+    grid = make_grid(Millicharge(), "plane", axes)
+    build_patchset(tmp_path, grid, basis, PatchSetInfo("n", "d"))
     assert severe(check_file(tmp_path / "patchset.json")) == []
     assert severe(check_file(tmp_path / "workspace.json")) == []
 

@@ -15,12 +15,21 @@ import pytest
 
 from histnu.analyses import assemble, load_analysis, load_model
 from histnu.errors import ConfigError, DataError, PatchSetError
+from histnu.physics.models.millicharge import Millicharge
+from histnu.physics.models.protocol import InUnit, linear, logarithmic
+from histnu.physics.models.sterile_dipole import MASSES_MEV, SterileDipole
 from histnu.polynomial import PolynomialMap
 from histnu.serialize import read_json
 from histnu.workspace import digests, grids, patchset, patchset_reader
 from histnu.workspace.patchset import Basis, PatchSetInfo, build_patchset
 
 INFO = PatchSetInfo("test", "a test", "ins2807699", "reconstructed", ("arXiv:2407.10892",))
+
+
+def plane_of(x, y, n):
+    """A plane of two charges with n points on each axis."""
+    values = linear(-10.0, 10.0, n)
+    return grids.make_grid(Millicharge(), f"{x}_{y}", [(x, values), (y, values)])
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +42,7 @@ def plane(millicharge, tmp_path_factory):
     """A small millicharge plane on disk: (folder, summary)."""
     folder = tmp_path_factory.mktemp("plane")
     basis = Basis(millicharge.workspace, millicharge.polynomial)
-    return folder, build_patchset(folder, grids.charge_plane("q_ee", "q_emu", n=5), basis, INFO)
+    return folder, build_patchset(folder, plane_of("q_ee", "q_emu", 5), basis, INFO)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +108,7 @@ def test_patched_equals_direct(millicharge, tmp_path, interpolation):
 
     analysis = millicharge.analysis.model_copy(update={"interpolation": interpolation})
     assembly = assemble(analysis)
-    grid = grids.charge_plane("q_ee", "q_emu", n=5)
+    grid = plane_of("q_ee", "q_emu", 5)
     build_patchset(tmp_path, grid, Basis(assembly.workspace, assembly.polynomial), INFO)
     background = read_json(tmp_path / "workspace.json")
     reader = patchset_reader.read_patchset(tmp_path / "patchset.json")
@@ -169,7 +178,7 @@ def test_total_rate_below_zero_is_refused(tmp_path):
 def test_bytes_are_the_same_twice(millicharge, plane, tmp_path):
     summary = plane[1]
     basis = Basis(millicharge.workspace, millicharge.polynomial)
-    again = build_patchset(tmp_path, grids.charge_plane("q_ee", "q_emu", n=5), basis, INFO)
+    again = build_patchset(tmp_path, plane_of("q_ee", "q_emu", 5), basis, INFO)
     assert again.files == summary.files
     assert again.digests == summary.digests
 
@@ -193,9 +202,9 @@ def test_every_number_of_the_background_is_a_float(documents):
 def test_ten_thousand_points_in_bounded_memory(millicharge, tmp_path):
     """Required: under 60 s. Four times the points must not need more memory (1 MB of slack)."""
     basis = Basis(millicharge.workspace, millicharge.polynomial)
-    grid = grids.charge_plane("q_ee", "q_mumu", n=100)
+    grid = plane_of("q_ee", "q_mumu", 100)
     peaks = []
-    for each in (grids.charge_plane("q_ee", "q_mumu", n=50), grid):
+    for each in (plane_of("q_ee", "q_mumu", 50), grid):
         start = time.perf_counter()
         tracemalloc.start()
         summary = build_patchset(tmp_path, each, basis, INFO)
@@ -213,11 +222,11 @@ def test_dipole_grid_computes_its_basis_once_per_mass(tmp_path):
 
     def dipole(outer):
         masses.append(outer["m4"])
-        section = analysis.model.model_copy(update={"options": {"m4_mev": outer["m4"]}})
-        assembly = assemble(analysis.model_copy(update={"model": section}))
+        assembly = assemble(analysis.holding(outer))
         return Basis(assembly.workspace, assembly.polynomial)
 
-    grid = grids.dipole_grid("mu", (1e-3, 1.0, 30.0), n_moments=4)
+    axes = [("m4", (1e-3, 1.0, 30.0)), ("mu_mu", logarithmic(0.1, 100.0, 4))]
+    grid = grids.make_grid(SterileDipole(), "dipole_mu", axes)
     summary = build_patchset(tmp_path, grid, dipole, INFO)
     assert summary.points == 12
     assert masses == [0.001, 1.0, 30.0]
@@ -235,29 +244,33 @@ def test_basis_of_templates_is_the_analysis_workspace(millicharge):
     assert first == second
 
 
-def test_models_of_grids_exist():
-    known = set()
-    for name in ("magnetic_moment", "millicharge", "sterile_dipole"):
-        known |= {p.name for p in load_model(name).parameters}
-    for grid in grids.default_grids().values():
-        inner = [a.label for a in grid.axes if not a.outer]
-        assert set(inner) <= known
+@pytest.mark.parametrize("name", ["magnetic_moment", "millicharge", "sterile_dipole"])
+def test_grids_are_in_parameters_of_their_model(name):
+    model = load_model(name)
+    units = {p.name: p.unit for p in (*model.parameters, *model.held)}
+    found = grids.model_grids(model)
+    assert found
+    for grid in found.values():
         assert len({grids.point_name(grid.labels, v) for v in grid}) == len(grid)
+        for axis in grid.axes:
+            assert axis.unit == units[axis.label]
+            assert axis.outer == (axis.label in {h.name for h in model.held})
+
+
+def test_grids_follow_the_unit_of_the_analysis():
+    model = InUnit(load_model("sterile_dipole"), "1e-11 mu_B")
+    assert grids.model_grids(model)["dipole_e"].axes[1].unit == "1e-11 mu_B"
+
+
+def test_grid_of_an_unknown_parameter():
+    with pytest.raises(ConfigError, match=r"grid g: millicharge has no parameter 'mu_e'; use q_ee"):
+        grids.make_grid(Millicharge(), "g", [("mu_e", (0.0, 1.0))])
 
 
 def test_default_masses_cross_the_kinematic_limit():
-    masses = grids.DIPOLE_MASSES_MEV
-    assert masses[0] == pytest.approx(1e-3)
-    assert sum(10 < m < 17 for m in masses) >= 6
-    assert masses[-1] == 20
-
-
-def test_units_are_those_of_the_models():
-    for name in ("magnetic_moment", "millicharge", "sterile_dipole"):
-        units = {p.name: p.unit for p in load_model(name).parameters}
-        for grid in grids.default_grids().values():
-            for axis in grid.axes:
-                assert axis.unit == units.get(axis.label, axis.unit)
+    assert MASSES_MEV[0] == pytest.approx(1e-3)
+    assert sum(10 < m < 17 for m in MASSES_MEV) >= 6
+    assert MASSES_MEV[-1] == 20
 
 
 def test_lookup_by_value(documents):

@@ -1,4 +1,4 @@
-"""Effective neutrino magnetic moments, Eq. 4."""
+"""Effective neutrino magnetic moments, Eq. 4, on nuclei and electrons."""
 
 from __future__ import annotations
 
@@ -8,37 +8,39 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from histnu.physics.cross_sections import Electroweak, magnetic_moment_coefficients
-from histnu.physics.models.protocol import Parameter
-from histnu.physics.nuclei import Target
+from histnu.physics.models.protocol import Model, Parameter, Term, linear
 from histnu.physics.oscillation import FLAVOURS
-from histnu.physics.rates import NeutrinoSource, recoil_spectrum
-from histnu.polynomial import PolynomialMap
+from histnu.physics.scattering import Scattering
+
+Array = NDArray[np.float64]
 
 MOMENT_UNIT = "1e-9 mu_B"
 LABELS = {"e": "e", "mu": r"\mu", "tau": r"\tau"}
+UNIVERSAL = "universal"
 
 
-def moment_parameters(prefix: str = "mu", extra: tuple[str, ...] = ()) -> tuple[Parameter, ...]:
-    """Parameters ``mu_e, mu_mu, mu_tau`` (and more) of dipole models, in 1e-9 mu_B."""
-    named = [
+def moments(kinds: tuple[str, ...]) -> tuple[Parameter, ...]:
+    """Parameters ``mu_<kind>`` of dipole models; kinds are flavours or ``universal``."""
+    return tuple(
         Parameter(
-            f"{prefix}_{flavour}",
-            rf"\mu_{{\nu_{LABELS[flavour]}}}",
+            f"mu_{kind}",
+            rf"\mu_{{\nu_{LABELS[kind]}}}" if kind in LABELS else r"\mu_\nu",
             MOMENT_UNIT,
             (0.0, 1e3),
-            f"effective magnetic moment of nu_{flavour}",
+            f"effective magnetic moment of nu_{kind}" if kind in LABELS else f"{kind} moment",
+            linear(0.0, 5.0, 51),
         )
-        for flavour in FLAVOURS
-    ]
-    named += [
-        Parameter(f"{prefix}_{name}", r"\mu_\nu", MOMENT_UNIT, (0.0, 1e3), f"{name} moment")
-        for name in extra
-    ]
-    return tuple(named)
+        for kind in kinds
+    )
+
+
+def squares(kinds: tuple[str, ...]) -> tuple[Term, ...]:
+    """Terms ``mu2_<kind>`` with the strength ``mu_<kind>^2``."""
+    return tuple(Term(f"mu2_{k}", ((1.0, {f"mu_{k}": 2}),)) for k in kinds)
 
 
 @dataclass(frozen=True)
-class MagneticMoment:
+class MagneticMoment(Model):
     """Magnetic moments of each flavour and a universal one; strengths ``mu2_l = mu_l^2``.
 
     The universal moment has a spectrum of its own (the sum over flavours), so that each of the
@@ -46,28 +48,18 @@ class MagneticMoment:
     """
 
     weak: Electroweak = field(default_factory=Electroweak)
-    name: str = "magnetic_moment"
-    recoil: str = "nuclear"
-    parameters: tuple[Parameter, ...] = moment_parameters(extra=("universal",))
-    polynomial: PolynomialMap = PolynomialMap(
-        tuple(f"mu_{k}" for k in (*FLAVOURS, "universal")),
-        tuple(f"mu2_{k}" for k in (*FLAVOURS, "universal")),
-        tuple(((1.0, {f"mu_{k}": 2}),) for k in (*FLAVOURS, "universal")),
-    )
-    reference: str = "Eq. 4; Vogel and Engel, Phys. Rev. D 39 (1989) 3378"
+    name = "magnetic_moment"
+    title = "neutrino magnetic moments"
+    parameters = moments((*FLAVOURS, UNIVERSAL))
+    terms = squares((*FLAVOURS, UNIVERSAL))
+    reference = "Eq. 4; Vogel and Engel, Phys. Rev. D 39 (1989) 3378"
 
-    def basis_spectra(
-        self, source: NeutrinoSource, target: Target, e_recoil_kev: ArrayLike
-    ) -> dict[str, NDArray[np.float64]]:
+    def basis_spectra(self, scattering: Scattering, e_recoil_kev: ArrayLike) -> dict[str, Array]:
         """Return dR/dT for a moment of 1e-9 mu_B of each kind, events/(t yr keV), shape (N,)."""
         spectra = {
-            f"mu2_{flavour}": recoil_spectrum(
-                lambda t, i: magnetic_moment_coefficients(t, i, self.weak),
-                source,
-                flavour,
-                target,
-                e_recoil_kev,
+            f"mu2_{flavour}": scattering.spectrum(
+                lambda t, p: magnetic_moment_coefficients(t, p, self.weak), flavour, e_recoil_kev
             )
-            for flavour in FLAVOURS
+            for flavour in scattering.flavours
         }
-        return {**spectra, "mu2_universal": np.sum(list(spectra.values()), axis=0)}
+        return {**spectra, f"mu2_{UNIVERSAL}": np.sum(list(spectra.values()), axis=0)}

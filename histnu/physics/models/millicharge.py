@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from histnu.physics import electron_scattering as electrons
 from histnu.physics.cross_sections import (
+    MILLICHARGE_UNIT,
     Electroweak,
+    Particle,
     millicharge_linear_coefficients,
     millicharge_squared_coefficients,
 )
-from histnu.physics.models.protocol import Parameter
-from histnu.physics.nuclei import Target
+from histnu.physics.models.protocol import Axis, Model, Parameter, Term, linear, planes
+from histnu.physics.nuclei import Isotope
 from histnu.physics.oscillation import FLAVOURS
-from histnu.physics.rates import NeutrinoSource, recoil_spectrum
-from histnu.polynomial import Monomial, PolynomialMap
+from histnu.physics.scattering import Scattering
+
+Array = NDArray[np.float64]
 
 CHARGE_UNIT = "1e-8 e"
 DIAGONAL = {"e": "q_ee", "mu": "q_mumu", "tau": "q_tautau"}
@@ -30,53 +35,80 @@ SYMBOLS = {
     "q_etau": r"Q_{\nu_{e\tau}}",
     "q_mutau": r"Q_{\nu_{\mu\tau}}",
 }
+PLANES = (("q_ee", "q_mumu"), ("q_ee", "q_emu"), ("q_ee", "q_mutau"))
+"""The planes of the paper's Fig. 3."""
+LARGEST = 50.0
+"""Largest diagonal charge of a fit in the unit of the analysis, wide against every bound."""
 
 
-def charge_polynomial() -> PolynomialMap:
+def charge_terms() -> tuple[Term, ...]:
     """``q_lin_l = Q_ll`` and ``q_sq_l = Q_ll^2 + sum_{l' != l} Q_ll'^2`` for l = e, mu, tau."""
-    outputs: list[str] = []
-    terms: list[tuple[Monomial, ...]] = []
+    terms = []
     for flavour in FLAVOURS:
-        squares = [DIAGONAL[flavour]]
-        squares += [name for pair, name in TRANSITION.items() if flavour in pair]
-        outputs += [f"q_lin_{flavour}", f"q_sq_{flavour}"]
-        terms.append(((1.0, {DIAGONAL[flavour]: 1}),))
-        terms.append(tuple((1.0, {name: 2}) for name in squares))
-    return PolynomialMap(CHARGES, tuple(outputs), tuple(terms))
+        squared = [DIAGONAL[flavour]]
+        squared += [name for pair, name in TRANSITION.items() if flavour in pair]
+        interference = ((1.0, {DIAGONAL[flavour]: 1}),)
+        terms.append(Term(f"q_lin_{flavour}", interference, (-LARGEST, LARGEST), alone=False))
+        square = tuple((1.0, {name: 2}) for name in squared)
+        terms.append(Term(f"q_sq_{flavour}", square, (0.0, LARGEST**2)))
+    return tuple(terms)
 
 
 @dataclass(frozen=True)
-class Millicharge:
-    """All six millicharges in units of 1e-8 e; exact through SM, linear and squared samples."""
+class Millicharge(Model):
+    """All six millicharges; exact through SM, linear and squared samples."""
 
     weak: Electroweak = field(default_factory=Electroweak)
-    name: str = "millicharge"
-    recoil: str = "nuclear"
-    parameters: tuple[Parameter, ...] = tuple(
-        Parameter(name, SYMBOLS[name], CHARGE_UNIT, (-1e3, 1e3), f"electric charge {name}")
+    name = "millicharge"
+    title = "neutrino millicharges"
+    parameters = tuple(
+        Parameter(
+            name,
+            SYMBOLS[name],
+            CHARGE_UNIT,
+            (-1e3, 1e3),
+            f"electric charge {name}",
+            linear(-10.0, 10.0, 101),
+        )
         for name in CHARGES
     )
-    polynomial: PolynomialMap = field(default_factory=charge_polynomial)
-    reference: str = "Eqs. 5-6; Kouzakov and Studenikin, Phys. Rev. D 95 (2017) 055013"
+    terms = charge_terms()
+    reference = (
+        "Eqs. 5-6; Kouzakov and Studenikin, Phys. Rev. D 95 (2017) 055013; electrons: "
+        "Giunti and Ternes, arXiv:2309.17380"
+    )
 
-    def basis_spectra(
-        self, source: NeutrinoSource, target: Target, e_recoil_kev: ArrayLike
-    ) -> dict[str, NDArray[np.float64]]:
+    @property
+    def grids(self) -> Mapping[str, tuple[Axis, ...]]:
+        """One grid per charge, and the planes of ``PLANES``."""
+        return {**super().grids, **planes(PLANES, linear(-10.0, 10.0, 41))}
+
+    def basis_spectra(self, scattering: Scattering, e_recoil_kev: ArrayLike) -> dict[str, Array]:
         """Return linear and squared dR/dT per flavour for 1e-8 e, events/(t yr keV), shape (N,).
 
-        The linear spectra are negative: a small positive diagonal charge lowers the rate.
+        On nuclei the linear spectra are negative: a small positive diagonal charge lowers the rate.
+        On electrons that of nu_e is; those of nu_mu and nu_tau are positive and fifty times
+        smaller, because they have no charged current.
         """
-        spectra: dict[str, NDArray[np.float64]] = {}
-        for flavour in FLAVOURS:
-            for kind, coefficients in (
-                ("lin", millicharge_linear_coefficients),
-                ("sq", millicharge_squared_coefficients),
-            ):
-                spectra[f"q_{kind}_{flavour}"] = recoil_spectrum(
-                    lambda t, i, c=coefficients: c(t, i, self.weak),  # type: ignore[misc]
-                    source,
-                    flavour,
-                    target,
-                    e_recoil_kev,
-                )
-        return spectra
+        anti = scattering.source.anti
+
+        def interference(t: Array, particle: Particle, flavour: str) -> Array:
+            if isinstance(particle, Isotope):
+                return millicharge_linear_coefficients(t, particle, self.weak)
+            coupling = electrons.couplings(flavour, self.weak.sin2_theta_w, anti)
+            return electrons.millicharge_linear_coefficients(t, coupling, MILLICHARGE_UNIT)
+
+        def square(t: Array, particle: Particle, flavour: str) -> Array:
+            if isinstance(particle, Isotope):
+                return millicharge_squared_coefficients(t, particle, self.weak)
+            return electrons.millicharge_squared_coefficients(t, MILLICHARGE_UNIT)
+
+        return {
+            f"q_{kind}_{f}": scattering.spectrum(
+                lambda t, p, c=c, f=f: c(t, p, f),  # type: ignore[misc]
+                f,
+                e_recoil_kev,
+            )
+            for f in scattering.flavours
+            for kind, c in (("lin", interference), ("sq", square))
+        }

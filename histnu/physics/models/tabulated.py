@@ -9,16 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from histnu.errors import PhysicsError
-from histnu.physics.models.protocol import Parameter
-from histnu.physics.nuclei import Target
-from histnu.physics.rates import NeutrinoSource
-from histnu.polynomial import PolynomialMap
+from histnu.physics.models.protocol import Model, Parameter, Term
+from histnu.physics.scattering import Scattering
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class TabulatedSignal:
+class TabulatedSignal(Model):
     """Spectra given as tables; each has one free strength of its own name.
 
     Between the energies dR/dT is interpolated linearly; outside it is zero. The neutrino source
@@ -28,19 +26,22 @@ class TabulatedSignal:
         e_recoil_kev: recoil energies in keV, increasing, shape (N,).
         rates: name -> dR/dT in events/(t yr keV) at strength one, shape (N,).
         units: name -> unit of the strength, for tables of results (``1e-45 cm^2``).
-        name, recoil, reference: as in the protocol.
+        recoil: ``nuclear`` or ``electron``: what recoils.
+        reference: where the table comes from.
 
     >>> flat = TabulatedSignal([1.0, 3.0], {"wimp": [2.0, 2.0]})
-    >>> flat.basis_spectra(None, None, [0.5, 2.0])["wimp"].tolist()
+    >>> flat.basis_spectra(None, [0.5, 2.0])["wimp"].tolist()
     [0.0, 2.0]
     """
 
     e_recoil_kev: ArrayLike
     rates: Mapping[str, ArrayLike]
     units: Mapping[str, str] = field(default_factory=dict)
-    name: str = "tabulated"
     recoil: str = "nuclear"
     reference: str = "a table of dR/dT"
+    name = "tabulated"
+    title = "signals from a table"
+    uses_source = False
 
     def __post_init__(self) -> None:
         energy = np.asarray(self.e_recoil_kev, dtype=float)
@@ -58,7 +59,12 @@ class TabulatedSignal:
                 )
 
     @property
-    def parameters(self) -> tuple[Parameter, ...]:
+    def processes(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The recoil that the table is for."""
+        return (self.recoil,)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:  # type: ignore[override]
         """One strength per table."""
         return tuple(
             Parameter(k, k, self.units.get(k, "1"), (0.0, 1e6), f"strength of {k}")
@@ -66,13 +72,12 @@ class TabulatedSignal:
         )
 
     @property
-    def polynomial(self) -> PolynomialMap:
+    def terms(self) -> tuple[Term, ...]:  # type: ignore[override]
         """Every strength is the parameter itself."""
-        names = tuple(self.rates)
-        return PolynomialMap(names, names, tuple(((1.0, {k: 1}),) for k in names))
+        return tuple(Term(k, ((1.0, {k: 1}),)) for k in self.rates)
 
     def basis_spectra(
-        self, source: NeutrinoSource | None, target: Target | None, e_recoil_kev: ArrayLike
+        self, scattering: Scattering | None, e_recoil_kev: ArrayLike
     ) -> dict[str, Array]:
         """Return dR/dT of every table in events/(t yr keV), shape (N,)."""
         t = np.asarray(e_recoil_kev, dtype=float)

@@ -17,15 +17,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.experiments.full.digest import FileLog
-from histnu.experiments.full.grids import (
-    AnchorGrid,
-    FullBackground,
-    FullChannel,
-    FullExperiment,
-    rate_bounds,
-)
-from histnu.experiments.model import Origin, RateNuisance
+from histnu.experiments.anchors import AnchorGrid
+from histnu.experiments.builders.channels import anchored_channel
+from histnu.experiments.builders.digest import FileLog
+from histnu.experiments.builders.rates import nuisance, rate_bounds
+from histnu.experiments.model import Axis, Background, Channel, Experiment, Observable, Origin
+from histnu.experiments.response import Response
 from histnu.releases.locate import find_release
 from histnu.releases.readers import (
     RateParameter,
@@ -41,6 +38,7 @@ Array = NDArray[np.float64]
 Rates = dict[str, tuple[RateParameter, Origin]]
 
 SHAPE = (3, 3, 3, 3)
+AXIS_UNITS = {"cs2": "PE"}
 YIELD_ANCHORS = np.arange(-3.0, 4.0)
 SHAPE_PARAMETERS = ("t_ly", "t_qy")
 BASIS_YIELDS = np.arange(1.0, 11.0)
@@ -162,21 +160,9 @@ def basis_response(reader: RunReader, folder: Path) -> AnchorGrid:
     return AnchorGrid(SHAPE_PARAMETERS, (YIELD_ANCHORS, YIELD_ANCHORS), np.maximum(out, 0.0))
 
 
-def nuisance(name: str, parameter: RateParameter, origin: Origin) -> RateNuisance:
-    """A rate nuisance of a relative uncertainty.
-
-    The release constrains the multiplier itself, ``N (1 + sigma alpha)``. Backgrounds are written
-    so: the ionization-only data pull a rate by more than two deviations, where the exponential of
-    a ``normsys`` is 1 % off. The signal efficiency is a factor (``normsys``) by default, because
-    in HistFactory linear terms add while efficiency and yields multiply.
-    """
-    style = "default" if name.startswith("signal_efficiency") else "linear"
-    return RateNuisance(name, float(parameter.uncertainty or 0.0), style, origin)
-
-
 def _backgrounds(
     reader: RunReader, livetime: float, rates: Rates, origin: Origin
-) -> tuple[FullBackground, ...]:
+) -> tuple[Background, ...]:
     run = reader.run
     grids = {
         "ac": AnchorGrid((), (), reader.component("ac")),
@@ -185,7 +171,7 @@ def _backgrounds(
     }
     names = {"ac": f"ac_{run}", "er": "er", "neutron": "neutron"}
     return tuple(
-        FullBackground(
+        Background.at_anchors(
             kind,
             TITLES[kind],
             grid.scaled(livetime),
@@ -202,6 +188,11 @@ def _bounds(rates: Rates) -> dict[str, tuple[float, float]]:
         key = name if name == "signal_efficiency" else f"{name}_rate"
         bounds[key] = rate_bounds(float(rate.uncertainty or 1.0), rate.limits)
     return bounds
+
+
+def _observable(binning: dict[str, Array]) -> Observable:
+    """The axes of a run, in the order in which its templates are flattened."""
+    return Observable(tuple(Axis(n, n, AXIS_UNITS.get(n, "1"), e) for n, e in binning.items()))
 
 
 def _statistical_model(path: Path) -> tuple[dict[str, float], dict[str, RateParameter]]:
@@ -226,7 +217,7 @@ def _origins(response: str, events: str, livetime: str) -> dict[str, Origin]:
     }
 
 
-def build_2024() -> FullExperiment:
+def build_2024() -> Experiment:
     """XENONnT 2024: SR0 + SR1, 37 events, 162 bins.
 
     Raises:
@@ -243,27 +234,29 @@ def build_2024() -> FullExperiment:
         binning = read_binning(log.add(events / "binning" / f"{run}.yaml"))
         reader = RunReader(folder, run, binning, log)
         channels.append(
-            FullChannel(
-                f"xenonnt_2024_{run}",
-                f"XENONnT {run.upper()} (2024)",
-                livetime,
-                binning,
-                np.array(BASIS_ENERGIES_KEV),
-                basis_response(reader, folder),
-                _backgrounds(reader, livetime, rates, origin),
-                count_events(log.add(events / "data" / f"{run}.csv"), binning),
-                (nuisance("signal_efficiency", *rates["signal_efficiency"]),),
-                _origins(
+            anchored_channel(
+                name=f"xenonnt_2024_{run}",
+                title=f"XENONnT {run.upper()} (2024)",
+                exposure_tonne_year=livetime,
+                observable=_observable(binning),
+                response=Response.at_anchors(
+                    np.array(BASIS_ENERGIES_KEV), basis_response(reader, folder)
+                ),
+                backgrounds=_backgrounds(reader, livetime, rates, origin),
+                observed=count_events(log.add(events / "data" / f"{run}.csv"), binning),
+                signal_rates=(nuisance("signal_efficiency", *rates["signal_efficiency"]),),
+                origins=_origins(
                     f"2024 basis at the YBe yields, {RELEASE_2024}", RELEASE_2026, RELEASE_2024
                 ),
-                reader.anchored(f"b8/template_XENONnT_{run}_b8").scaled(livetime),
+                nuisance_bounds=_bounds(rates),
+                published=reader.anchored(f"b8/template_XENONnT_{run}_b8").scaled(livetime),
             )
         )
     title = "XENONnT SR0 + SR1, four dimensions"
-    return _experiment("xenonnt_4d_2024", title, channels, rates, log)
+    return _experiment("xenonnt_4d_2024", title, channels, log)
 
 
-def build_2026() -> FullExperiment:
+def build_2026() -> Experiment:
     """XENONnT 2026: SR0 + SR1 + SR2, 62 events in 243 bins.
 
     Raises:
@@ -279,30 +272,29 @@ def build_2026() -> FullExperiment:
         binning = read_binning(log.add(folder / "binning" / f"{run}.yaml"))
         reader = RunReader(folder / "templates" / run, run, binning, log)
         channels.append(
-            FullChannel(
-                f"xenonnt_2026_{run}",
-                f"XENONnT {run.upper()} (2026)",
-                livetime,
-                binning,
-                MONO_ENERGIES_KEV,
-                reader.mono(),
-                _backgrounds(reader, livetime, rates, origin),
-                count_events(log.add(folder / "data" / f"{run}.csv"), binning),
-                (nuisance("signal_efficiency", *rates["signal_efficiency"]),),
-                _origins(RELEASE_2026, RELEASE_2026, f"example notebook of {RELEASE_2026}"),
+            anchored_channel(
+                name=f"xenonnt_2026_{run}",
+                title=f"XENONnT {run.upper()} (2026)",
+                exposure_tonne_year=livetime,
+                observable=_observable(binning),
+                response=Response.at_anchors(MONO_ENERGIES_KEV, reader.mono()),
+                backgrounds=_backgrounds(reader, livetime, rates, origin),
+                observed=count_events(log.add(folder / "data" / f"{run}.csv"), binning),
+                signal_rates=(nuisance("signal_efficiency", *rates["signal_efficiency"]),),
+                origins=_origins(RELEASE_2026, RELEASE_2026, f"example notebook of {RELEASE_2026}"),
+                nuisance_bounds=_bounds(rates),
             )
         )
     title = "XENONnT SR0 + SR1 + SR2, four dimensions"
-    return _experiment("xenonnt_4d_2026", title, channels, rates, log)
+    return _experiment("xenonnt_4d_2026", title, channels, log)
 
 
 def _experiment(
     name: str,
     title: str,
-    channels: Sequence[FullChannel],
-    rates: Rates,
+    channels: Sequence[Channel],
     log: FileLog,
-) -> FullExperiment:
+) -> Experiment:
     assumptions = [THRESHOLD_NOTE]
     references = [RELEASE_2026]
     if name == "xenonnt_4d_2024":
@@ -312,12 +304,6 @@ def _experiment(
             "rate uncertainties and the 25 % signal efficiency are those of the 2024 statistical "
             "model; the accidental rate of SR2 has the relative uncertainty of SR1 (5.76 %)"
         )
-    return FullExperiment(
-        name,
-        title,
-        tuple(channels),
-        tuple(references),
-        tuple(assumptions),
-        _bounds(rates),
-        log.digests(),
+    return Experiment(
+        name, title, tuple(channels), tuple(references), tuple(assumptions), log.digests()
     )

@@ -8,16 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histnu.errors import DataError, located
-from histnu.experiments.full.digest import FileLog
-from histnu.experiments.full.grids import (
-    AnchorGrid,
-    FullBackground,
-    FullChannel,
-    FullExperiment,
-    rate_bounds,
-)
-from histnu.experiments.full.xenonnt_4d import nuisance
-from histnu.experiments.model import Origin
+from histnu.experiments.anchors import AnchorGrid
+from histnu.experiments.builders.channels import anchored_channel
+from histnu.experiments.builders.digest import FileLog
+from histnu.experiments.builders.rates import nuisance, rate_bounds
+from histnu.experiments.model import Axis, Background, Channel, Experiment, Observable, Origin
+from histnu.experiments.response import Response
 from histnu.releases.locate import find_release
 from histnu.releases.readers import RateParameter, count_events, read_matching, read_parameters
 from histnu.tables import read_csv
@@ -28,6 +24,7 @@ RUNS = ("sr0", "sr1", "sr2")
 ANCHORS = np.arange(-3.0, 4.0)
 EDGES_PE = np.linspace(80.0, 500.0, 8)
 OBSERVABLE = "cs2_wo_elifecorr"
+TITLE = "cS2 without correction for the electron lifetime"
 SOURCE = "XENONnT S2-only data release (arXiv:2601.11296)"
 ORIGIN = Origin("published", SOURCE)
 TITLES = {"cathode": "cathode electrode", "de": "delayed electrons", "ae": "accidental electrons"}
@@ -83,14 +80,14 @@ class S2OnlyReader:
 
 def _backgrounds(
     reader: S2OnlyReader, livetime: float, table: dict[str, RateParameter]
-) -> tuple[FullBackground, ...]:
+) -> tuple[Background, ...]:
     run = reader.run
     grids = {"cathode": reader.anchored("cathode", f"t_sys_{run}", "tsys")}
     for kind in ("de", "ae"):
         if f"{kind}_{run}_rate_multiplier" in table:  # SR2 has no accidental electrons
             grids[kind] = AnchorGrid((), (), reader.template(kind))
     return tuple(
-        FullBackground(
+        Background.at_anchors(
             kind,
             TITLES[kind],
             grid.scaled(livetime),
@@ -101,24 +98,24 @@ def _backgrounds(
     )
 
 
-def _channel(reader: S2OnlyReader, table: dict[str, RateParameter]) -> FullChannel:
+def _channel(reader: S2OnlyReader, table: dict[str, RateParameter]) -> Channel:
     run, livetime = reader.run, table[f"livetime_{reader.run}"].nominal
     energies, response = reader.response()
     edges = {OBSERVABLE: EDGES_PE}
     events = reader.log.add(reader.folder / f"data/events_{run}.csv")
     efficiency = f"signal_efficiency_{run}"
-    return FullChannel(
-        f"xenonnt_s2only_{run}",
-        f"XENONnT {run.upper()} ionization only",
-        livetime,
-        edges,
-        energies,
-        response,
-        _backgrounds(reader, livetime, table),
-        count_events(events, edges),
-        (nuisance(efficiency, table[efficiency], ORIGIN),),
-        dict.fromkeys(("exposure", "response", "observed"), ORIGIN),
-        reader.anchored("cevns", "t_qy", "tqy").scaled(livetime),
+    return anchored_channel(
+        name=f"xenonnt_s2only_{run}",
+        title=f"XENONnT {run.upper()} ionization only",
+        exposure_tonne_year=livetime,
+        observable=Observable((Axis(OBSERVABLE, TITLE, "PE", EDGES_PE),)),
+        response=Response.at_anchors(energies, response),
+        backgrounds=_backgrounds(reader, livetime, table),
+        observed=count_events(events, edges),
+        signal_rates=(nuisance(efficiency, table[efficiency], ORIGIN),),
+        origins=dict.fromkeys(("exposure", "response", "observed"), ORIGIN),
+        nuisance_bounds=_bounds(table),
+        published=reader.anchored("cevns", "t_qy", "tqy").scaled(livetime),
     )
 
 
@@ -133,7 +130,7 @@ def _bounds(table: dict[str, RateParameter]) -> dict[str, tuple[float, float]]:
     return bounds
 
 
-def build_s2only() -> FullExperiment:
+def build_s2only() -> Experiment:
     """XENONnT ionization-only 2026: 21 bins.
 
     Raises:
@@ -142,12 +139,11 @@ def build_s2only() -> FullExperiment:
     folder, log = find_release("xenonnt_s2only_2026"), FileLog()
     table = read_parameters(log.add(folder / "s2_only_statistical_model.yaml"))
     channels = tuple(_channel(S2OnlyReader(folder, run, log), table) for run in RUNS)
-    return FullExperiment(
+    return Experiment(
         "xenonnt_s2only_2026",
         "XENONnT ionization-only search, SR0 + SR1 + SR2",
         channels,
         (SOURCE,),
         ("recoils below 0.5 keV, where the response starts, are not counted",),
-        _bounds(table),
         log.digests(),
     )

@@ -1,0 +1,1 @@
+"""Neutrino sources: which fluxes reach a detector, with flavours, arrival times, uncertainties."""
