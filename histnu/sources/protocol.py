@@ -25,7 +25,8 @@ An experiment names its source, and the options of it, in its file::
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -71,12 +72,15 @@ class Component:
         source: flux with flavours at the detector.
         flux: its uncertainty.
         arrival: for a pulsed source; None where neutrinos come at any time.
+        arrival_variations: shape nuisance -> arrival at -1 and +1 standard deviation, for channels
+            with a time axis.
     """
 
     name: str
     source: NeutrinoSource
     flux: FluxUncertainty
     arrival: Arrival | None = None
+    arrival_variations: Mapping[str, tuple[Arrival, Arrival]] = field(default_factory=dict)
 
     def with_flux(self, total_cm2_s: float, relative: float, source: str) -> Component:
         """The component with another total flux (cm^-2 s^-1) and relative uncertainty."""

@@ -118,11 +118,25 @@ def _model_signals(
             down, up = (_events(channel, r, model, component) for r in pair)
             for key in nominal:
                 varied[key][name] = (down[key].at(), up[key].at())
+    for name, moved in _arrivals(channel, component).items():
+        early, late = (_events(channel, channel.response, model, c) for c in moved)
+        for key in nominal:
+            varied[key][name] = (early[key].at(), late[key].at())
     flux = flux_nuisance(component.flux) if model.uses_source else None
     return [
         SignalTemplate(key, grid.at(), key if model.parameters else None, flux, varied[key])
         for key, grid in nominal.items()
     ]
+
+
+def _arrivals(channel: Channel, component: Component) -> dict[str, tuple[Component, ...]]:
+    """The component with its arrival at -1 and +1 deviation, where the channel sees times."""
+    if channel.time_axis is None:
+        return {}
+    return {
+        name: tuple(replace(component, arrival=a) for a in pair)
+        for name, pair in component.arrival_variations.items()
+    }
 
 
 def _events(

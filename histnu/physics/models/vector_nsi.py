@@ -1,6 +1,6 @@
 """Non-standard vector interactions of neutrinos with u and d quarks.
 
-The coherent charge is a matrix, ``Q_V + eps^u (2 Z + N) + eps^d (Z + 2 N)`` in flavour, and the rate
+The coherent charge ``Q_V + eps^u (2 Z + N) + eps^d (Z + 2 N)`` is a matrix in flavour, and the rate
 its square in the flavour density matrix of the source: ``Tr[rho Q^2]``. With real eps it is
 
     Q_V^2 + sum_{a<=b} Re rho_ab [w 2 Q_V sum_q n_q eps^q_ab + w sum_qr n_q n_r (eps^q eps^r)_ab],
