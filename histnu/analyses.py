@@ -309,12 +309,14 @@ class Assembly:
 
     @property
     def fluxes(self) -> dict[str, float]:
-        """Flux component -> total flux in cm^-2 s^-1 of all channels."""
-        return {
-            c.name: c.source.flux.total_cm2_s
-            for t in self.templates
-            for c in components_of(self.analysis, t.channel)
-        }
+        """Flux component -> total flux in cm^-2 s^-1."""
+        return {name: c.source.flux.total_cm2_s for name, c in self.components.items()}
+
+    @property
+    def components(self) -> dict[str, Component]:
+        """Flux components of all channels by name."""
+        channels = [t.channel for t in self.templates]
+        return {c.name: c for channel in channels for c in components_of(self.analysis, channel)}
 
 
 @lru_cache(maxsize=32)

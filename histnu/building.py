@@ -19,6 +19,7 @@ from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import weakest
 from histnu.physics.models.standard_model import StandardModel
 from histnu.serialize import write_json
+from histnu.sources.protocol import Component
 from histnu.workspace.grids import Grid, model_grids
 from histnu.workspace.manifest import Manifest, bin_edges
 from histnu.workspace.patchset import (
@@ -33,16 +34,29 @@ from histnu.workspace.patchset import (
 def manifest_of(assembly: Assembly, options: dict[str, Any] | None = None) -> Manifest:
     """The manifest of an assembled analysis."""
     analysis = assembly.analysis
+    asked = analysis.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"flux"})
+    fluxes = {name: _flux(c) for name, c in assembly.components.items()}
     return Manifest(
         analysis.name,
         analysis.title,
         assembly.experiments,
         (assembly.model.name, assembly.model.reference),
         analysis.interpolation,
-        assembly.polynomial,
+        assembly.polynomial if assembly.model.parameters else None,
         {p.name: p.unit for p in assembly.model.parameters},
-        {**analysis.model_dump(mode="json", by_alias=True, exclude_none=True), **(options or {})},
+        {**asked, "fluxes": fluxes, **(options or {})},
     )
+
+
+def _flux(component: Component) -> dict[str, Any]:
+    """Size and uncertainty of a flux, and the nuisance parameter it has."""
+    flux = component.flux
+    return {
+        "total_cm2_s": component.source.flux.total_cm2_s,
+        "relative": flux.relative,
+        "parameter": flux.name,
+        "source": flux.source,
+    }
 
 
 def build_command(analysis: Analysis, grid: Grid | None = None) -> str:

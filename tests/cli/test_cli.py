@@ -169,7 +169,10 @@ def test_analysis_file(run, tmp_path):
     status, _, _ = run("build", file, "-o", tmp_path / "out")
     assert status == 0
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    assert manifest["options"]["flux"]["total_cm2_s"] == 5.25e6
+    assert manifest["options"]["fluxes"]["b8"] == {
+        "total_cm2_s": 5.25e6, "relative": 0.04, "parameter": "b8_flux", "source": "my table",
+    }  # fmt: skip
+    assert manifest["options"]["model"]["options"] == {"m4_mev": 5.0}
 
 
 BAD = {

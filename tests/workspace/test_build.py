@@ -10,7 +10,6 @@ import pytest
 
 from histnu.analyses import assemble, builtin, load_analysis
 from histnu.errors import WorkspaceError
-from histnu.experiments.builders import built_names
 from histnu.experiments.model import Origin, RateNuisance
 from histnu.workspace.build import Poi, Strength, build_workspace
 from histnu.workspace.modifiers import linear_bounds, rate_modifier
@@ -22,8 +21,10 @@ PAPER = [
     n
     for n in NAMES
     if n.startswith(("magnetic", "millicharge"))
-    and not set(builtin()[n].experiments) & set(built_names())  # those have shapes, Eq. 15 has none
+    and set(builtin()[n].experiments) <= {"xenonnt_sr01", "pandax4t_us2"}
 ]
+"""Eq. 15 knows neither shapes (the releases' likelihoods) nor log-normals (37Ar in LZ)."""
+BOUNDED = [*PAPER, "magnetic_moment_all", "millicharge_er_lz"]
 
 
 def model_and_data(document, measurement=None):
@@ -144,7 +145,7 @@ def test_linear_interpolation_is_equation_15(name):
 
 
 @pytest.mark.parametrize("interpolation", ["normsys", "linear"])
-@pytest.mark.parametrize("name", PAPER)
+@pytest.mark.parametrize("name", BOUNDED)
 def test_no_nan_inside_the_bounds(name, interpolation):
     analysis = load_analysis(name).model_copy(update={"interpolation": interpolation})
     document = assemble(analysis).workspace
@@ -155,9 +156,8 @@ def test_no_nan_inside_the_bounds(name, interpolation):
         init = np.array(model.config.suggested_init())
         free = np.flatnonzero(~fixed)
         rng = np.random.default_rng(3)
-        corners = list(itertools.product((0, 1), repeat=len(free)))
-        picked = rng.permutation(len(corners))[:48]
-        points = [bounds[free, np.array(corners[i])] for i in picked]
+        corners = rng.integers(0, 2, (48, len(free)))
+        points = [bounds[free, corner] for corner in corners]
         points += [rng.uniform(bounds[free, 0], bounds[free, 1]) for _ in range(30)]
         points.append(bounds[free, 0])
         for point in points:

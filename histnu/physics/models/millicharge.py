@@ -83,6 +83,21 @@ class Millicharge(Model):
         """One grid per charge, and the planes of ``PLANES``."""
         return {**super().grids, **planes(PLANES, linear(-10.0, 10.0, 41))}
 
+    def interference(
+        self, e_recoil_mev: Array, particle: Particle, flavour: str, anti: bool = False
+    ) -> Array:
+        """Coefficients of the term linear in a diagonal charge of 1e-8 e, shape (3, N)."""
+        if isinstance(particle, Isotope):
+            return millicharge_linear_coefficients(e_recoil_mev, particle, self.weak)
+        coupling = electrons.couplings(flavour, self.weak.sin2_theta_w, anti)
+        return electrons.millicharge_linear_coefficients(e_recoil_mev, coupling, MILLICHARGE_UNIT)
+
+    def square(self, e_recoil_mev: Array, particle: Particle) -> Array:
+        """Coefficients of the term quadratic in a charge of 1e-8 e, shape (3, N)."""
+        if isinstance(particle, Isotope):
+            return millicharge_squared_coefficients(e_recoil_mev, particle, self.weak)
+        return electrons.millicharge_squared_coefficients(e_recoil_mev, MILLICHARGE_UNIT)
+
     def basis_spectra(self, scattering: Scattering, e_recoil_kev: ArrayLike) -> dict[str, Array]:
         """Return linear and squared dR/dT per flavour for 1e-8 e, events/(t yr keV), shape (N,).
 
@@ -90,25 +105,12 @@ class Millicharge(Model):
         On electrons that of nu_e is; those of nu_mu and nu_tau are positive and fifty times
         smaller, because they have no charged current.
         """
-        anti = scattering.source.anti
-
-        def interference(t: Array, particle: Particle, flavour: str) -> Array:
-            if isinstance(particle, Isotope):
-                return millicharge_linear_coefficients(t, particle, self.weak)
-            coupling = electrons.couplings(flavour, self.weak.sin2_theta_w, anti)
-            return electrons.millicharge_linear_coefficients(t, coupling, MILLICHARGE_UNIT)
-
-        def square(t: Array, particle: Particle, flavour: str) -> Array:
-            if isinstance(particle, Isotope):
-                return millicharge_squared_coefficients(t, particle, self.weak)
-            return electrons.millicharge_squared_coefficients(t, MILLICHARGE_UNIT)
-
-        return {
-            f"q_{kind}_{f}": scattering.spectrum(
-                lambda t, p, c=c, f=f: c(t, p, f),  # type: ignore[misc]
+        anti, spectra = scattering.source.anti, {}
+        for f in scattering.flavours:
+            spectra[f"q_lin_{f}"] = scattering.spectrum(
+                lambda t, p, f=f: self.interference(t, p, f, anti),  # type: ignore[misc]
                 f,
                 e_recoil_kev,
             )
-            for f in scattering.flavours
-            for kind, c in (("lin", interference), ("sq", square))
-        }
+            spectra[f"q_sq_{f}"] = scattering.spectrum(self.square, f, e_recoil_kev)
+        return spectra
