@@ -59,7 +59,9 @@ def test_less_than_forty_lines(example):
     text = (example / "histnu_example" / "__init__.py").read_text()
     documented = set()
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(
+            node
+        ):
             first = node.body[0]
             documented |= set(range(first.lineno, (first.end_lineno or 0) + 1))
     lines = enumerate(text.splitlines(), 1)
@@ -76,7 +78,9 @@ def test_list(run):
 
 def test_build_has_both_recoils_and_the_background_of_the_root_file(built):
     document = json.loads((built / "workspace.json").read_text())
-    samples = {c["name"]: {s["name"]: s["data"] for s in c["samples"]} for c in document["channels"]}
+    samples = {
+        c["name"]: {s["name"]: s["data"] for s in c["samples"]} for c in document["channels"]
+    }
     assert samples["example_nr"]["neutron"] == [6.0, 4.0, 3.0, 4.0]
     assert {"cevns", "kappa_linear", "kappa_squared"} <= set(samples["example_nr"])
     assert {"eves_pp", "kappa_linear_pp", "kappa_squared_b8"} <= set(samples["example_er"])
