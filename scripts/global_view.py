@@ -1,0 +1,207 @@
+"""Every new hypothesis with every data set: profiles, allowed sets, combination.
+
+    python scripts/global_view.py [-o docs/global_view.json] [--only MODEL] [--fresh]
+
+One parameter at a time, all other parameters of the model zero. A profile of -2 ln L on a grid
+gives the allowed set at 90 % (Delta = 2.71), in pieces where it comes in pieces. The combination
+adds the profiles of disjoint groups of data: COHERENT shares no nuisance with the others, and
+electron recoils and solar CEvNS share the 8B flux, which makes 0.1 % of the former; a test compares
+with a joint document. Results are written after every question; a run that was interrupted goes on
+where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+
+from histnu.analyses import Assembly, assemble, load_analysis
+from histnu.inference.engine.fit import FitOptions
+from histnu.inference.engine.likelihood import BatchedLikelihood
+from histnu.inference.engine.mapped import MappedLikelihood
+from histnu.inference.limits import threshold
+from histnu.inference.profile import profile
+from histnu.serialize import write_json
+
+log = logging.getLogger("global_view")
+
+GROUPS = ("coherent_csi", "coherent", "solar_b8", "er_combined")
+COMBINED = ("coherent", "solar_b8", "er_combined")
+LEVEL = 0.9
+
+
+@dataclass(frozen=True)
+class Question:
+    """One parameter of one hypothesis at one held value.
+
+    Attributes:
+        model, parameter, unit: what is asked.
+        held: held parameter and its value, or None.
+        low, high: grid; logarithmic where low > 0.
+        points: of the grid.
+    """
+
+    model: str
+    parameter: str
+    unit: str
+    low: float
+    high: float
+    held: tuple[str, float] | None = None
+    points: int = 121
+
+    @property
+    def name(self) -> str:
+        """``model:parameter`` or ``model:parameter@held=value``."""
+        at = "" if self.held is None else f"@{self.held[0]}={self.held[1]:g}"
+        return f"{self.model}:{self.parameter}{at}"
+
+    @property
+    def grid(self) -> np.ndarray:
+        """Values of the parameter; zero is always one of them."""
+        if self.low > 0:
+            return np.append(0.0, np.geomspace(self.low, self.high, self.points - 1))
+        return np.union1d(np.linspace(self.low, self.high, self.points), [0.0])
+
+
+def questions() -> Iterator[Question]:
+    """All questions, the quick ones first."""
+    yield Question("weak_mixing_angle", "delta_s2w", "1", -0.35, 0.35)
+    for p in ("r2_ee", "r2_mumu", "r2_tautau"):
+        yield Question("charge_radius", p, "1e-32 cm^2", -110.0, 70.0, points=181)
+    for p in ("r2_emu", "r2_etau", "r2_mutau"):
+        yield Question("charge_radius", p, "1e-32 cm^2", 0.1, 200.0)
+    for mass in (0.1, 1.0, 10.0, 100.0, 1040.0):
+        scale = np.hypot(1.0, mass / 10.0)
+        yield Question(
+            "light_vector", "g_bl", "1e-5", 1e-3, 30.0 * scale, ("m_v", mass), points=161
+        )
+    for mass in (0.1, 10.0, 100.0):
+        scale, held = np.hypot(1.0, mass / 10.0), ("m_v", mass)
+        yield Question("universal_vector", "g_universal", "1e-5", 1e-3, 30 * scale, held, 161)
+        yield Question("lmutau_vector", "g_lmutau", "1e-5", 1e-3, 800 * scale, held, 161)
+        yield Question("light_scalar", "g_s", "1e-5", 1e-3, 30.0 * scale, ("m_s", mass), points=161)
+    for quark in ("u", "d"):
+        for pair in ("ee", "mumu", "tautau", "emu", "etau", "mutau"):
+            yield Question("vector_nsi", f"eps_{quark}_{pair}", "1", -1.0, 1.0, points=201)
+    for p in ("mu_e", "mu_mu", "mu_tau"):
+        yield Question("magnetic_moment", p, "1e-9 mu_B", 1e-3, 30.0)
+    for p in ("q_ee", "q_mumu", "q_tautau"):
+        yield Question("millicharge", p, "1e-8 e", -60.0, 60.0, points=201)
+
+
+def likelihood(assembly: Assembly) -> MappedLikelihood:
+    """Likelihood in the parameters of the hypothesis."""
+    document = dict(assembly.workspace)
+    measurement = document["measurements"][0]["name"]
+    base = BatchedLikelihood.from_workspace(document, measurement=measurement)
+    return MappedLikelihood(base, assembly.polynomial)
+
+
+def answer(question: Question, group: str) -> dict | None:
+    """Profile of a question in a group of data; None where these cannot see the parameter."""
+    analysis = load_analysis(f"{question.model}_{group}")
+    analysis = analysis.holding({} if question.held is None else dict([question.held]))
+    if analysis.model.unit is not None:  # one unit for all groups
+        model = analysis.model.model_copy(update={"unit": question.unit})
+        analysis = analysis.model_copy(update={"model": model})
+    assembly = assemble(analysis)
+    polynomial = assembly.polynomial
+    if question.parameter not in polynomial.parameters:
+        return None
+    others = {p: 0.0 for p in polynomial.parameters if p != question.parameter}
+    options = FitOptions(fixed=others)
+    found = profile(likelihood(assembly), None, question.parameter, question.grid, options)
+    return {
+        "delta": [float(f"{x:.6g}") for x in found.delta_twice_nll],
+        "converged": bool(np.all(found.converged)),
+        "provenance": assembly.provenance,
+    }
+
+
+def allowed(values: np.ndarray, delta: np.ndarray, level: float = LEVEL) -> list[list[float]]:
+    """Intervals where the profile is below the level's threshold, from a cubic through the grid.
+
+    An end at the edge of the grid is the edge.
+    """
+    curve = CubicSpline(values, delta - delta.min() - threshold(level, 1))
+    roots = [float(r) for r in curve.roots(extrapolate=False)]
+    ends = [float(values[0]), *roots, float(values[-1])]
+    pieces = [(a, b) for a, b in pairwise(ends) if b > a]
+    return [[a, b] for a, b in pieces if curve(0.5 * (a + b)) < 0.0]
+
+
+def combined(question: Question, found: dict[str, dict]) -> dict | None:
+    """Sum of the profiles of the disjoint groups."""
+    used = [g for g in COMBINED if g in found]
+    if len(used) < 2:
+        return None
+    total = np.sum([found[g]["delta"] for g in used], axis=0)
+    return {"delta": (total - total.min()).tolist(), "groups": used}
+
+
+def add_sets(question: Question, found: dict[str, dict]) -> None:
+    """Write the allowed set of every profile beside it."""
+    for entry in found.values():
+        delta = np.array(entry["delta"])
+        entry["allowed_90"] = allowed(question.grid, delta)
+        entry["best"] = float(question.grid[int(np.argmin(delta))])
+
+
+def has_group(question: Question, group: str) -> bool:
+    """Whether there is an analysis of the model with the group."""
+    from histnu.analyses import analysis_names
+
+    return f"{question.model}_{group}" in analysis_names()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-o", "--output", type=Path, default=Path("docs/global_view.json"))
+    parser.add_argument("--only", help="questions whose name starts with this")
+    parser.add_argument("--fresh", action="store_true", help="forget earlier results")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    log.setLevel(logging.INFO)
+    path = options.output
+    document = {} if options.fresh or not path.exists() else json.loads(path.read_text())
+    for question in questions():
+        if options.only and not question.name.startswith(options.only):
+            continue
+        if question.name in document and document[question.name]["asked"] == _asked(question):
+            continue
+        found = {}
+        for group in GROUPS:
+            if has_group(question, group):
+                result = answer(question, group)
+                found |= {} if result is None else {group: result}
+        total = combined(question, found)
+        found |= {} if total is None else {"combined": total}
+        add_sets(question, found)
+        document[question.name] = {"asked": _asked(question), "found": found}
+        write_json(path, document)
+        log.info("%s", summary(question, found))
+
+
+def _asked(question: Question) -> dict:
+    return json.loads(json.dumps(asdict(question)))
+
+
+def summary(question: Question, found: dict[str, dict]) -> str:
+    """One line: allowed sets of all groups."""
+    parts = []
+    for group, entry in found.items():
+        pieces = " u ".join(f"[{a:.3g}, {b:.3g}]" for a, b in entry["allowed_90"])
+        parts.append(f"{group} {pieces}")
+    return f"{question.name} ({question.unit}): " + "; ".join(parts)
+
+
+if __name__ == "__main__":
+    main()
