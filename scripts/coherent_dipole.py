@@ -86,10 +86,8 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, default=Path("docs/figures"))
     parser.add_argument("--draw-only", action="store_true", help="draw from earlier numbers")
     options = parser.parse_args()
-    if options.draw_only:
-        found = json.loads(options.output.read_text())["curves"]
-    else:
-        found = curves()
+    drawn = options.draw_only
+    found = json.loads(options.output.read_text())["curves"] if drawn else curves()
     two = ratios(found, "solar CEvNS (XENONnT, PandaX-4T)")
     three = ratios(found, "solar CEvNS with LZ")
     write_json(options.output, {"curves": found, "ratio": two, "ratio_with_lz": three})

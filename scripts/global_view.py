@@ -33,8 +33,7 @@ from histnu.serialize import write_json
 
 log = logging.getLogger("global_view")
 
-GROUPS = ("coherent_csi", "coherent", "solar_b8", "er_combined")
-COMBINED = ("coherent", "solar_b8", "er_combined")
+GROUPS = ("coherent", "solar_b8", "er_combined")
 LEVEL = 0.9
 
 
@@ -90,7 +89,7 @@ def questions() -> Iterator[Question]:
         yield Question("light_scalar", "g_s", "1e-5", 1e-3, 30.0 * scale, ("m_s", mass), points=161)
     for quark in ("u", "d"):
         for pair in ("ee", "mumu", "tautau", "emu", "etau", "mutau"):
-            yield Question("vector_nsi", f"eps_{quark}_{pair}", "1", -1.0, 1.0, points=201)
+            yield Question("vector_nsi", f"eps_{quark}_{pair}", "1", -0.8, 0.8, points=121)
     for p in ("mu_e", "mu_mu", "mu_tau"):
         yield Question("magnetic_moment", p, "1e-9 mu_B", 1e-3, 30.0)
     for p in ("q_ee", "q_mumu", "q_tautau"):
@@ -140,7 +139,7 @@ def allowed(values: np.ndarray, delta: np.ndarray, level: float = LEVEL) -> list
 
 def combined(question: Question, found: dict[str, dict]) -> dict | None:
     """Sum of the profiles of the disjoint groups."""
-    used = [g for g in COMBINED if g in found]
+    used = [g for g in GROUPS if g in found]
     if len(used) < 2:
         return None
     total = np.sum([found[g]["delta"] for g in used], axis=0)
