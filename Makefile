@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= results
 
-.PHONY: reproduce test lint interop-tools interop benchmark clean
+# Two workers; each file is tested by one of them, so that its fixtures are made once.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark -n 2 --dist loadfile
+
+.PHONY: reproduce test check lowest lint interop-tools interop benchmark clean
 
 $(VENV)/run.stamp: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -22,30 +25,54 @@ reproduce: $(VENV)/run.stamp
 
 ## make test: all tests
 test: $(VENV)/test.stamp
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	$(PYTEST)
+
+## make check: the quick tests (less than a minute on two cores)
+check: $(VENV)/test.stamp
+	$(PYTEST) -m 'not slow'
+
+## make lowest: the quick tests with the lowest versions that pyproject.toml declares
+.venv-lowest/stamp: pyproject.toml scripts/lowest_versions.py
+	rm -rf .venv-lowest
+	$(PYTHON) -m venv .venv-lowest
+	$(PYTHON) scripts/lowest_versions.py > .venv-lowest/constraints.txt
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check \
+	    -c .venv-lowest/constraints.txt -e '.[test]'
+	touch $@
+
+lowest: .venv-lowest/stamp
+	$(PYTEST:$(BIN)/%=.venv-lowest/bin/%) -m 'not slow'
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-## make interop: our likelihoods in other people's tools (1.2 GB of wheels in two environments)
+## make interop: our likelihoods in other people's tools (1.2 GB of wheels), each in its environment
+# A tool that cannot be installed here is named, and only its own tests are skipped.
+INTEROP := .venv-interop
+define tool
+	@rm -rf $(INTEROP)/$(1)
+	@if $(PYTHON) -m venv $(INTEROP)/$(1) && $(INTEROP)/$(1)/bin/python -m pip install --quiet \
+	    --disable-pip-version-check 'pyhf[xmlio,minuit]>=0.7.6,<0.8' $(2); \
+	then touch $(INTEROP)/$(1)/stamp; \
+	else echo "interop: $(1) could not be installed here; its tests are skipped"; fi
+endef
+# HISTNU_TOOL_PYTHON=interpreter of a tool that is there
+there = $(shell test -e $(INTEROP)/$(1)/stamp && echo HISTNU_$(2)_PYTHON=$(CURDIR)/$(INTEROP)/$(1)/bin/python)
+
 interop-tools:
-	test -x .venv-interop/bin/python || $(PYTHON) -m venv .venv-interop
-	.venv-interop/bin/python -m pip install --quiet --disable-pip-version-check \
-	    'pyhf[xmlio,minuit]>=0.7.6,<0.8' cabinetry==0.6.0 spey==0.2.7 spey-pyhf==0.2.2 pyhs3==0.4.2
-	test -x .venv-root/bin/python || $(PYTHON) -m venv .venv-root
-	.venv-root/bin/python -m pip install --quiet --disable-pip-version-check root==0.1a12 'pyhf>=0.7.6,<0.8'
+	$(call tool,cabinetry,cabinetry==0.6.0)
+	$(call tool,spey,spey==0.2.7 spey-pyhf==0.2.2)
+	$(call tool,pyhs3,pyhs3==0.4.2)
+	$(call tool,root,root==0.1a12)
 
 interop: $(VENV)/test.stamp interop-tools
-	OMP_NUM_THREADS=1 HISTNU_CABINETRY_PYTHON=$(CURDIR)/.venv-interop/bin/python \
-	HISTNU_SPEY_PYTHON=$(CURDIR)/.venv-interop/bin/python \
-	HISTNU_PYHS3_PYTHON=$(CURDIR)/.venv-interop/bin/python \
-	HISTNU_ROOT_PYTHON=$(CURDIR)/.venv-root/bin/python \
-	$(BIN)/python -m pytest tests/interop
+	OMP_NUM_THREADS=1 $(call there,cabinetry,CABINETRY) $(call there,spey,SPEY) \
+	$(call there,pyhs3,PYHS3) $(call there,root,ROOT) $(BIN)/python -m pytest tests/interop
 
 benchmark: $(VENV)/test.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/benchmarks --benchmark-only -o addopts=""
 
 clean:
-	rm -rf $(VENV) .venv-interop .venv-root $(OUT) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-lowest $(INTEROP) $(OUT) .pytest_cache .mypy_cache .ruff_cache

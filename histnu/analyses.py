@@ -32,7 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from histnu import installed
 from histnu.errors import ConfigError, PhysicsError, located
 from histnu.experiments.builders import BUILDERS
-from histnu.experiments.loader import available, explain, load_experiment, read_yaml
+from histnu.experiments.loader import explain, load_experiment, read_yaml
 from histnu.experiments.model import (
     Channel,
     Experiment,
@@ -185,7 +185,7 @@ class Needs:
     Attributes:
         releases: public releases it reads at run time.
         missing: those that are not here.
-        extras: optional dependencies (``releases``, ``root``) of its inputs.
+        extras: optional dependencies (``releases``) of its inputs.
     """
 
     releases: tuple[str, ...] = ()
@@ -201,9 +201,6 @@ def needs(analysis: Analysis) -> Needs:
         if name in BUILDERS:
             releases += BUILDERS[name].releases
             extras.append("releases")
-        elif name in available():
-            path = installed.installed_files("experiments/*/experiment.yaml")[name]
-            extras += ["root"] if ".root:" in path.read_text(encoding="utf-8") else []
     here = found() if releases else {}
     unique = tuple(dict.fromkeys(releases))
     missing = tuple(r for r in unique if not here.get(r))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import click
 
 import histnu
+from histnu.cli.signals import Interrupted, interruptible
 from histnu.errors import HistnuError
 
 VERBS: dict[str, str] = {
@@ -28,6 +29,8 @@ VERBS: dict[str, str] = {
 }
 MODULES = {"list": "list_names"}
 EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+INTERRUPTED = "interrupted; files are written whole or not at all, so nothing is half-written"
 
 
 class LazyGroup(click.Group):
@@ -62,9 +65,13 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; every expected fault is one line and exit status 2."""
+    """Run the command line; every expected fault is one line and exit status 2.
+
+    SIGINT and SIGTERM end in one line, too, and exit status 130 and 143.
+    """
     try:
-        status = cli.main(args=arguments, prog_name="histnu", standalone_mode=False)
+        with interruptible():
+            status = cli.main(args=arguments, prog_name="histnu", standalone_mode=False)
     except HistnuError as error:
         fail(str(error))
     except click.UsageError as error:
@@ -72,18 +79,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         fail(f"{error.format_message()}; see {where} --help")
     except click.ClickException as error:
         fail(error.format_message())
+    except Interrupted as interrupt:
+        fail(INTERRUPTED, interrupt.status)
     except (click.Abort, KeyboardInterrupt):
-        fail("interrupted; files are written whole or not at all, so nothing is half-written")
+        fail(INTERRUPTED, EXIT_INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def fail(message: str) -> None:
-    """Print one line on standard error and exit with status 2."""
+def fail(message: str, status: int = EXIT_BAD_INPUT) -> None:
+    """Print one line on standard error and exit."""
     click.echo(f"histnu: error: {' '.join(message.split())}", err=True)
-    sys.exit(EXIT_BAD_INPUT)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -18,14 +18,11 @@ def read_histogram(path: str | Path, name: str) -> NDArray[np.float64]:
         name: path of a TH1 inside it.
 
     Raises:
-        DataError: if uproot is not installed, the file is missing or damaged, or it holds no
-            such one-dimensional histogram.
+        DataError: if the file is missing or damaged, or it holds no such one-dimensional
+            histogram.
     """
-    try:
-        import uproot
-    except ImportError:
-        mend = "install histnu[root]"
-        raise DataError(located(path, name, "needs uproot to be read", mend)) from None
+    import uproot
+
     try:
         file = uproot.open(path)
     except FileNotFoundError:

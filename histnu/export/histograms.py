@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from histnu.errors import ExportError
 from histnu.export.bins import Binning, binnings
 
 
@@ -66,10 +65,8 @@ def histograms(
 
 def _histogram(binning: Binning, values: list[float], path: str) -> Any:
     """One histogram with ``Double`` storage; its name is its path."""
-    try:
-        import hist
-    except ImportError:
-        raise ExportError("histograms need hist; install histnu[root]") from None
+    import hist
+
     axis = hist.axis.Variable(
         list(binning.edges), name=binning.name, label=binning.label, overflow=False, underflow=False
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.errors import DataError, ExportError, located
+from histnu.errors import DataError, located
 from histnu.export.bins import Binning, binnings
 from histnu.export.histograms import templates
 from histnu.serialize import write_with
@@ -28,13 +28,11 @@ def write_root(
         manifest: source of edges and units; without it the axes are bin numbers.
 
     Raises:
-        ExportError: if ``uproot`` is not installed, or the manifest does not fit.
+        ExportError: if the manifest does not fit.
         DataError: if the file cannot be written.
     """
-    try:
-        import uproot
-    except ImportError:
-        raise ExportError("ROOT files need uproot; install histnu[root]") from None
+    import uproot
+
     axes = binnings(workspace, manifest)
     path = Path(path)
 

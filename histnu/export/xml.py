@@ -107,7 +107,4 @@ def _module(name: str) -> Any:
     """pyhf's ``readxml`` or ``writexml``."""
     import importlib
 
-    try:
-        return importlib.import_module(f"pyhf.{name}")
-    except ImportError:
-        raise ExportError("HistFactory XML needs uproot; install histnu[root]") from None
+    return importlib.import_module(f"pyhf.{name}")

@@ -64,8 +64,9 @@ def build_workspace(
 ) -> Workspace:
     """Build a workspace with one channel per data set and one measurement per hypothesis.
 
-    In every measurement the parameter of interest and its ``floating`` companions are free, all
-    other strengths are held at their starting value.
+    Its numbers are those of the written file (:func:`float_document`). In every measurement the
+    parameter of interest and its ``floating`` companions are free, all other strengths are held at
+    their starting value.
 
     Args:
         templates: the channels.
@@ -76,6 +77,16 @@ def build_workspace(
     Raises:
         WorkspaceError: if a parameter of interest is not a strength, or a channel appears twice.
     """
+    return float_document(exact_workspace(templates, strengths, pois, interpolation))
+
+
+def exact_workspace(
+    templates: Sequence[ChannelTemplates],
+    strengths: Sequence[Strength],
+    pois: Sequence[Poi],
+    interpolation: str = "normsys",
+) -> Workspace:
+    """:func:`build_workspace` before rounding, for what is computed further from its numbers."""
     names = [t.channel.name for t in templates]
     if len(set(names)) != len(names):
         raise WorkspaceError(f"a channel appears twice: {', '.join(names)}")
@@ -97,7 +108,7 @@ def build_workspace(
     document = split_shapes(document, {p for t in templates for p in t.channel.split_shapes})
     for t in templates:
         document = with_bounds(document, t.channel.nuisance_bounds)
-    return float_document(document)
+    return document
 
 
 def float_document(document: Workspace) -> Workspace:

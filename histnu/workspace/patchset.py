@@ -45,7 +45,7 @@ from histnu.polynomial import PolynomialMap
 from histnu.serialize import atomic_open, dumps, file_digest, write_json
 from histnu.templates.basis import ChannelTemplates
 from histnu.types import ChannelSpec, Modifier, ParameterConfig, Sample, Workspace
-from histnu.workspace.build import Poi, Strength, build_workspace, float_document
+from histnu.workspace.build import Poi, Strength, exact_workspace, float_document
 from histnu.workspace.digests import document_digests
 from histnu.workspace.grids import Grid, point_name
 
@@ -85,7 +85,9 @@ class Basis:
 def basis_of(
     templates: Sequence[ChannelTemplates], polynomial: PolynomialMap, interpolation: str = "normsys"
 ) -> Basis:
-    """The basis of some templates, through :func:`histnu.workspace.build.build_workspace`.
+    """The basis of some templates, through :func:`histnu.workspace.build.exact_workspace`.
+
+    Its numbers are not rounded: a patch is contracted first and rounded once, when it is written.
 
     Args:
         templates: channels whose signals have the polynomial's outputs as strengths.
@@ -97,7 +99,7 @@ def basis_of(
     """
     strengths = [Strength(k, (-1e6, 1e6)) for k in polynomial.outputs]
     poi = Poi("basis", polynomial.outputs[0])
-    return Basis(build_workspace(templates, strengths, [poi], interpolation), polynomial)
+    return Basis(exact_workspace(templates, strengths, [poi], interpolation), polynomial)
 
 
 @dataclass(frozen=True)
@@ -268,9 +270,17 @@ class _Contraction:
         modifiers: list[Modifier] = [{"name": SIGNAL_STRENGTH, "type": "normfactor", "data": None}]
         modifiers += self.common
         for name, (low, high) in self.linear.items():
-            data = {"hi_data": (s @ high).tolist(), "lo_data": (s @ low).tolist()}
+            data = {"hi_data": _sum(s, high).tolist(), "lo_data": _sum(s, low).tolist()}
             modifiers.append({"name": name, "type": "histosys", "data": data})
-        return {"name": self.name, "data": (s @ self.data).tolist(), "modifiers": modifiers}
+        return {"name": self.name, "data": _sum(s, self.data).tolist(), "modifiers": modifiers}
+
+
+def _sum(strengths: Array, rows: Array) -> Array:
+    """``sum_k s_k T_kb`` in the order of k, shape (B,).
+
+    A matrix product adds in an order that depends on the processor.
+    """
+    return np.asarray(np.add.reduce(strengths[:, None] * rows, axis=0))
 
 
 def _nuisances(sample: Sample) -> frozenset[str]:

@@ -78,6 +78,7 @@ def test_build_writes_the_same_bytes_twice(run, likelihood, tmp_path):
         assert (tmp_path / name).read_bytes() == (likelihood / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_limit_agrees_with_pyhf(run, likelihood):
     arguments = ("limit", likelihood, "--poi", "mu_universal", "--json", "--engine")
     ours, reference, scipy = (
@@ -244,8 +245,9 @@ def test_interrupted_run_leaves_nothing(run, tmp_path, monkeypatch):
     monkeypatch.setattr(histnu.building, "manifest_of", stop)
     monkeypatch.setattr(histnu.building, "write_json", stop)
     status, out, err = run("build", "magnetic_moment_xenonnt", "-o", tmp_path / "x")
+    assert (status, out) == (130, "")
     # click ends the line in which the terminal shows ^C
-    assert_bad((status, out, err.lstrip()), "interrupted")
+    assert err.lstrip().startswith("histnu: error: interrupted")
     assert not list(tmp_path.rglob("*.json"))
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("uproot", reason="the example reads a background from a ROOT file")
 pytest.importorskip("hatchling", reason="builds the example package without network")
 
 NAME = "heavy_photon_example"
@@ -68,14 +67,16 @@ def test_less_than_forty_lines(example):
     assert sum(bool(line.strip()) and i not in documented for i, line in lines) < 40
 
 
+@pytest.mark.slow
 def test_list(run):
     found = json.loads(run("list", "--json"))
     named = {kind: {row["name"]: row for row in rows} for kind, rows in found.items()}
     assert named["models"]["heavy_photon"]["held"] == ["m_a [MeV]"]
     assert named["experiments"]["example_detector"]["recoil"] == "nuclear, electron"
-    assert named["analyses"][NAME]["needs"] == ["histnu[root]"]
+    assert named["analyses"][NAME]["needs"] == []
 
 
+@pytest.mark.slow
 def test_build_has_both_recoils_and_the_background_of_the_root_file(built):
     document = json.loads((built / "workspace.json").read_text())
     samples = {
@@ -91,6 +92,7 @@ def test_build_has_both_recoils_and_the_background_of_the_root_file(built):
     }
 
 
+@pytest.mark.slow
 def test_limit(run, built):
     found = json.loads(run("limit", built, "--poi", "kappa", "--json"))
     assert found["lower"] < 0 < found["upper"]
@@ -124,6 +126,7 @@ def test_massless_boson_is_a_universal_millicharge():
             assert massless[mine] == pytest.approx(total, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_contour_in_the_mass(run):
     arguments = ("contour", NAME, "--x", "m_a", "--y", "kappa", "--x-range", "1", "100")
     found = json.loads(run(*arguments, "--points", "5", "--json"))
@@ -136,6 +139,7 @@ def test_contour_in_the_mass(run):
     assert 5.0 < ratio < 11.0
 
 
+@pytest.mark.slow
 def test_grid(run, tmp_path):
     run("build", NAME, "--grid", "m_a_kappa", "-o", tmp_path)
     patchset = json.loads((tmp_path / "patchset.json").read_text())
@@ -144,6 +148,7 @@ def test_grid(run, tmp_path):
     assert "0 errors" in run("validate", tmp_path / "patchset.json")
 
 
+@pytest.mark.slow
 def test_joint_with_real_data(run, tmp_path):
     run("build", "heavy_photon_all", "--set", "m_a=0.1", "-o", tmp_path)
     document = json.loads((tmp_path / "workspace.json").read_text())
@@ -151,6 +156,7 @@ def test_joint_with_real_data(run, tmp_path):
     assert names == ["example_nr", "example_er", "xenonnt_sr01", "lz_er_ws2024"]
 
 
+@pytest.mark.slow
 def test_hepdata(run, built, tmp_path):
     pytest.importorskip("hepdata_lib")
     run("export", built, "--to", "hepdata", "-o", tmp_path)

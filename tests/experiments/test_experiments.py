@@ -106,7 +106,8 @@ def test_response_interpolates_its_nodes_and_vanishes_outside():
 
 
 def test_observed_from_a_root_histogram(copy):
-    uproot = pytest.importorskip("uproot")
+    import uproot
+
     folder, edit = copy
     with uproot.recreate(folder / "data.root") as file:
         file["sr01/observed"] = (np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0, 2.0, 3.0]))

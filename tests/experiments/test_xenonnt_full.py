@@ -51,6 +51,7 @@ EVENTS = {
 BINS = {"xenonnt_4d_2024": 162, "xenonnt_4d_2026": 243, "xenonnt_s2only_2026": 21}
 
 
+@pytest.mark.slow
 def test_bins_and_events(name: str) -> None:
     channels = build_experiment(name).channels
     assert [int(c.observed.sum()) for c in channels] == EVENTS[name]

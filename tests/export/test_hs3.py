@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 
 from histnu.errors import ExportError
@@ -83,3 +84,42 @@ def test_bytes_are_the_same_twice(workspace, manifest, tmp_path):
     second = write_hs3(workspace, tmp_path / "b.json", manifest)
     assert first.read_bytes() == second.read_bytes()
     assert read_json(first)["analyses"][0]["parameters_of_interest"] == ["mu2_e"]
+
+
+def test_up_is_up(workspace):
+    """``hi`` is what pyhf predicts at +1, ``lo`` at -1, for every parameter of every sample."""
+    import pyhf
+
+    model = pyhf.Workspace(workspace).model()
+    start = np.array(model.config.suggested_init())
+    checked = set()
+    for number, channel in enumerate(hs3_document(workspace)["distributions"]):
+        name = workspace["channels"][number]["name"]
+        order = model.config.samples
+        bins = model.config.channel_slices[name]
+        for sample in channel["samples"]:
+            row = order.index(sample["name"])
+
+            def rates(parameter, value, row=row, bins=bins):
+                pars = start.copy()
+                pars[[n.startswith("mu2_") for n in model.config.par_names]] = 1.0
+                pars[model.config.par_map[parameter]["slice"]] = value
+                return np.asarray(model.main_model.expected_data(pars, return_by_sample=True))[
+                    row, bins
+                ]
+
+            for m in sample["modifiers"]:
+                if m["type"] not in {"normsys", "histosys"}:
+                    continue
+                nominal = rates(m["parameter"], 0.0)
+                for key, value in (("hi", 1.0), ("lo", -1.0)):
+                    side = m["data"][key]
+                    predicted = rates(m["parameter"], value)
+                    assert not np.allclose(predicted, nominal, rtol=1e-3)
+                    if m["type"] == "normsys":
+                        expected = side * nominal
+                    else:  # factors of other modifiers are one here
+                        expected = np.asarray(side["contents"])
+                    assert predicted == pytest.approx(expected, rel=1e-9)
+                    checked.add((m["type"], key))
+    assert checked == {(t, k) for t in ("normsys", "histosys") for k in ("hi", "lo")}

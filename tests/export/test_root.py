@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 
+import hist
 import numpy as np
 import pytest
+import uproot
 
 from histnu.errors import DataError, ExportError
 from histnu.experiments.loader import load_experiment
@@ -14,9 +16,6 @@ from histnu.export import export_document
 from histnu.export.bins import binnings
 from histnu.export.histograms import histograms, templates
 from histnu.export.root import write_root
-
-uproot = pytest.importorskip("uproot", reason="ROOT files need uproot")
-hist = pytest.importorskip("hist", reason="histograms need hist")
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,6 @@ from histnu.analyses import assemble, load_analysis
 from histnu.errors import ExportError
 from histnu.export.xml import TOP, read_xml, write_xml
 
-pytest.importorskip("uproot", reason="HistFactory XML needs uproot")
-
 
 def log_likelihoods(first, second, measurement, n_points=5):
     """log L of two documents at the same random points, matched by parameter name."""

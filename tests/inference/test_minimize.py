@@ -69,6 +69,7 @@ def polished(likelihood: BatchedLikelihood, data: Any, aux: Any, tested: float) 
     return best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "count"),
     # 1,000 random points over the shapes, fewer where pyhf is slow

@@ -49,6 +49,7 @@ def test_digest(pyhf_cli, inputs):
     assert document_digest(document) in pyhf_cli("digest", "background.json")
 
 
+@pytest.mark.slow
 def test_apply_extract_and_cls(pyhf_cli, reference):
     """Both ways to a limit point; CLs at mu_sig = 1 lies on the right side of our limit."""
     name = "mu_universal_1"
@@ -83,7 +84,7 @@ def test_model_inspection(pyhf_cli):
 
 
 def test_xml_there_and_back(pyhf_cli, inputs):
-    pytest.importorskip("uproot", reason="pyhf's XML commands need uproot")
+
     pyhf_cli("json2xml", "workspace.json", "--output-dir", ".")
     back = json.loads(pyhf_cli("xml2json", "FitConfig.xml", "--hide-progress"))
     document = json.loads((inputs / "workspace.json").read_text())

@@ -26,6 +26,7 @@ Q_TOLERANCE = {"pyhf": 1e-5, "cabinetry": 1e-3, "pyhs3": 1e-6, "root": 5e-4}
 """Absolute; q is 0.4 to 7 at the three points."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tool", LIMITS)
 def test_limits(answer, reference, tool):
     found = answer(tool)

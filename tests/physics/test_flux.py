@@ -12,6 +12,7 @@ from histnu.physics.oscillation import (
     OscillationParameters,
     flavour_probabilities,
     matter_potential_ev,
+    survival_probability,
     survival_probability_at,
 )
 from histnu.sources.solar import load_flux, load_production, solar_source
@@ -82,6 +83,42 @@ def test_vacuum_and_matter_limits():
     # far above resonance nu_e = nu_2: P -> c13^4 sin^2 theta12 + s13^4
     matter = c13**2 * s12 + p.sin2_theta13**2
     assert survival_probability_at(1e6, 100.0, p) == pytest.approx(matter, rel=1e-5)
+
+
+def three_flavour_survival(e_mev, electrons, p):
+    """Adiabatic P(nu_e -> nu_e) from the eigenvectors of the three-flavour Hamiltonian in matter.
+
+    A neutrino born as nu_e is the matter eigenstate i with |U^m_ei|^2 and leaves the Sun as the
+    mass eigenstate i, which is nu_e with |U_ei|^2. The formula under test neglects
+    2 E V/dm2_31, so the third mass is put far away.
+    """
+    t12, t13 = np.arcsin(np.sqrt([p.sin2_theta12, p.sin2_theta13]))
+    first = np.array([[np.cos(t12), np.sin(t12), 0], [-np.sin(t12), np.cos(t12), 0], [0, 0, 1]])
+    third = np.array([[np.cos(t13), 0, np.sin(t13)], [0, 1, 0], [-np.sin(t13), 0, np.cos(t13)]])
+    vacuum = third @ first  # theta_23 does not mix nu_e
+    potential = float(matter_potential_ev(electrons))
+    mass = vacuum @ np.diag([0.0, p.dm2_21_ev2, 1e4 * p.dm2_21_ev2]) @ vacuum.T
+    energies = np.diag([2.0 * e_mev * 1e6 * potential, 0.0, 0.0])
+    _, matter = np.linalg.eigh(mass + energies)
+    return float(np.sum(matter[0] ** 2 * vacuum[0] ** 2))
+
+
+@pytest.mark.parametrize("sin2_theta13", [0.0, 0.0225, 0.3])
+@pytest.mark.parametrize("e_mev", [0.05, 1.0, 2.5, 10.0, 100.0])
+def test_survival_probability_from_three_flavours(e_mev, sin2_theta13):
+    p = OscillationParameters(sin2_theta13=sin2_theta13)
+    expected = three_flavour_survival(e_mev, 90.0, p)
+    # left out: 2 E V/dm2_31 = 2e-3 at most, times sin^2(theta13)
+    assert survival_probability_at(e_mev, 90.0, p) == pytest.approx(expected, rel=2e-3)
+
+
+def test_survival_probability_of_the_highest_energies_averaged():
+    """sin^2 theta12 cos^4 theta13 + sin^4 theta13, whatever the place of production."""
+    p = OscillationParameters(sin2_theta12=0.3, sin2_theta13=0.2)
+    expected = 0.3 * 0.8**2 + 0.2**2
+    assert expected == pytest.approx(0.232, abs=1e-15)
+    averaged = survival_probability([1e7], load_production("b8"), p)
+    assert averaged == pytest.approx([expected], rel=1e-6)
 
 
 def test_matter_potential():

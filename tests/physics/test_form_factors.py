@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 
 from histnu.constants import HBAR_C
 from histnu.errors import PhysicsError
@@ -41,6 +42,57 @@ def test_klein_nystrand_first_zero():
     a = 132
     q0 = 4.493409457909064 / (1.23 * a ** (1 / 3)) * float(HBAR_C)
     assert klein_nystrand(q0, a) == pytest.approx(0.0, abs=1e-12)
+
+
+def woods_saxon_mean_square_fm2(nucleons):
+    """``<r^2>`` of the Fermi density 1/(1 + exp((r - c)/a)) by adaptive quadrature."""
+    c, a = 1.23 * nucleons ** (1 / 3) - 0.60, 0.52
+    moments = [
+        quad(lambda r, n=n: r**n / (1.0 + np.exp((r - c) / a)), 0.0, c + 40 * a, points=[c])[0]
+        for n in (2, 4)
+    ]
+    return moments[1] / moments[0]
+
+
+@pytest.mark.parametrize("nucleons", [40, 73, 132])
+def test_helm_has_the_mean_square_radius_of_the_charge_density(nucleons):
+    """Lewin and Smith choose r_n so: 3/5 r_n^2 + 3 s^2 is the <r^2> of the Fermi density."""
+    q = 1.0
+    slope = (1.0 - float(helm(q, nucleons))) / (q / float(HBAR_C)) ** 2
+    # the next term of the series is O((qR)^2) = 1e-3; the closed form of <r^2> (4.11) leaves out
+    # terms of exp(-c/a) < 1e-3. The skin alone is 6 s^2 = 4.9 fm^2 of 23 fm^2
+    expected = woods_saxon_mean_square_fm2(nucleons) / 6.0
+    assert slope == pytest.approx(expected, rel=2e-3)
+
+
+def smeared_sphere(r_fm, radius_fm, skin_fm):
+    """Density at r of a homogeneous sphere folded with a Gaussian, relative to the inside.
+
+    The angular integral of the folding is done: ``rho(r) = integral_0^R dx x/(r s sqrt(2 pi))
+    [exp(-(r - x)^2/(2 s^2)) - exp(-(r + x)^2/(2 s^2))]``.
+    """
+    x, w = np.polynomial.legendre.leggauss(200)
+    x, w = 0.5 * radius_fm * (x + 1.0), 0.5 * radius_fm * w
+    r = np.asarray(r_fm)[:, None]
+    kernel = np.exp(-((r - x) ** 2) / (2 * skin_fm**2)) - np.exp(-((r + x) ** 2) / (2 * skin_fm**2))
+    return (x / (r * skin_fm * np.sqrt(2 * np.pi)) * kernel) @ w
+
+
+@pytest.mark.parametrize("q_mev", [5.0, 25.0, 60.0, 150.0])
+def test_helm_is_the_transform_of_its_density(q_mev):
+    """F(q) = 4 pi/q integral r rho(r) sin(q r) dr of the density, both integrals numerical."""
+    nucleons, skin = 132, 0.9
+    # the radius comes from the mean square of the Fermi density, not from the formula under test
+    mean_square = woods_saxon_mean_square_fm2(nucleons)
+    radius = np.sqrt(5.0 / 3.0 * (mean_square - 3.0 * skin**2))
+    x, w = np.polynomial.legendre.leggauss(400)
+    end = radius + 9.0 * skin
+    r, w = 0.5 * end * (x + 1.0), 0.5 * end * w
+    density = smeared_sphere(r, radius, skin)
+    q = q_mev / float(HBAR_C)
+    transform = w @ (r * density * np.sin(q * r)) / q / (w @ (r**2 * density))
+    # the mean squares agree to 1e-4 (terms of exp(-c/a)), which F multiplies by q^2 <r^2>/6 <= 2.3
+    assert float(helm(q_mev, nucleons)) == pytest.approx(transform, abs=5e-4)
 
 
 def test_helm_and_klein_nystrand_agree_at_8b_momenta():

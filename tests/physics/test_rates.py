@@ -76,6 +76,7 @@ def test_magnetic_moment_against_quadrature(b8, xenon, t):
     assert ours == pytest.approx(direct_rate(t, b8, moment), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_flavour_spectrum_against_scipy_quad(b8, xenon):
     # adaptive quadrature (QUADPACK) of the nu_e part at one recoil energy, one isotope at a time
     t = 0.8e-3

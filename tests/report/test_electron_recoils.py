@@ -85,6 +85,7 @@ def test_solar_events_of_xenonnt():
     assert er.solar_events("xenonnt_er_2022", 1.0, 140.0) == pytest.approx(300, abs=15)
 
 
+@pytest.mark.slow
 def test_limit_of_lz_ws2022_against_the_collaboration():
     data = er.experiments_of("lz_er_ws2022")
     row = er.moment_limit(data, "lz_er_ws2022", "mu_universal")
@@ -114,6 +115,7 @@ def test_flavours_of_moments(combined):
     assert limits["mu_universal"] == pytest.approx(combination, rel=0.02)
 
 
+@pytest.mark.slow
 def test_charges(lz):
     zero, profiled = er.charge_limits(lz, "lz_er", "q_ee")
     assert zero["other_charges"] == "zero" and profiled["other_charges"] == "profiled"
@@ -127,6 +129,7 @@ def test_charges(lz):
     assert universal["upper"] < zero["upper"]
 
 
+@pytest.mark.slow
 def test_contour_of_both_recoils():
     masses = [0.01, 0.3, 1.5, 6.0, 40.0]
     rows = {}
@@ -164,6 +167,7 @@ def test_joint_limit_is_that_of_the_electrons():
     assert row["upper"] == pytest.approx(alone["upper"], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_variations_of_the_response(lz):
     (same, _) = (ev.rebuilt(e, lambda eff, res: (eff, res)) for e in lz)
     assert np.allclose(
@@ -198,6 +202,7 @@ def small_results():
     return jobs.electron_results(plan)
 
 
+@pytest.mark.slow
 def test_results_document(small_results):
     assert small_results["schema"] == "histnu-electron-recoils/1"
     assert dumps(small_results)
@@ -209,6 +214,7 @@ def test_results_document(small_results):
     assert [len(r["upper_mu_b"]) for r in small_results["contours"]] == [4, 4, 4]
 
 
+@pytest.mark.slow
 def test_figures(small_results, tmp_path):
     overlay = tmp_path / "borexino.csv"
     overlay.write_text("m4_mev,mu_b\n0.001,3e-11\n1,1e-10\n")
@@ -242,6 +248,7 @@ def test_crossing_of_electron_and_nuclear_recoils():
     assert report.crossing_mev({"contours": [row("cevns", [1e-9, None])]}, "e") is None
 
 
+@pytest.mark.slow
 def test_report_text(small_results):
     assert small_results["variations"] == []  # only data sets of a collaboration are varied
     shift = {"description": "x", "experiment": "lz_er", "shift": 0.1}

@@ -19,21 +19,25 @@ from histnu.serialize import dumps, jsonable
 SETTINGS = Settings(m4_mev=(0.01, 5.0, 12.0, 40.0))
 
 
+class Bounds(dict[tuple[str, str], dict[str, object]]):
+    """1-dof bounds, (parameter, experiment) -> row, each computed when it is first asked for."""
+
+    def __missing__(self, key):
+        self[key] = one_bound(*key, SETTINGS, LEVEL_1D)
+        return self[key]
+
+
 @pytest.fixture(scope="module")
 def bounds():
-    """All 1-dof bounds: (parameter, experiment) -> row."""
-    return {
-        (p, e): one_bound(p, e, SETTINGS, LEVEL_1D)
-        for p in (*MOMENTS, *CHARGES)
-        for e in EXPERIMENTS
-    }
+    """All 1-dof bounds."""
+    return Bounds()
 
 
 @pytest.fixture(scope="module")
 def results(bounds):
     """A results document with every kind of piece, some of them few."""
     pieces = {
-        "bounds": list(bounds.values()),
+        "bounds": [bounds[p, e] for p in (*MOMENTS, *CHARGES) for e in EXPERIMENTS],
         "rates": [job.run() for job in paper.rate_jobs(SETTINGS)],
         "profiles": [job.run() for job in paper.profile_jobs(SETTINGS)[:12]],
         "dipole": [
@@ -59,6 +63,7 @@ def test_magnetic_moments_against_the_paper(bounds, parameter):
     assert bounds[parameter, "xenonnt"]["ratio"] == pytest.approx(1.0, abs=0.10)
 
 
+@pytest.mark.slow
 def test_charges_are_reported_with_their_ratio(bounds):
     for parameter in CHARGES:
         row = bounds[parameter, "combined"]
@@ -68,6 +73,7 @@ def test_charges_are_reported_with_their_ratio(bounds):
         assert bounds[parameter, "xenonnt"]["provenance"] == "derived"
 
 
+@pytest.mark.slow
 def test_xenonnt_prefers_a_charge(bounds, results):
     row = bounds["q_ee", "xenonnt"]
     assert abs(row["best_fit"]) > 1.0
@@ -84,7 +90,10 @@ def test_a_magnetic_moment_cannot_do_that(bounds):
     assert bounds["mu_universal", "xenonnt"]["best_fit"] == pytest.approx(0.0, abs=1e-6)
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "experiment",
+    [e if e == "xenonnt" else pytest.param(e, marks=pytest.mark.slow) for e in EXPERIMENTS],
+)
 def test_pyhf_gives_the_same_limit(bounds, experiment):
     for engine, tolerance in (("pyhf", 1e-5), ("pyhf-scipy", 1e-6)):
         # minuit at tolerance 1e-3 leaves 1e-6 in -2 log L, SLSQP at 1e-10 much less
@@ -123,6 +132,7 @@ def test_two_degrees_of_freedom_are_wider(bounds):
     assert wide["ratio"] is None
 
 
+@pytest.mark.slow
 def test_dipole_tends_to_the_moment_and_closes(results):
     rows = [b for b in results["bounds"] if b["id"] == "dipole_e"]
     moment = one_bound("mu_e", "xenonnt", SETTINGS, Level(0.9, 2))
@@ -133,6 +143,7 @@ def test_dipole_tends_to_the_moment_and_closes(results):
     assert row["upper"][3] is None  # 40 MeV cannot be made
 
 
+@pytest.mark.slow
 def test_electron_recoils_win_at_small_masses(results):
     curves = {b["experiment"]: b for b in results["bounds"] if b["id"] == "dipole_e"}
     eves, nuclear = curves["eves"], curves["xenonnt"]
@@ -141,17 +152,20 @@ def test_electron_recoils_win_at_small_masses(results):
     assert "Where each dominates" in report_text(results)
 
 
+@pytest.mark.slow
 def test_variation_moves_the_bounds(results):
     row = results["variations"][0]
     assert set(row["upper"]) == {*MOMENTS, *CHARGES}
 
 
+@pytest.mark.slow
 def test_document_is_deterministic(results, bounds):
     again = one_bound("q_emu", "xenonnt", SETTINGS, LEVEL_1D)
     assert dumps(again) == dumps(bounds["q_emu", "xenonnt"])
     assert json.loads(dumps(results)) == results
 
 
+@pytest.mark.slow
 def test_document_follows_the_contract(results):
     assert results["schema"] == "histnu-results/1"
     keys = {
@@ -163,6 +177,7 @@ def test_document_follows_the_contract(results):
     assert {"inputs", "versions", "contours"} <= set(results)
 
 
+@pytest.mark.slow
 def test_report_marks_provenance(results):
     text = report_text(results)
     assert "PandaX-4T‡" in text
@@ -171,11 +186,13 @@ def test_report_marks_provenance(results):
     assert "reconstructed" in text
 
 
+@pytest.mark.slow
 def test_skipped_releases_are_named(results):
     assert results["skipped"] == {"xenonnt_4d_2024": "no release here"}
     assert "- xenonnt_4d_2024: no release here" in report_text(results)
 
 
+@pytest.mark.slow
 def test_reference_table(results):
     header, rows = tables.reference_rows(results)
     assert len(header) == 5
@@ -186,6 +203,7 @@ def test_reference_table(results):
     assert slsqp == pytest.approx(ours, abs=2e-6)
 
 
+@pytest.mark.slow
 def test_figures(results, tmp_path):
     from histnu.plotting.paper import draw_all
 

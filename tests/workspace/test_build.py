@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from histnu.analyses import assemble, builtin, load_analysis
+from histnu.analyses import assemble, builtin, component, load_analysis
 from histnu.errors import WorkspaceError
 from histnu.experiments.model import Origin, RateNuisance
+from histnu.physics.models.standard_model import StandardModel
+from histnu.templates.basis import channel_templates, correct_to_published
 from histnu.workspace.build import Poi, Strength, build_workspace
 from histnu.workspace.modifiers import linear_bounds, rate_modifier
 
@@ -228,3 +231,67 @@ def test_errors():
         build_workspace([*templates, *templates], [], [Poi("a", "mu2_e")])
     with pytest.raises(WorkspaceError, match="unknown interpolation 'cubic'"):
         build_workspace(templates, [Strength("mu2_e", (0, 1))], [Poi("a", "mu2_e")], "cubic")
+
+
+def varied_template(**changes):
+    """The paper's XENONnT channel with a response that a parameter scales by 0.9 and 1.2."""
+    assembly = assemble(load_analysis("magnetic_moment_xenonnt"))
+    channel = assembly.templates[0].channel
+    response = channel.response
+    down, up = (replace(response, probability=f * response.probability) for f in (0.9, 1.2))
+    channel = replace(channel, response_variations={"yield": (down, up)}, **changes)
+    flux = component(assembly.analysis.flux)
+    return channel_templates(channel, "xenon", [flux], [StandardModel(), assembly.model])
+
+
+def test_shape_variations_are_corrected_with_their_sample():
+    """The correction is one of the response at any value of its parameters: ratios stay."""
+    plain = varied_template()
+    corrected = correct_to_published(plain, 5.46e6)
+    published = corrected.channel.published_signal
+    expected = published.expected * 5.46e6 / published.flux_cm2_s
+    for t in (plain, corrected):
+        for s in t.signals:
+            down, up = s.variations["yield"]
+            # a response times a constant: the fold is linear, only rounding differs
+            assert down == pytest.approx(0.9 * s.expected, rel=1e-12)
+            assert up == pytest.approx(1.2 * s.expected, rel=1e-12)
+    assert corrected.standard_model() == pytest.approx(expected, rel=1e-12)
+    factor = corrected.standard_model() / plain.standard_model()
+    assert np.all(np.abs(factor - 1.0) > 1e-3)  # a correction of one would prove nothing
+    document = build_workspace([corrected], [], [Poi("e", "mu2_e")])
+    model, _ = model_and_data(document)
+    pars = np.array(model.config.suggested_init())
+    pars[model.config.par_map["yield"]["slice"]] = 1.0
+    background = sum(b.expected for b in corrected.channel.backgrounds)
+    rates = model.expected_data(pars.tolist(), include_auxdata=False)
+    assert rates == pytest.approx(1.2 * expected + background, rel=1e-9)
+
+
+@pytest.mark.parametrize("interpolation", ["normsys", "linear"])
+def test_rates_multiply_shapes_that_are_split(interpolation):
+    """Both asked for, a channel with split shapes predicts the product of its factors.
+
+    Linear rates would add to the shapes: 1 + 3 (-0.1) + ... reaches zero inside the bounds.
+    """
+    t = varied_template(split_shapes=("yield",))
+    document = build_workspace([t], [], [Poi("e", "mu2_e")], interpolation)
+    model, _ = model_and_data(document)
+    flux = t.signals[0].flux
+    rates = {r.name: r.relative for r in (flux, *t.channel.signal_rates)}
+    assert len(rates) > 1
+    background = sum(b.expected for b in t.channel.backgrounds)
+    rng = np.random.default_rng(11)
+    for _ in range(20):
+        alpha = {n: float(rng.choice([-3.0, -1.0, 1.0, 3.0])) for n in (*rates, "yield")}
+        pars = np.array(model.config.suggested_init())
+        for name, value in alpha.items():
+            pars[model.config.par_map[name]["slice"]] = value
+        # beyond one standard deviation code4 is hi**alpha and lo**-alpha
+        factor = (1.2 if alpha["yield"] > 0 else 0.9) ** abs(alpha["yield"])
+        for name, relative in rates.items():
+            factor *= (1.0 + np.sign(alpha[name]) * relative) ** abs(alpha[name])
+        got = model.expected_data(pars.tolist(), include_auxdata=False)
+        expected = factor * t.standard_model() + background
+        # pyhf's code4 at the document's ten digits, to the third power
+        assert got == pytest.approx(expected, rel=1e-8)

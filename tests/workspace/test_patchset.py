@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import re
 import subprocess
 import sys
 import time
 import tracemalloc
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from histnu.physics.models.sterile_dipole import MASSES_MEV, SterileDipole
 from histnu.polynomial import PolynomialMap
 from histnu.serialize import read_json
 from histnu.workspace import digests, grids, patchset, patchset_reader
+from histnu.workspace.build import float_document
 from histnu.workspace.patchset import Basis, PatchSetInfo, build_patchset
 
 INFO = PatchSetInfo("test", "a test", "ins2807699", "reconstructed", ("arXiv:2407.10892",))
@@ -199,6 +202,7 @@ def test_every_number_of_the_background_is_a_float(documents):
     assert re.search(r"[\[:,] ?-?\d+[,\]}]", json.dumps(documents[0])) is None
 
 
+@pytest.mark.slow
 def test_ten_thousand_points_in_bounded_memory(millicharge, tmp_path):
     """Required: under 60 s. Four times the points must not need more memory (1 MB of slack)."""
     basis = Basis(millicharge.workspace, millicharge.polynomial)
@@ -241,7 +245,27 @@ def test_basis_of_templates_is_the_analysis_workspace(millicharge):
     basis = patchset.basis_of(millicharge.templates, millicharge.polynomial)
     first, _ = patchset.split_workspace(basis)
     second, _ = patchset.split_workspace(Basis(millicharge.workspace, millicharge.polynomial))
-    assert first == second
+    assert float_document(first) == second
+
+
+def test_a_patch_is_rounded_once(millicharge, tmp_path):
+    """Ten digits of the contraction in exact arithmetic, and not of rounded templates."""
+    grid = grids.charge_grid("q_ee", 10.0, 21)
+    basis = patchset.basis_of(millicharge.templates, millicharge.polynomial)
+    build_patchset(tmp_path, grid, basis, INFO)
+    patches = read_json(tmp_path / "patchset.json")["patches"]
+    names = ("q_lin_e", "q_sq_e")
+    for c, t in enumerate(millicharge.templates):
+        rows = [next(s.expected for s in t.signals if s.strength == n) for n in names]
+        for patch in patches:
+            q = Fraction(patch["metadata"]["values"][0])
+            written = patch["patch"][c]["value"]["data"]
+            for b, value in enumerate(written):
+                exact = q * Fraction(float(rows[0][b])) + q**2 * Fraction(float(rows[1][b]))
+                scale = max(abs(q * Fraction(float(rows[0][b]))), abs(exact))
+                # half a unit of the tenth digit, and the rounding of three products and a sum
+                half = 0.5 * 10.0 ** (math.floor(math.log10(abs(value))) - 9) if value else 0.0
+                assert abs(Fraction(value) - exact) <= half * (1 + 1e-6) + 1e-15 * float(scale)
 
 
 @pytest.mark.parametrize("name", ["magnetic_moment", "millicharge", "sterile_dipole"])

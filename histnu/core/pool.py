@@ -1,0 +1,246 @@
+"""Independent jobs side by side in worker processes that never outlive their parent.
+
+Workers ignore SIGINT: Ctrl-C in a terminal reaches the whole process group, and only the parent
+decides. When the parent leaves the pool through an exception (an interrupt, a failed job) it ends
+all workers at once. When the parent itself is killed, each worker ends on its own: on Linux the
+kernel tells it (``PR_SET_PDEATHSIG``), elsewhere a thread waits for the parent's end.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing import get_context, parent_process, resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from histnu.errors import HistnuError
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[str], None]
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+PR_SET_PDEATHSIG = 1
+"""Option of Linux' ``prctl`` that names the signal a process gets when its parent ends."""
+PATIENCE_S = 1.0
+"""How long a worker may take to end before it is killed, in seconds."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A call whose result is plain data.
+
+    Attributes:
+        label: shown while it runs.
+        function: an importable function.
+        arguments: its arguments.
+        options: its keyword arguments.
+    """
+
+    label: str
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def run(self) -> Any:
+        """Call the function."""
+        return self.function(*self.arguments, **self.options)
+
+
+def run_jobs(
+    jobs: Sequence[Job], workers: int, progress: Progress = lambda label: None
+) -> list[Any]:
+    """Run jobs and return their results in the order given.
+
+    Args:
+        jobs: what to do; independent of each other.
+        workers: processes; 1 runs everything in this one.
+        progress: called with the label of each finished job.
+
+    Raises:
+        HistnuError: if a worker process is killed from outside.
+        Exception: the first one that a job raises, with the worker's traceback as a note.
+    """
+    if workers <= 1:
+        results = []
+        for job in jobs:
+            results.append(job.run())
+            progress(job.label)
+        return results
+    with _workers(min(workers, len(jobs))) as pool:
+        return _distribute(jobs, pool, progress)
+
+
+@dataclass(frozen=True)
+class _Worker:
+    """A process and this end of the pipe to it."""
+
+    process: SpawnProcess
+    pipe: Connection
+
+
+def _distribute(jobs: Sequence[Job], pool: Sequence[_Worker], progress: Progress) -> list[Any]:
+    """Give each free worker the next job until all are done."""
+    results: list[Any] = [None] * len(jobs)
+    waiting = iter(range(len(jobs)))
+    busy: dict[Any, tuple[int, _Worker]] = {}
+
+    def give(worker: _Worker) -> None:
+        number = next(waiting, None)
+        if number is not None:
+            busy[worker.pipe] = (number, worker)
+            with suppress(OSError):  # a worker that is gone is noticed when its answer is read
+                worker.pipe.send(jobs[number])
+
+    for worker in pool:
+        give(worker)
+    while busy:
+        for pipe in wait(list(busy)):
+            number, worker = busy.pop(pipe)
+            results[number] = _answer(worker, jobs[number])
+            progress(jobs[number].label)
+            give(worker)
+    return results
+
+
+def _answer(worker: _Worker, job: Job) -> Any:
+    """The result of a job, or its exception."""
+    try:
+        done, value = worker.pipe.recv()
+    except (EOFError, OSError):
+        worker.process.join(PATIENCE_S)
+        raise HistnuError(
+            f"the process of job {job.label!r} was ended from outside (exit code "
+            f"{worker.process.exitcode}); where memory is short use fewer processes (-j)"
+        ) from None
+    if done:
+        return value
+    raise value
+
+
+@contextmanager
+def _workers(number: int) -> Iterator[list[_Worker]]:
+    """Running workers; on any exception they are ended at once."""
+    pool: list[_Worker] = []
+    try:
+        with _one_thread_each(), _interrupts_held_back():
+            for _ in range(number):
+                pool.append(_start())
+        yield pool
+    except BaseException:
+        for worker in pool:
+            worker.process.terminate()
+        raise
+    finally:
+        for worker in pool:
+            worker.pipe.close()
+        for worker in pool:
+            _end(worker.process)
+
+
+def _start() -> _Worker:
+    """Start a worker.
+
+    ``spawn`` and not ``fork``: the parent has threads, and a child must not hold its pipes.
+    """
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs,), daemon=True)
+    process.start()
+    theirs.close()
+    return _Worker(process, ours)
+
+
+def _end(process: SpawnProcess) -> None:
+    """Wait for a worker that was told to end; kill one that does not."""
+    process.join(PATIENCE_S)
+    if process.is_alive():
+        log.warning("worker %s did not end and is killed", process.pid)
+        process.kill()
+        process.join()
+
+
+def _serve(pipe: Connection) -> None:
+    """Life of a worker: run what comes through the pipe until it is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
+    while True:
+        try:
+            job: Job = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            answer = (True, job.run())
+        except Exception as error:
+            error.add_note(traceback.format_exc())
+            answer = (False, error)
+        _send(pipe, answer)
+
+
+def _send(pipe: Connection, answer: tuple[bool, Any]) -> None:
+    """Send a result; what cannot be pickled is replaced by an error that says so."""
+    try:
+        pipe.send(answer)
+    except (BrokenPipeError, ConnectionError):
+        return
+    except Exception as error:
+        problem = HistnuError(f"{type(answer[1]).__name__} of a job cannot be sent ({error})")
+        problem.add_note(str(answer[1]))
+        pipe.send((False, problem))
+
+
+def end_with_parent() -> None:
+    """End this process when the process that started it ends, whatever the reason."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let worker processes start with one linear-algebra thread; restore the environment."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Block SIGINT while processes are started; they inherit the mask.
+
+    A child that still imports its modules would answer Ctrl-C with a traceback.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # starting it later would unblock the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

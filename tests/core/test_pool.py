@@ -1,0 +1,58 @@
+"""Jobs in processes: order, errors, threads."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+
+import pytest
+
+from histnu.core.pool import Job, run_jobs
+from histnu.errors import HistnuError
+
+
+def test_results_keep_their_order():
+    jobs = [Job(str(n), math.factorial, (n,)) for n in range(20)]
+    done: list[str] = []
+    expected = [math.factorial(n) for n in range(20)]
+    assert run_jobs(jobs, 2, done.append) == expected
+    assert sorted(done, key=int) == [job.label for job in jobs]
+    assert run_jobs(jobs, 1) == expected
+    assert run_jobs([], 2) == []
+
+
+def test_the_first_free_worker_takes_the_next_job():
+    # one worker sleeps, the other does everything else meanwhile
+    jobs = [Job("long", time.sleep, (1.0,)), *(Job(str(n), math.factorial, (n,)) for n in range(9))]
+    done: list[str] = []
+    run_jobs(jobs, 2, done.append)
+    assert done[-1] == "long"
+
+
+def test_keyword_arguments_and_one_thread_each():
+    before = os.environ.get("OMP_NUM_THREADS")
+    sort = Job("sort", sorted, ([2, 3, 1],), {"reverse": True})
+    assert run_jobs([sort, Job("threads", os.getenv, ("OMP_NUM_THREADS",))], 2) == [[3, 2, 1], "1"]
+    assert os.environ.get("OMP_NUM_THREADS") == before
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_error_of_a_job_is_raised_here(workers):
+    start = time.monotonic()
+    with pytest.raises(ZeroDivisionError) as caught:
+        run_jobs([Job("x", divmod, (1, 0)), Job("y", time.sleep, (60,))], workers)
+    assert time.monotonic() - start < 30  # the other job is not waited for
+    if workers > 1:
+        assert "Traceback" in caught.value.__notes__[0]
+
+
+def test_a_result_that_cannot_be_sent():
+    with pytest.raises(HistnuError, match=r"callable_iterator of a job cannot be sent"):
+        run_jobs([Job("x", eval, ("iter(lambda: 0, 1)",))], 2)
+
+
+def test_a_killed_worker_is_an_error():
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    with pytest.raises(HistnuError, match=r"job 'x' was ended from outside \(exit code -9\)"):
+        run_jobs([Job("x", exec, (code,)), Job("y", time.sleep, (60,))], 2)
