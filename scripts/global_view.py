@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -30,6 +31,9 @@ from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.limits import threshold
 from histnu.inference.profile import profile
 from histnu.serialize import write_json
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 log = logging.getLogger("global_view")
 
@@ -166,10 +170,16 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/global_view.json"))
     parser.add_argument("--only", help="questions whose name starts with this")
     parser.add_argument("--fresh", action="store_true", help="forget earlier results")
+    parser.add_argument("--draw", type=Path, help="draw earlier results into a folder")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     log.setLevel(logging.INFO)
     path = options.output
+    if options.draw:
+        document = json.loads(path.read_text())
+        draw(document, options.draw)
+        print(markdown(document))
+        return
     document = {} if options.fresh or not path.exists() else json.loads(path.read_text())
     for question in questions():
         if options.only and not question.name.startswith(options.only):
@@ -191,6 +201,71 @@ def main() -> None:
 
 def _asked(question: Question) -> dict:
     return json.loads(json.dumps(asdict(question)))
+
+
+LABELS = {
+    "coherent": "COHERENT",
+    "solar_b8": "solar CEvNS*",
+    "er_combined": "electron recoils",
+    "combined": "combined*",
+}
+
+
+def pieces(entry: dict) -> str:
+    """An allowed set as text; only its end where it starts at zero."""
+    found = entry["allowed_90"]
+    if len(found) == 1 and found[0][0] == 0.0:
+        return f"< {found[0][1]:.3g}"
+    return " ∪ ".join(f"[{a:.3g}, {b:.3g}]" for a, b in found)
+
+
+def markdown(document: dict) -> str:
+    """The table of docs/hypotheses.md."""
+    lines = ["| | unit | " + " | ".join(LABELS.values()) + " |", "|---" * 6 + "|"]
+    for name, entry in document.items():
+        cells = [pieces(entry["found"][k]) if k in entry["found"] else "-" for k in LABELS]
+        model, _, rest = name.partition(":")
+        shown = rest.replace("@", ", ").replace("=", " = ")
+        unit = "" if entry["asked"]["unit"] == "1" else entry["asked"]["unit"]
+        lines.append(f"| `{model}` {shown} | {unit} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def draw(document: dict, folder: Path) -> None:
+    """One figure per hypothesis: the profiles of all data sets."""
+    from histnu.plotting.style import figure_style
+
+    by_name = {q.name: q for q in questions()}
+    models = dict.fromkeys(name.partition(":")[0] for name in document)
+    for model in models:
+        names = [n for n in document if n.startswith(f"{model}:")]
+        rows = -(-len(names) // 3)
+        with figure_style() as plt:
+            figure, axes = plt.subplots(
+                rows, min(3, len(names)), figsize=(13, 3.6 * rows), squeeze=False,
+                layout="constrained",
+            )  # fmt: skip
+            for ax, name in zip(axes.flat, names, strict=False):
+                _panel(ax, by_name[name], document[name]["found"])
+            for ax in axes.flat[len(names) :]:
+                ax.set_axis_off()
+            axes[0, 0].legend(fontsize=9)
+            figure.savefig(folder / f"global_{model}.png")
+            plt.close(figure)
+
+
+def _panel(ax: Axes, question: Question, found: dict) -> None:
+    """Profiles of one question."""
+    for group, label in LABELS.items():
+        if group in found:
+            ax.plot(question.grid, found[group]["delta"], label=label)
+    ax.axhline(threshold(LEVEL, 1), color="0.6", linewidth=1.0, linestyle=":")
+    ends = [x for g in found.values() for piece in g["allowed_90"] for x in piece]
+    low, high = min(ends), max(ends)
+    ax.set_xlim(low - 0.1 * (high - low), high + 0.2 * (high - low))
+    ax.set_ylim(0.0, 10.0)
+    ax.set_xlabel(f"{question.name.partition(':')[2]} [{question.unit}]", fontsize=10)
+    ax.set_ylabel(r"$\Delta\chi^2$")
 
 
 def summary(question: Question, found: dict[str, dict]) -> str:
