@@ -261,15 +261,25 @@ def _tabulated(table: str, recoils: Sequence[str]) -> SignalModel:
     return TabulatedSignal(*read_spectra(table), recoil=kinds[0] if kinds else "nuclear")
 
 
+def held_values(analysis: Analysis, model: SignalModel) -> dict[str, float]:
+    """Values that an analysis gives to held parameters of its model, by name."""
+    options = {
+        h.name: analysis.model.options[h.attribute]
+        for h in model.held
+        if h.attribute in analysis.model.options
+    }
+    return {**options, **analysis.model.held}
+
+
 def require_held(analysis: Analysis, model: SignalModel) -> None:
     """Every held parameter must have a value.
 
     Raises:
         ConfigError: otherwise, with the ways to give it one.
     """
+    given = held_values(analysis, model)
     for h in model.held:
-        given = {*analysis.model.held, *analysis.model.options}
-        if not given & {h.name, h.attribute}:
+        if h.name not in given:
             raise ConfigError(
                 f"analysis {analysis.name}: {h.name} [{h.unit}] of {model.name} has no value; give "
                 f"--set {h.name}=VALUE, or scan it (contour --x {h.name}, build --grid)"
@@ -293,6 +303,11 @@ class Assembly:
     templates: tuple[ChannelTemplates, ...]
     model: SignalModel
     workspace: Workspace
+
+    @property
+    def held(self) -> dict[str, float]:
+        """Values of the held parameters of the model."""
+        return held_values(self.analysis, self.model)
 
     @property
     def polynomial(self) -> PolynomialMap:

@@ -44,7 +44,7 @@ def manifest_of(assembly: Assembly, options: dict[str, Any] | None = None) -> Ma
         analysis.interpolation,
         assembly.polynomial if assembly.model.parameters else None,
         {p.name: p.unit for p in assembly.model.parameters},
-        {**asked, "fluxes": fluxes, **(options or {})},
+        {**asked, "fluxes": fluxes, "held": assembly.held, **(options or {})},
     )
 
 

@@ -54,13 +54,13 @@ class ScanOptions:
 
     Attributes:
         cl, dof: confidence level and degrees of freedom of the threshold (2 for a contour).
-        engine: ``batched``, ``pyhf`` or ``pyhf-scipy``.
+        fit: how to fit.
         asimov: use the expectation without a signal as data, for a sensitivity.
     """
 
     cl: float = 0.9
     dof: int = 2
-    engine: str = "batched"
+    fit: FitOptions = field(default_factory=FitOptions)
     asimov: bool = False
 
 
@@ -76,6 +76,7 @@ class MassCurve:
         best_fit_held: held parameter there.
         cl, dof, threshold: level of the contour.
         provenance: weakest provenance of the data.
+        certified: whether every fit it rests on is certified.
     """
 
     held: str
@@ -91,6 +92,7 @@ class MassCurve:
     dof: int
     threshold: float
     provenance: str
+    certified: bool
 
 
 @dataclass(frozen=True)
@@ -179,9 +181,8 @@ def _add_value(
         target = _target(analysis, model, templates, scan, ratio)
         question = ask(target, scan.parameter)
         counts = _without_signal(question) if options.asimov else None
-        fit = FitOptions(engine=options.engine)
-        best = best_fit(question.likelihood, counts, fit)
-        if options.engine == "batched":
+        best = best_fit(question.likelihood, counts, options.fit)
+        if options.fit.engine == "batched":
             _forget_model(question.likelihood)
         scan.points.append(_Point(at[1], question, ratio, counts, best))
 
@@ -260,32 +261,51 @@ def _curve(
         raise FitError(f"{scan.parameter}: no {held[0]} of the scan can be made")
     lowest = min(reached, key=lambda p: p.best.twice_nll)
     cut = threshold(options.cl, options.dof)
-    ends = [
-        _ends(p, cut - (p.best.twice_nll - lowest.best.twice_nll), options) if p else (None, None)
-        for p in scan.points
-    ]
+    ends = [_ends(p, cut - _excess(p, lowest), options) if p else NO_END for p in scan.points]
     best = lowest.question.value(lowest.best.parameters[lowest.question.parameter])
     return MassCurve(
         *held,
         scan.parameter,
         scan.unit,
-        tuple(e[0] for e in ends),
-        tuple(e[1] for e in ends),
+        tuple(e.lower for e in ends),
+        tuple(e.upper for e in ends),
         (best or 0.0) * lowest.ratio,
         lowest.value,
         options.cl,
         options.dof,
         cut,
         provenance,
+        all(p.best.certified for p in reached) and all(e.certified for e in ends),
     )
 
 
-def _ends(point: _Point, cut: float, options: ScanOptions) -> tuple[float | None, float | None]:
+@dataclass(frozen=True)
+class _Ends:
+    """Ends at one value; none where it is closed, or its minimum above the level."""
+
+    lower: float | None = None
+    upper: float | None = None
+    certified: bool = True
+
+
+NO_END = _Ends()
+
+
+def _excess(point: _Point, lowest: _Point) -> float:
+    """How much worse the minimum of a value is than that of all."""
+    return point.best.twice_nll - lowest.best.twice_nll
+
+
+def _ends(point: _Point, cut: float, options: ScanOptions) -> _Ends:
     """Lower and upper end where the profile is ``cut`` above the value's own minimum."""
     if not cut > 0:
-        return None, None
+        return NO_END
     level = float(chi2.cdf(cut, 2))
-    fit = IntervalOptions(fit=FitOptions(engine=options.engine))
-    found = interval(point.question.likelihood, point.data, point.question.parameter, level, 2, fit)
-    lower, upper = (point.question.value(x) for x in (found.lower, found.upper))
-    return tuple(None if x is None else x * point.ratio for x in (lower, upper))  # type: ignore[return-value]
+    question, fit = point.question, IntervalOptions(fit=options.fit)
+    found = interval(question.likelihood, point.data, question.parameter, level, 2, fit)
+    lower, upper = (question.value(x) for x in (found.lower, found.upper))
+    return _Ends(
+        None if lower is None else lower * point.ratio,
+        None if upper is None else upper * point.ratio,
+        found.certified,
+    )

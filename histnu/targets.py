@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from histnu.errors import ConfigError, WorkspaceError, located
 from histnu.export.hepdata import archived_likelihood
 from histnu.inference.engine.fit import AnyLikelihood
 from histnu.polynomial import PolynomialMap
 from histnu.serialize import read_json
+
+if TYPE_CHECKING:
+    from histnu.analyses import Analysis
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class Target:
         polynomial: physical parameters -> strengths, where a manifest or an analysis says so.
         units: physical parameter -> unit.
         provenance: weakest provenance of the inputs, or None where nothing says.
+        held: held parameters of the model (a mass) -> value.
+        fixed: parameters of the likelihood that are to be held -> value.
     """
 
     name: str
@@ -31,6 +36,8 @@ class Target:
     polynomial: PolynomialMap | None = None
     units: Mapping[str, str] = field(default_factory=dict)
     provenance: str | None = None
+    held: Mapping[str, float] = field(default_factory=dict)
+    fixed: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def pois(self) -> tuple[str, ...]:
@@ -48,6 +55,9 @@ class Question:
         asked: the name the user gave.
         squared: True where the likelihood's parameter is the square of what was asked.
         unit: unit of what was asked.
+        measurement: name of the measurement whose settings hold.
+        taken: True where it is the first of several because none was chosen.
+        fixed: parameters of the likelihood that are held -> value.
     """
 
     likelihood: AnyLikelihood
@@ -55,6 +65,9 @@ class Question:
     asked: str
     squared: bool
     unit: str
+    measurement: str = ""
+    taken: bool = False
+    fixed: Mapping[str, float] = field(default_factory=dict)
 
     def value(self, x: float | None) -> float | None:
         """Convert a value of the likelihood's parameter to what was asked."""
@@ -95,10 +108,21 @@ def validated(document: Any, path: str) -> dict[str, Any]:
     return document
 
 
-def _described(name: str, document: dict[str, Any], manifest: Mapping[str, Any] | None) -> Target:
-    """The target of a document and what its manifest says."""
+def _described(
+    name: str,
+    document: dict[str, Any],
+    manifest: Mapping[str, Any] | None,
+    settings: Mapping[str, float],
+) -> Target:
+    """The target of a document and what its manifest says; settings hold its parameters."""
     if manifest is None:
-        return Target(name, document)
+        return Target(name, document, fixed=settings)
+    held = manifest.get("options", {}).get("held", {})
+    for name_held in held:
+        if name_held in settings:
+            mend = "build a document with another value, or give the analysis"
+            problem = f"{name_held} = {held[name_held]:g} is built in"
+            raise ConfigError(located(name, "--set", problem, mend))
     polynomial = manifest.get("polynomial")
     return Target(
         name,
@@ -106,36 +130,62 @@ def _described(name: str, document: dict[str, Any], manifest: Mapping[str, Any] 
         None if polynomial is None else PolynomialMap.from_json(polynomial),
         manifest.get("units", {}),
         manifest.get("provenance"),
+        held,
+        settings,
     )
 
 
-def load_target(text: str | Path) -> Target:
+def with_held(
+    analysis: Analysis, settings: Mapping[str, float]
+) -> tuple[Analysis, dict[str, float]]:
+    """The analysis with the held parameters of its model set, and the settings that are left."""
+    from histnu.analyses import signal_model
+
+    names = {h.name for h in signal_model(analysis.model).held}
+    values = {k: v for k, v in settings.items() if k in names}
+    return analysis.holding(values), {k: v for k, v in settings.items() if k not in names}
+
+
+def load_target(text: str | Path, settings: Mapping[str, float] | None = None) -> Target:
     """Load a workspace file, or assemble an analysis.
 
     Args:
         text: path of a workspace (``.json``), a HEPData submission or likelihood archive
             (``ARCHIVE`` or ``ARCHIVE::NAME``), an analysis file or the name of an analysis.
+        settings: values of held parameters of the model, and of parameters of the likelihood
+            that are to be fixed.
 
     Raises:
-        HistnuError: for anything that cannot be read.
+        HistnuError: for anything that cannot be read, and for a held parameter without a value.
     """
+    settings = dict(settings or {})
     archived = archived_likelihood(str(text))
     if archived is not None:
         name, document, described = archived
-        return _described(name, validated(document, name), described)
+        return _described(name, validated(document, name), described, settings)
     path = Path(text)
     if path.suffix == ".json" or path.is_dir():
         path = path / "workspace.json" if path.is_dir() else path
         document = read_workspace(path)
         manifest = path.with_name("manifest.json")
-        return _described(str(path), document, read_json(manifest) if manifest.exists() else None)
+        described = read_json(manifest) if manifest.exists() else None
+        return _described(str(path), document, described, settings)
     from histnu.analyses import assemble, load_analysis
 
-    assembly = assemble(load_analysis(str(text)))
+    analysis, rest = with_held(load_analysis(str(text)), settings)
+    assembly = assemble(analysis)
     units = {p.name: p.unit for p in assembly.model.parameters}
     document = dict(assembly.workspace)
     polynomial = assembly.polynomial if assembly.model.parameters else None
-    return Target(assembly.analysis.name, document, polynomial, units, assembly.provenance)
+    return Target(
+        analysis.name,
+        document,
+        polynomial,
+        units,
+        assembly.provenance,
+        assembly.held,
+        rest,
+    )
 
 
 def is_lone_square(polynomial: PolynomialMap, parameter: str) -> str | None:
@@ -164,31 +214,35 @@ def ask(target: Target, poi: str | None) -> Question:
     from histnu.inference.engine.likelihood import BatchedLikelihood
     from histnu.inference.engine.mapped import MappedLikelihood
 
-    measurements = {m["config"]["poi"]: m["name"] for m in target.document["measurements"]}
+    measurements: dict[str, str] = {}
+    for m in target.document["measurements"]:
+        measurements.setdefault(m["config"]["poi"], m["name"])
     asked = poi or target.pois[0]
-    if asked in measurements:
-        likelihood = BatchedLikelihood.from_workspace(
-            target.document, measurement=measurements[asked]
-        )
-        return Question(likelihood, asked, asked, False, _strength_unit(target, asked))
+    taken = poi is None and len(target.document["measurements"]) > 1
     polynomial = target.polynomial
-    if polynomial is None or asked not in polynomial.parameters:
-        physical = () if polynomial is None else polynomial.parameters
+    physical = () if polynomial is None else polynomial.parameters
+    unit = target.units.get(asked, "")
+    if asked in measurements:
+        parameter, unit = asked, _strength_unit(target, asked)
+    elif polynomial is None or asked not in physical:
         known = ", ".join((*target.pois, *physical))
         raise ConfigError(
             located(target.name, "--poi", f"unknown {asked!r}", f"use one of {known}")
         )
-    unit = target.units.get(asked, "")
-    strength = is_lone_square(polynomial, asked)
-    if strength is not None and strength in measurements:
-        likelihood = BatchedLikelihood.from_workspace(
-            target.document, measurement=measurements[strength]
-        )
-        return Question(likelihood, strength, asked, True, unit)
-    base = BatchedLikelihood.from_workspace(
-        target.document, measurement=target.document["measurements"][0]["name"]
+    else:
+        strength = is_lone_square(polynomial, asked)
+        parameter = strength if strength in measurements else asked
+    first = target.document["measurements"][0]["name"]
+    measurement = measurements.get(parameter, first)
+    base = BatchedLikelihood.from_workspace(target.document, measurement=measurement)
+    likelihood: AnyLikelihood = base
+    if parameter not in measurements and polynomial is not None:
+        likelihood = MappedLikelihood(base, polynomial)
+    for name in target.fixed:
+        likelihood.index(name)
+    return Question(
+        likelihood, parameter, asked, parameter != asked, unit, measurement, taken, target.fixed
     )
-    return Question(MappedLikelihood(base, polynomial), asked, asked, False, unit)
 
 
 def _strength_unit(target: Target, strength: str) -> str:

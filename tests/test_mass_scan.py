@@ -51,6 +51,15 @@ def test_closed_masses():
         mass_scan(analysis, "m4", ["mu_e"], (40.0,))
 
 
+def test_value_above_the_level_has_no_end():
+    """At a level so low that only the best mass is inside, the others have no end."""
+    analysis, options = load_analysis("sterile_dipole_pandax4t"), ScanOptions(cl=1e-4)
+    (curve,) = mass_scan(analysis, "m4", ["mu_e"], (0.1, 8.0, 12.0), options)
+    best = curve.values.index(curve.best_fit_held)
+    assert [u is not None for u in curve.upper] == [i == best for i in range(3)]
+    assert curve.certified
+
+
 def test_sensitivity_is_at_zero_signal():
     analysis = load_analysis("sterile_dipole_xenonnt")
     (curve,) = mass_scan(analysis, "m4", ["mu_e"], (1.0, 10.0), ScanOptions(asimov=True))

@@ -35,6 +35,7 @@ def assert_same_tables(ours: Path, again: Path) -> None:
         assert a[name] == pytest.approx(b[name], rel=1e-7, abs=1e-12), f"{ours.name}:{name}"
 
 
+@pytest.mark.slow
 @pytest.mark.release
 def test_xenonnt_sr01(project_root, releases, tmp_path, monkeypatch):
     script = load_script(project_root, "derive_xenonnt_sr01")
@@ -62,6 +63,7 @@ def test_pandax4t_us2(project_root, tmp_path, monkeypatch):
         assert_same_tables(folder / name, tmp_path / name)
 
 
+@pytest.mark.slow
 @pytest.mark.release
 def test_xenonnt_totals(project_root, releases):
     derive = load_script(project_root, "derive_xenonnt_sr01").derive

@@ -22,7 +22,7 @@ def command(
     grid: str | None,
     interpolation: str | None,
     correction: str | None,
-    held: tuple[str, ...],
+    settings: dict[str, float],
 ) -> None:
     """Build workspace, PatchSet and manifest of an analysis.
 
@@ -36,12 +36,11 @@ def command(
     """
     from histnu.analyses import load_analysis
     from histnu.building import grid_for, write_patchset, write_workspace
-    from histnu.cli.common import assignments
 
     chosen = load_analysis(analysis)
     update = {"interpolation": interpolation, "correction": correction}
     chosen = chosen.model_copy(update={k: v for k, v in update.items() if v is not None})
-    chosen = chosen.holding(assignments(held))
+    chosen = chosen.holding(settings)
     if grid is None:
         paths = write_workspace(chosen, output)
     else:

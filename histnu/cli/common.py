@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +53,33 @@ def progress_bar(total: int, quiet: bool) -> Iterator[Any]:
         yield lambda label: progress.update(task, advance=1, description=label)
 
 
+def _settings(
+    context: click.Context, option: click.Parameter, values: tuple[str, ...]
+) -> dict[str, float]:
+    """Parse ``NAME=VALUE`` pairs."""
+    found: dict[str, float] = {}
+    for text in values:
+        name, _, number = text.partition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = math.nan
+        if not name or not math.isfinite(value):
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE with a finite number")
+        if name in found:
+            raise click.BadParameter(f"{name} is set twice")
+        found[name] = value
+    return found
+
+
+set_option = click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", callback=_settings,
+    help="Hold a parameter: of the model (m4=5, in MeV) or of the likelihood. May be repeated.",
+)  # fmt: skip
+allow_option = click.option(
+    "--allow-uncertified", is_flag=True,
+    help="Give a result, marked as such, where a fit is not certified, instead of an error.",
+)  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress bar.")
 engine_option = click.option(
@@ -66,32 +94,10 @@ cl_option = click.option(
     show_default=True, help="Confidence level.",
 )  # fmt: skip
 seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
-set_option = click.option(
-    "--set", "held", multiple=True, metavar="NAME=VALUE",
-    help="Value of a held parameter of the model (m4=5); may be repeated.",
-)  # fmt: skip
 output_option = click.option(
     "-o", "--output", type=click.Path(path_type=Path), default=Path("results"),
     show_default=True, help="Folder to write to.",
 )  # fmt: skip
-
-
-def assignments(texts: tuple[str, ...]) -> dict[str, float]:
-    """Values of ``--set NAME=VALUE``.
-
-    Raises:
-        ConfigError: for a text of another form.
-    """
-    from histnu.errors import ConfigError
-
-    values = {}
-    for text in texts:
-        name, _, number = text.partition("=")
-        try:
-            values[name.strip()] = float(number)
-        except ValueError:
-            raise ConfigError(f"--set {text!r} must be of the form NAME=NUMBER") from None
-    return values
 
 
 def numbers(value: float | None) -> str:

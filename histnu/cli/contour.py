@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from histnu.cli.common import cl_option, engine_option, json_option
+from histnu.cli.answers import UNCERTIFIED
+from histnu.cli.common import allow_option, cl_option, engine_option, json_option, set_option
 
 DEFAULT_RANGE = (-10.0, 15.0)
 
 if TYPE_CHECKING:
+    from histnu.inference.contours import RegionOptions
     from histnu.inference.results import Region2D
+    from histnu.mass_scan import ScanOptions
     from histnu.targets import Target
 
 
@@ -26,7 +30,9 @@ if TYPE_CHECKING:
 @cl_option
 @click.option("--dof", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--plot", type=click.Path(path_type=Path), default=None, help="Draw into this file.")
+@set_option
 @engine_option
+@allow_option
 @json_option
 def command(
     target: str,
@@ -38,7 +44,9 @@ def command(
     cl: float,
     dof: int,
     plot: Path | None,
+    settings: dict[str, float],
     engine: str,
+    allow_uncertified: bool,
     as_json: bool,
 ) -> None:
     """Two-dimensional confidence region of an analysis.
@@ -51,16 +59,24 @@ def command(
       histnu contour millicharge_combined --x q_ee --y q_mumu --plot region.png
       histnu contour sterile_dipole_combined --x m4 --y mu_e --x-range 0.1 15
     """
+    from histnu.inference.contours import RegionOptions
+    from histnu.inference.engine.fit import FitOptions
+    from histnu.mass_scan import ScanOptions
     from histnu.serialize import dumps
+    from histnu.targets import load_target
 
+    fit = FitOptions(engine=engine, allow_uncertified=allow_uncertified)
     if is_held(target, x_name):
-        document = held_curve(target, (x_name, y_name), (x_range, points), (cl, dof, engine))
+        options = ScanOptions(cl, dof, fit)
+        document = held_curve((target, settings), (x_name, y_name), (x_range, points), options)
     else:
         ranges = [
             (*checked(n, r or DEFAULT_RANGE), points)
             for n, r in (("--x-range", x_range), ("--y-range", y_range))
         ]
-        document = plane(target, (x_name, y_name), (ranges[0], ranges[1]), (cl, dof, engine))
+        loaded = load_target(target, settings)
+        choice = RegionOptions(cl=cl, dof=dof, fit=replace(fit, fixed=loaded.fixed))
+        document = plane(loaded, (x_name, y_name), (ranges[0], ranges[1]), choice)
     if plot is not None:
         from histnu.plotting.contours import draw_region
 
@@ -69,32 +85,32 @@ def command(
         click.echo(dumps(document), nl=False)
         return
     lines = document["polylines"]
-    click.echo(f"# {x_name} {y_name}: {100 * cl:g} % CL, {dof} dof, {len(lines)} polylines")
+    held = "".join(f", {k} = {v:g}" for k, v in {**document.get("held", {}), **settings}.items())
+    warning = "" if document.get("certified", True) else f" [{UNCERTIFIED}]"
+    click.echo(
+        f"# {x_name} {y_name}: {100 * cl:g} % CL, {dof} dof, {len(lines)} polylines{held}{warning}"
+    )
     for line in lines:
         click.echo("\n".join(f"{x:.6g} {y:.6g}" for x, y in line))
         click.echo()
 
 
 def plane(
-    target: str,
+    loaded: Target,
     names: tuple[str, str],
     ranges: tuple[tuple[float, float, int], tuple[float, float, int]],
-    level: tuple[float, int, str],
+    options: RegionOptions,
 ) -> dict[str, Any]:
     """The region of two parameters of a likelihood."""
     import numpy as np
 
     from histnu.errors import ConfigError
-    from histnu.inference.contours import RegionOptions, region
-    from histnu.inference.engine.fit import FitOptions
-    from histnu.targets import ask, load_target
+    from histnu.inference.contours import region
+    from histnu.targets import ask
 
-    loaded = load_target(target)
     question = ask(loaded, names[0])
     if question.squared:
         raise ConfigError(f"{names[0]} enters squared; give its strength {question.parameter}")
-    cl, dof, engine = level
-    options = RegionOptions(cl=cl, dof=dof, fit=FitOptions(engine=engine))
     grid = (np.linspace(*ranges[0]), np.linspace(*ranges[1]))
     found = region(question.likelihood, None, names, grid, options)
     return describe(loaded, found, names)
@@ -124,38 +140,49 @@ def is_held(target: str, name: str) -> bool:
 
 
 def held_curve(
-    target: str,
+    asked: tuple[str, dict[str, float]],
     names: tuple[str, str],
     scan: tuple[tuple[float, float] | None, int],
-    level: tuple[float, int, str],
+    options: ScanOptions,
 ) -> dict[str, Any]:
-    """Ends of a parameter against a held one, as the contour of -2 log L in both."""
+    """Ends of a parameter against a held one, as the contour of -2 log L in both.
+
+    Args:
+        asked: analysis, and values of other held or of fixed parameters.
+        names: the held parameter and the other one.
+        scan: range of the held parameter (the model's scan if None), and number of values.
+        options: level and fit.
+    """
     import numpy as np
 
     from histnu.analyses import load_analysis, signal_model
     from histnu.errors import ConfigError
-    from histnu.mass_scan import ScanOptions, mass_scan
+    from histnu.mass_scan import mass_scan
+    from histnu.targets import with_held
 
     held, parameter = names
     limits, points = scan
-    analysis = load_analysis(target)
+    analysis, fixed = with_held(load_analysis(asked[0]), asked[1])
     values = next(h.scan for h in signal_model(analysis.model).held if h.name == held)
     if limits is not None:
         if not checked("--x-range", limits)[0] > 0:
             raise ConfigError(f"--x-range {limits[0]:g}: values of {held} must be positive")
         values = tuple(np.geomspace(*limits, points).tolist())
-    cl, dof, engine = level
-    curve = mass_scan(analysis, held, [parameter], values, ScanOptions(cl, dof, engine))[0]
+    options = replace(options, fit=replace(options.fit, fixed=fixed))
+    curve = mass_scan(analysis, held, [parameter], values, options)[0]
     ends = [list(zip(curve.values, side, strict=True)) for side in (curve.lower, curve.upper)]
     lines = [[[v, e] for v, e in side if e is not None] for side in ends]
     return {
-        "target": target,
+        "target": asked[0],
         "x": {"name": held, "unit": curve.held_unit},
         "y": {"name": parameter, "unit": curve.unit},
         "cl": curve.cl,
         "dof": curve.dof,
         "threshold": curve.threshold,
         "best_fit": [curve.best_fit_held, curve.best_fit],
+        "held": dict(analysis.model.held),
+        "fixed": fixed,
+        "certified": curve.certified,
         "provenance": curve.provenance,
         "polylines": [line for line in lines if line],
     }
@@ -173,6 +200,10 @@ def describe(target: Target, found: Region2D, names: tuple[str, str]) -> dict[st
         "dof": found.dof,
         "threshold": found.threshold,
         "best_fit": [best[n] for n in names],
+        "held": dict(target.held),
+        "fixed": dict(target.fixed),
+        "certified": found.certified,
+        "search": found.search,
         "provenance": target.provenance,
         "polylines": list(found.contours),
     }

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import click
 
-from histnu.cli.common import cl_option, json_option, progress_bar, quiet_option, seed_option
+from histnu.cli.answers import asked_of, marks
+from histnu.cli.common import (
+    allow_option,
+    cl_option,
+    engine_option,
+    json_option,
+    progress_bar,
+    quiet_option,
+    seed_option,
+    set_option,
+)
 
 
 @click.command()
@@ -14,6 +24,9 @@ from histnu.cli.common import cl_option, json_option, progress_bar, quiet_option
 @click.option("--n-toys", type=click.IntRange(10), default=1000, show_default=True)
 @cl_option
 @seed_option
+@set_option
+@engine_option
+@allow_option
 @json_option
 @quiet_option
 def command(
@@ -23,6 +36,9 @@ def command(
     n_toys: int,
     cl: float,
     seed: int,
+    settings: dict[str, float],
+    engine: str,
+    allow_uncertified: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -34,23 +50,36 @@ def command(
     Example:
       histnu coverage magnetic_moment_combined --poi mu_universal --true 0.5
     """
+    from histnu.inference.engine.fit import FitOptions
+    from histnu.inference.profile import best_fit
     from histnu.inference.toys import ToyOptions, coverage
     from histnu.serialize import dumps
     from histnu.targets import ask, load_target
 
-    question = ask(load_target(target), poi)
+    loaded = load_target(target, settings)
+    question = ask(loaded, poi)
+    fit = FitOptions(engine=engine, fixed=question.fixed, allow_uncertified=allow_uncertified)
     with progress_bar(1, quiet or as_json) as advance:
         options = ToyOptions(
-            n_toys=n_toys, seed=seed, progress=lambda done, total: advance(f"{done}/{total} toys")
+            n_toys=n_toys,
+            seed=seed,
+            fit=fit,
+            progress=lambda done, total: advance(f"{done}/{total} toys"),
         )
-        true = {question.parameter: question.inverse(truth)}
+        true = {**question.fixed, question.parameter: question.inverse(truth)}
         found = coverage(question.likelihood, true, question.parameter, cl, options=options)
+    best = best_fit(question.likelihood, None, fit).parameters[question.parameter]
     if as_json:
-        click.echo(dumps(found.to_json()), nl=False)
+        asked = asked_of(loaded, question, engine)
+        more = {"true": truth, "seed": seed, "best_fit": question.value(best)}
+        click.echo(dumps({**found.to_json(), **asked, **more}), nl=False)
         return
+    low, high = found.coverage_interval
     click.echo(
-        f"{question.asked} = {truth:g} {question.unit}: "
-        f"{found.covered} of {found.n_toys} intervals at {100 * cl:g} % CL cover: "
-        f"{found.coverage:.4f} +- {found.error:.4f}"
+        f"{question.asked} = {truth:g} {question.unit}: {found.covered} of {found.n_toys} "
+        f"intervals at {100 * cl:g} % CL cover: {found.coverage:.4f} in [{low:.4f}, {high:.4f}] "
+        f"(68.3 %, Clopper-Pearson; {engine}, seed {seed}); best fit of the data "
+        f"{question.value(best):.6g}"
         + (f"; {found.failed} toys left out" if found.failed else "")
+        + marks(loaded, question, found.certified)
     )

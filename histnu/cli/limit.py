@@ -6,7 +6,9 @@ from typing import Any
 
 import click
 
+from histnu.cli.answers import asked_of, marks, region_text, segments_of
 from histnu.cli.common import (
+    allow_option,
     cl_option,
     engine_option,
     json_option,
@@ -14,6 +16,7 @@ from histnu.cli.common import (
     progress_bar,
     quiet_option,
     seed_option,
+    set_option,
 )
 
 METHODS = ("profile", "cls", "cls-toys", "toys")
@@ -30,7 +33,9 @@ METHODS = ("profile", "cls", "cls-toys", "toys")
 )  # fmt: skip
 @click.option("--n-toys", type=click.IntRange(10), default=1000, show_default=True)
 @seed_option
+@set_option
 @engine_option
+@allow_option
 @json_option
 @quiet_option
 def command(
@@ -41,11 +46,16 @@ def command(
     method: str,
     n_toys: int,
     seed: int,
+    settings: dict[str, float],
     engine: str,
+    allow_uncertified: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Confidence interval or upper limit from a workspace.
+    """Confidence region or upper limit of one parameter.
+
+    The region is printed as a set: an interval, "< 1.2" where it has no lower end, or several
+    intervals joined by "or". Every number rests on minima that two different starts agree on.
 
     TARGET is a workspace.json, its folder, or the name of an analysis.
 
@@ -53,57 +63,63 @@ def command(
     Examples:
       histnu limit likelihood/workspace.json --poi mu2_e --method cls --cl 0.95
       histnu limit millicharge_combined --poi q_ee --json
+      histnu limit sterile_dipole_combined --poi mu_e --set m4=5
     """
+    from histnu.inference.engine.fit import FitOptions
     from histnu.inference.toys import ToyOptions
     from histnu.serialize import dumps
     from histnu.targets import ask, load_target
 
-    loaded = load_target(target)
+    loaded = load_target(target, settings)
     question = ask(loaded, poi)
+    fit = FitOptions(engine=engine, fixed=question.fixed, allow_uncertified=allow_uncertified)
     with progress_bar(n_toys, quiet or as_json or "toys" not in method) as advance:
-        toys = ToyOptions(n_toys=n_toys, seed=seed, progress=_advance(advance))
-        found = run(question, method, (cl, dof), engine, toys)
-    result = {
-        "target": loaded.name,
-        "parameter": question.asked,
-        "unit": question.unit,
-        "method": found.method,
-        "engine": found.engine,
-        "cl": cl,
-        "dof": dof if method == "profile" else None,
-        "lower": question.value(found.lower),
-        "upper": question.value(found.upper),
-        "best_fit": question.value(found.best_fit.parameters[question.parameter]),
-        "twice_nll": found.best_fit.twice_nll,
-        "provenance": loaded.provenance,
-    }
+        toys = ToyOptions(n_toys=n_toys, seed=seed, fit=fit, progress=_advance(advance))
+        found = run(question, method, (cl, dof), toys)
+    best = question.value(found.best_fit.parameters[question.parameter])
+    segments = segments_of(question, found.intervals)
     if as_json:
+        result = {
+            **asked_of(loaded, question, found.engine),
+            "method": found.method,
+            "cl": cl,
+            "dof": dof if method == "profile" else None,
+            "lower": question.value(found.lower),
+            "upper": question.value(found.upper),
+            "intervals": segments,
+            "best_fit": best,
+            "twice_nll": found.best_fit.twice_nll,
+            "certified": found.certified,
+            "search": found.search,
+            "boundary": list(found.boundary),
+            **({"n_toys": n_toys, "seed": seed} if "toys" in method else {}),
+        }
         click.echo(dumps(result), nl=False)
         return
-    marks = f" [{loaded.provenance} inputs]" if loaded.provenance else ""
+    how = f"{found.method}, {found.engine}"
+    how += f", {n_toys} toys, seed {seed}" if "toys" in method else ""
     click.echo(
-        f"{question.asked}: [{numbers(result['lower'])}, {numbers(result['upper'])}] "
-        f"{question.unit} at {100 * cl:g} % CL ({found.method}, {found.engine}); "
-        f"best fit {numbers(result['best_fit'])}{marks}"
+        f"{question.asked}: {region_text(segments, question.unit)} at {100 * cl:g} % CL ({how}); "
+        f"best fit {numbers(best)}{marks(loaded, question, found.certified)}"
     )
+    for note in found.boundary:
+        click.echo(f"  {note}")
 
 
-def run(question: Any, method: str, level: tuple[float, int], engine: str, toys: Any) -> Any:
-    """Find the interval of a question with a method; returns an ``Interval``."""
+def run(question: Any, method: str, level: tuple[float, int], toys: Any) -> Any:
+    """Find the region of a question with a method; returns an ``Interval``."""
     from histnu.inference.cls import cls_limit
-    from histnu.inference.engine.fit import FitOptions
     from histnu.inference.limits import IntervalOptions, interval
     from histnu.inference.toys import feldman_cousins
 
     cl, dof = level
-    options = FitOptions(engine=engine)
     arguments = (question.likelihood, None, question.parameter)
     if method == "profile":
-        return interval(*arguments, cl, dof, IntervalOptions(fit=options))
+        return interval(*arguments, cl, dof, IntervalOptions(fit=toys.fit))
     if method == "cls":
-        return cls_limit(*arguments, cl, options)
+        return cls_limit(*arguments, cl, toys.fit)
     if method == "cls-toys":
-        return cls_limit(*arguments, cl, options, toys)
+        return cls_limit(*arguments, cl, toys.fit, toys)
     return feldman_cousins(*arguments, cl, toys)[0]
 
 

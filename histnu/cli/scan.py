@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from histnu.cli.common import engine_option, json_option
+from histnu.cli.answers import asked_of, marks
+from histnu.cli.common import allow_option, engine_option, json_option, set_option
 
 
 @click.command()
@@ -13,10 +14,20 @@ from histnu.cli.common import engine_option, json_option
 @click.option("--from", "low", type=float, required=True, help="First value.")
 @click.option("--to", "high", type=float, required=True, help="Last value.")
 @click.option("--points", type=click.IntRange(2), default=51, show_default=True)
+@set_option
 @engine_option
+@allow_option
 @json_option
 def command(
-    target: str, poi: str | None, low: float, high: float, points: int, engine: str, as_json: bool
+    target: str,
+    poi: str | None,
+    low: float,
+    high: float,
+    points: int,
+    settings: dict[str, float],
+    engine: str,
+    allow_uncertified: bool,
+    as_json: bool,
 ) -> None:
     """Profile likelihood of one parameter.
 
@@ -36,25 +47,28 @@ def command(
 
     if not low < high:
         raise ConfigError(f"--from {low:g} must be below --to {high:g}")
-    loaded = load_target(target)
+    loaded = load_target(target, settings)
     question = ask(loaded, poi)
     values = np.linspace(low, high, points)
     inner = np.array([question.inverse(float(v)) for v in values])
-    options = FitOptions(engine=engine)
+    options = FitOptions(engine=engine, fixed=question.fixed, allow_uncertified=allow_uncertified)
     found = profile(question.likelihood, None, question.parameter, inner, options)
+    best = question.value(found.best_fit.parameters[question.parameter])
+    certified = bool(found.certified.all() and found.best_fit.certified)
     if as_json:
         document = {
-            "target": loaded.name,
-            "parameter": question.asked,
-            "unit": question.unit,
-            "provenance": loaded.provenance,
-            "engine": engine,
+            **asked_of(loaded, question, engine),
             "values": values,
             "delta_twice_nll": found.delta_twice_nll,
-            "best_fit": question.value(found.best_fit.parameters[question.parameter]),
+            "best_fit": best,
+            "certified": certified,
+            "certified_points": found.certified.tolist(),
+            "search": found.search,
         }
         click.echo(dumps(document), nl=False)
         return
-    click.echo(f"# {question.asked} [{question.unit}]  Delta(-2 log L)")
-    for value, delta in zip(values, found.delta_twice_nll, strict=True):
-        click.echo(f"{value:.6g} {delta:.6f}")
+    notes = marks(loaded, question, certified)
+    click.echo(f"# {question.asked} [{question.unit}]  Delta(-2 log L); best fit {best:.6g}{notes}")
+    for value, delta, good in zip(values, found.delta_twice_nll, found.certified, strict=True):
+        shown = f"{delta:.6f}" if np.isfinite(delta) else "undefined"
+        click.echo(f"{value:.6g} {shown}" + ("" if good else "  # not certified"))

@@ -17,6 +17,7 @@ from histnu.inference.engine import (
     MappedLikelihood,
     MinimiseOptions,
     Problems,
+    StartOptions,
     fit,
     global_minimise,
     minimise,
@@ -32,6 +33,7 @@ from histnu.inference.results import (
     NeymanScan,
     Profile1D,
     Region2D,
+    Segment,
 )
 from histnu.inference.toys import ToyOptions, coverage, feldman_cousins, neyman_scan, sample
 
@@ -52,6 +54,8 @@ __all__ = [
     "Profile1D",
     "Region2D",
     "RegionOptions",
+    "Segment",
+    "StartOptions",
     "ToyOptions",
     "best_fit",
     "cls_limit",

@@ -14,10 +14,18 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
 from histnu.errors import FitError
-from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe
+from histnu.inference.certification import Asked, require
+from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver, observe
 from histnu.inference.engine.likelihood import Observed
-from histnu.inference.profile import conditional, named
-from histnu.inference.results import BestFit, HypothesisTest, Interval
+from histnu.inference.profile import conditional, improved, named, start_of
+from histnu.inference.results import (
+    BOUND,
+    CROSSING,
+    BestFit,
+    HypothesisTest,
+    Interval,
+    Segment,
+)
 from histnu.inference.toys import ToyOptions, toy_statistics
 
 Array = NDArray[np.float64]
@@ -36,18 +44,18 @@ def _bounded(likelihood: AnyLikelihood, parameter: str, values: Array) -> None:
 
 
 def _qtilde(
-    likelihood: AnyLikelihood,
-    observed: Observed,
-    parameter: str,
-    values: Array,
-    options: FitOptions,
-) -> tuple[Array, BestFit]:
-    """Return q-tilde (P,) of the tested values, and the free fit."""
-    best = named(likelihood, fit(likelihood, observed, None, None, options))
-    held = conditional(likelihood, observed, {parameter: values}, best, options)
-    lowest = min(best.twice_nll, float(held.twice_nll.min()))
-    q = held.twice_nll - lowest
-    return np.where(best.parameters[parameter] > values, 0.0, q), best
+    solver: Solver, observed: Observed, parameter: str, values: Array
+) -> tuple[Array, BestFit, bool]:
+    """Return q-tilde (P,) of the tested values, the free fit, and whether all is certified."""
+    likelihood, options = solver.likelihood, solver.options
+    first = solver.fit(observed)
+    best = named(likelihood, first)
+    held = conditional(solver, observed, {parameter: values}, best)
+    certified = require(likelihood, observed, first, Asked({}), options)
+    certified &= require(likelihood, observed, held, Asked({parameter: values}), options)
+    best = improved(likelihood, best, held)
+    q = held.twice_nll - best.twice_nll
+    return np.where(best.parameters[parameter] > values, 0.0, q), best, certified
 
 
 def hypotest(
@@ -64,22 +72,35 @@ def hypotest(
         data: (B,) counts; the observation of the workspace if None.
         parameter, values: (P,) tested. options: how to fit.
 
-    >>> from histnu.inference.engine.examples import textbook
-    >>> from histnu.inference.engine.likelihood import BatchedLikelihood
-    >>> like = BatchedLikelihood.from_workspace(textbook())
-    >>> round(hypotest(like, None, "mu", [1.0])[0].cls, 6)
+    Raises:
+        FitError: a parameter not bounded at 0, a value not above it, or a fit that did not
+            converge or was not certified.
+
+    >>> round(hypotest(textbook, None, "mu", [1.0])[0].cls, 6)
     0.052516
     """
     options = options or FitOptions()
     values = np.atleast_1d(np.asarray(values, dtype=float))
     _bounded(likelihood, parameter, values)
-    observed = observe(likelihood, data)
-    q, _ = _qtilde(likelihood, observed, parameter, values, options)
-    background = fit(likelihood, observed, {parameter: 0.0}, None, options).parameters
+    return _hypotests(Solver(likelihood, options), observe(likelihood, data), parameter, values)
+
+
+def _hypotests(
+    solver: Solver, observed: Observed, parameter: str, values: Array
+) -> list[HypothesisTest]:
+    """Return the tests of :func:`hypotest` with a solver that lasts."""
+    likelihood = solver.likelihood
+    q, best, certified = _qtilde(solver, observed, parameter, values)
+    found = solver.fit(observed, {parameter: 0.0}, start_of(likelihood, best))
+    certified &= require(
+        likelihood, observed, found, Asked({parameter: np.zeros(1)}), solver.options
+    )
+    background = found.parameters
     asimov = likelihood.observe(
         likelihood.expected(background)[0], likelihood.expected_auxdata(background)[0]
     )
-    q_asimov, _ = _qtilde(likelihood, asimov, parameter, values, options)
+    q_asimov, _, again = _qtilde(solver, asimov, parameter, values)
+    certified &= again
     root, root_a = np.sqrt(q), np.sqrt(np.maximum(q_asimov, 0.0))
     with np.errstate(divide="ignore", invalid="ignore"):
         beyond = (q - q_asimov) / (2 * root_a)
@@ -90,6 +111,7 @@ def hypotest(
         HypothesisTest(
             parameter, float(v), float(cl_sb[k] / cl_b[k]), float(cl_b[k]), float(cl_sb[k]),
             tuple(expected[k].tolist()), float(q[k]), "asymptotic",
+            certified=certified, search=solver.counts.to_json(), best_fit=best,
         )
         for k, v in enumerate(values)
     ]  # fmt: skip
@@ -104,8 +126,8 @@ def hypotest_toys(
 ) -> HypothesisTest:
     """Return CLs at one value from toys of signal plus background and of background alone.
 
-    The nuisances of the toys are those profiled on the data under each hypothesis. Toys
-    whose fits do not converge are left out.
+    The nuisances of the toys are those profiled on the data under each hypothesis. A few toys
+    whose fits fail are left out; more are an error (:func:`histnu.inference.toys.check_toys`).
 
     Args:
         likelihood: the model; its ``parameter`` must be bounded at 0.
@@ -115,17 +137,19 @@ def hypotest_toys(
     options = options or ToyOptions()
     _bounded(likelihood, parameter, np.array([value]))
     observed = observe(likelihood, data)
-    q, best = _qtilde(likelihood, observed, parameter, np.array([value]), options.fit)
-    truths = conditional(
-        likelihood, observed, {parameter: np.array([value, 0.0])}, best, options.fit
-    ).parameters
+    solver = Solver(likelihood, options.fit)
+    q, best, certified = _qtilde(solver, observed, parameter, np.array([value]))
+    held = {parameter: np.array([value, 0.0])}
+    found = conditional(solver, observed, held, best)
+    certified &= require(likelihood, observed, found, Asked(held), options.fit)
+    truths, search, failed = found.parameters, solver.counts.to_json(), 0
     sampled = []
     for truth, rng in zip(truths, np.random.default_rng(options.seed).spawn(2), strict=True):
         toys = toy_statistics(likelihood, truth, (parameter, float(value)), options, rng)
         statistic = np.where(toys.estimate > value, 0.0, toys.delta)[toys.converged]
-        if not len(statistic):
-            raise FitError(f"no toy at {parameter} = {value:g} converged")
         sampled.append(np.sort(statistic))
+        search = {name: n + toys.search[name] for name, n in search.items()}
+        failed += toys.failed
     # rounding of the fits must not decide between equal discrete outcomes
     p_sb, p_b = (_tail(s, q - 1e-7)[0] for s in sampled)
     band = _tail(sampled[1], sampled[1] - 1e-7)
@@ -137,6 +161,7 @@ def hypotest_toys(
         parameter, float(value), float(cls), float(p_b), float(p_sb),
         tuple(np.percentile(cls_band, _PERCENTILES).tolist()), float(q[0]), "toys",
         options.n_toys, (float(errors[0]), float(errors[1]), float(cls * relative)),
+        certified=certified and failed == 0, search=search, failed=failed, best_fit=best,
     )  # fmt: skip
 
 
@@ -163,33 +188,37 @@ def cls_limit(
             limit, with log CLs linear between them.
 
     Raises:
-        FitError: CLs stays above ``1 - cl`` up to the upper bound of the parameter.
+        FitError: CLs stays above ``1 - cl`` up to the upper bound of the parameter, or a fit did
+            not converge or was not certified.
     """
     options = options or (toys.fit if toys else FitOptions())
-    observed = observe(likelihood, data)
-    found = named(likelihood, fit(likelihood, observed, None, None, options))
-    limit = _asymptotic_root(likelihood, data, (parameter, 1 - cl), options)
-    method = "cls"
+    _bounded(likelihood, parameter, np.ones(1))
+    solver, observed = Solver(likelihood, options), observe(likelihood, data)
+    limit, test = _asymptotic_root(solver, observed, parameter, 1 - cl)
+    method, certified, search = "cls", test.certified, solver.counts.to_json()
     if toys is not None:
-        limit = _toy_root(likelihood, data, (parameter, 1 - cl, limit), toys)
+        limit, tests = _toy_root(likelihood, data, (parameter, 1 - cl, limit), toys)
         method = "cls_toys"
+        certified = certified and all(t.certified for t in tests)
+        search = {name: n + sum(t.search[name] for t in tests) for name, n in search.items()}
+    assert test.best_fit is not None
     return Interval(
-        parameter, cl, 1, 1 - cl, None, limit, found, method=method, engine=options.engine
-    )
+        parameter, cl, 1, 1 - cl, None, limit, test.best_fit, method=method,
+        engine=options.engine, intervals=(Segment(0.0, limit, BOUND, CROSSING),),
+        certified=certified, search=search,
+    )  # fmt: skip
 
 
 def _asymptotic_root(
-    likelihood: AnyLikelihood,
-    data: ArrayLike | None,
-    target: tuple[str, float],
-    options: FitOptions,
-) -> float:
-    """Return where the asymptotic CLs crosses ``alpha``, by repeated division into parts."""
-    parameter, alpha = target
+    solver: Solver, observed: Observed, parameter: str, alpha: float
+) -> tuple[float, HypothesisTest]:
+    """Return where the asymptotic CLs crosses ``alpha``, and a test near it."""
+    likelihood = solver.likelihood
     bound = float(likelihood.bounds[likelihood.index(parameter), 1])
     low, high = 0.0, min(1.0, bound)
     for _ in range(60):
-        if _cls(likelihood, data, parameter, np.array([high]), options)[0] < alpha:
+        test = _hypotests(solver, observed, parameter, np.array([high]))[0]
+        if test.cls < alpha:
             break
         if high >= bound:
             raise FitError(f"CLs of {parameter} stays above {alpha:g} up to its bound {bound:g}")
@@ -198,27 +227,16 @@ def _asymptotic_root(
         raise FitError(f"CLs of {parameter} never falls below {alpha:g}")
     for _ in range(12):
         x = np.linspace(low, high, 12)
-        value = _cls(likelihood, data, parameter, x, options)
+        above = x > 0  # one at zero, where signal and background are the same
+        tests = _hypotests(solver, observed, parameter, x[above])
+        value = np.ones(len(x))
+        value[above] = [t.cls for t in tests]
+        test = tests[-1]
         k = max(int(np.argmax(value < alpha)), 1)
         low, high = float(x[k - 1]), float(x[k])
         if high - low < 1e-9 * high:
             break
-    return 0.5 * (low + high)
-
-
-def _cls(
-    likelihood: AnyLikelihood,
-    data: ArrayLike | None,
-    parameter: str,
-    values: Array,
-    options: FitOptions,
-) -> Array:
-    """Return observed CLs (P,); one at zero, where signal and background are the same."""
-    above = values > 0
-    tests = hypotest(likelihood, data, parameter, values[above], options)
-    out = np.ones(len(values))
-    out[above] = [t.cls for t in tests]
-    return out
+    return 0.5 * (low + high), test
 
 
 def _toy_root(
@@ -226,8 +244,8 @@ def _toy_root(
     data: ArrayLike | None,
     target: tuple[str, float, float],
     toys: ToyOptions,
-) -> float:
-    """Return where CLs from toys crosses ``alpha``."""
+) -> tuple[float, list[HypothesisTest]]:
+    """Return where CLs from toys crosses ``alpha``, and the tests made."""
     parameter, alpha, near = target
     x = near * np.linspace(0.6, 1.4, 15)
     bound = likelihood.bounds[likelihood.index(parameter), 1]
@@ -238,4 +256,5 @@ def _toy_root(
     if not len(below) or below[0] == 0:
         raise FitError(f"CLs of {parameter} from toys does not cross {alpha:g} near {near:g}")
     k = int(below[0])
-    return float(x[k - 1] - value[k - 1] * (x[k] - x[k - 1]) / (value[k] - value[k - 1]))
+    root = x[k - 1] - value[k - 1] * (x[k] - x[k - 1]) / (value[k] - value[k - 1])
+    return float(root), tests

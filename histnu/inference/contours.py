@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from histnu.errors import FitError
-from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe
+from histnu.inference.certification import Asked, require
+from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver, observe
 from histnu.inference.engine.likelihood import Observed
+from histnu.inference.engine.problems import BatchFit
 from histnu.inference.limits import threshold
-from histnu.inference.profile import conditional, improved, named
+from histnu.inference.profile import improved, named, start_of
 from histnu.inference.results import BestFit, Region2D
 
 Array = NDArray[np.float64]
@@ -55,7 +57,8 @@ def region(
         options: level and refinement.
 
     Raises:
-        FitError: unknown or equal names, or a grid that does not ascend.
+        FitError: unknown or equal names, a grid that does not ascend, or a fit that is not
+            certified.
     """
     options = options or RegionOptions()
     x, y = (np.asarray(g, dtype=float) for g in grid)
@@ -72,8 +75,9 @@ def region(
     span = np.array([x[1] - x[0], y[1] - y[0]])
     lines = [surface.refine(line, level, span, options.refine) for line in lines]
     return Region2D(
-        parameters, options.cl, options.dof, level, x, y, delta, tuple(lines), surface.best
-    )
+        parameters, options.cl, options.dof, level, x, y, delta, tuple(lines), surface.best,
+        certified=surface.certified, search=surface.solver.counts.to_json(),
+    )  # fmt: skip
 
 
 class _Surface:
@@ -90,21 +94,38 @@ class _Surface:
         self._observed = observed
         self._names = parameters
         self._options = options
+        self.solver = Solver(likelihood, options)
         self._index = [likelihood.index(p) for p in parameters]
-        self.best: BestFit = named(likelihood, fit(likelihood, observed, None, None, options))
+        first = self.solver.fit(observed)
+        self.certified = require(likelihood, observed, first, Asked({}), options)
+        self.best: BestFit = named(likelihood, first)
 
     def grid(self, x: Array, y: Array) -> Array:
         """Return Delta (Y, X); the scan runs to and fro, so that neighbours are neighbours."""
         xx, yy = np.meshgrid(x, y)
         xx[1::2] = xx[1::2, ::-1]
-        found = conditional(
-            self._likelihood, self._observed,
-            {self._names[0]: xx.ravel(), self._names[1]: yy.ravel()}, self.best, self._options,
-        )  # fmt: skip
+        found = self._at(xx.ravel(), yy.ravel())
         self.best = improved(self._likelihood, self.best, found)
         delta = (found.twice_nll - self.best.twice_nll).reshape(xx.shape)
         delta[1::2] = delta[1::2, ::-1]
         return delta
+
+    def _at(self, x: Array, y: Array, before: BatchFit | None = None) -> BatchFit:
+        """Return the fits at points of the plane; undefined ones are outside the region.
+
+        Where the points moved little since they were fitted ``before``, along a line, its minima
+        and those of the neighbours are the starts.
+        """
+        held = {self._names[0]: x, self._names[1]: y}
+        hints: list[Array] = []
+        if before is not None:
+            hints = [before.parameters.T, np.roll(before.parameters, 1, axis=0).T]
+        start = start_of(self._likelihood, self.best)
+        found = self.solver.fit(self._observed, held, start, hints, near=before is not None)
+        defined = np.isfinite(found.twice_nll)
+        ok = require(self._likelihood, self._observed, found, Asked(held), self._options, defined)
+        self.certified = self.certified and ok
+        return found
 
     def refine(self, line: Array, level: float, span: Array, steps: int) -> Array:
         """Move the vertices of a polyline along the gradient onto Delta = level.
@@ -114,11 +135,9 @@ class _Surface:
         """
         lower, upper = self._likelihood.bounds[self._index].T
         at = line.copy()
+        found: BatchFit | None = None
         for _ in range(steps):
-            found = conditional(
-                self._likelihood, self._observed,
-                {self._names[0]: at[:, 0], self._names[1]: at[:, 1]}, self.best, self._options,
-            )  # fmt: skip
+            found = self._at(at[:, 0], at[:, 1], found)
             pars = np.ascontiguousarray(found.parameters.T)
             slope = self._likelihood.derivatives(pars, self._observed).gradient[self._index].T
             miss = found.twice_nll - self.best.twice_nll - level

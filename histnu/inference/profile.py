@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from histnu.errors import FitError
-from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe
+from histnu.inference.certification import Asked, require
+from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver, fit, observe
 from histnu.inference.engine.likelihood import Observed
-from histnu.inference.engine.minimize import BatchFit
+from histnu.inference.engine.problems import BatchFit
 from histnu.inference.results import BestFit, Profile1D
 
 Array = NDArray[np.float64]
@@ -46,19 +47,24 @@ def named(likelihood: AnyLikelihood, found: BatchFit, index: int = 0) -> BestFit
         k: float(v)
         for k, v in zip(likelihood.parameter_names, found.parameters[index], strict=True)
     }
-    return BestFit(values, float(found.twice_nll[index]), bool(found.converged[index]))
+    return BestFit(
+        values,
+        float(found.twice_nll[index]),
+        bool(found.converged[index]),
+        bool(found.certified[index]),
+    )
+
+
+def start_of(likelihood: AnyLikelihood, best: BestFit) -> Array:
+    """Return the parameters (n,) of a best fit, to start others there."""
+    return np.array([best.parameters[k] for k in likelihood.parameter_names])
 
 
 def conditional(
-    likelihood: AnyLikelihood,
-    observed: Observed,
-    fixed: Mapping[str, ArrayLike],
-    best: BestFit,
-    options: FitOptions,
+    solver: Solver, observed: Observed, fixed: Mapping[str, ArrayLike], best: BestFit
 ) -> BatchFit:
-    """Return the fits at fixed values, started at the best fit."""
-    start = np.array([best.parameters[k] for k in likelihood.parameter_names])
-    return fit(likelihood, observed, fixed, start, options)
+    """Return the fits at fixed values, started at the best fit among others."""
+    return solver.fit(observed, fixed, start_of(solver.likelihood, best))
 
 
 def profile(
@@ -78,12 +84,9 @@ def profile(
         options: how to fit. auxdata: (A,); the model's own if None.
 
     Raises:
-        FitError: unknown parameter, bad values or data.
+        FitError: unknown parameter, bad values or data, or a fit that is not certified.
 
-    >>> from histnu.inference.engine.examples import textbook
-    >>> from histnu.inference.engine.likelihood import BatchedLikelihood
-    >>> like = BatchedLikelihood.from_workspace(textbook())
-    >>> profile(like, None, "mu", [0.0, 1.0]).delta_twice_nll.round(4).tolist()
+    >>> profile(textbook, None, "mu", [0.0, 1.0]).delta_twice_nll.round(4).tolist()
     [0.0, 3.9382]
     """
     options = options or FitOptions()
@@ -92,19 +95,30 @@ def profile(
         raise FitError(f"{parameter}: give a list of finite values")
     observed = observe(likelihood, data, auxdata)
     likelihood.index(parameter)
-    best = named(likelihood, fit(likelihood, observed, None, None, options))
-    found = conditional(likelihood, observed, {parameter: values}, best, options)
+    solver = Solver(likelihood, options)
+    first = solver.fit(observed)
+    best = named(likelihood, first)
+    found = conditional(solver, observed, {parameter: values}, best)
+    require(likelihood, observed, first, Asked({}), options)
+    require(likelihood, observed, found, Asked({parameter: values}), options)
     best = improved(likelihood, best, found)
     return Profile1D(
         parameter=parameter,
         values=values,
-        delta_twice_nll=found.twice_nll - best.twice_nll,
+        delta_twice_nll=unrounded(found.twice_nll - best.twice_nll),
         best_fit=best,
         parameters=found.parameters,
         parameter_names=tuple(likelihood.parameter_names),
         converged=found.converged,
         engine=options.engine,
+        certified=found.certified,
+        search=solver.counts.to_json(),
     )
+
+
+def unrounded(delta: Array) -> Array:
+    """Return Delta without the rounding that makes it negative at the best fit."""
+    return np.where((delta <= 0) & (delta > -1e-8), 0.0, delta)
 
 
 def improved(likelihood: AnyLikelihood, best: BestFit, found: BatchFit) -> BestFit:

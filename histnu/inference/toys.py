@@ -1,5 +1,10 @@
 """Toy experiments: Feldman-Cousins limits and coverage, nuisances profiled in every toy.
 
+Toys are fitted from one start where the model shows a single minimum, and a share of them from
+two as a check; from many starts as soon as any toy meets a second minimum (see
+:mod:`histnu.inference.engine.multistart`). Toys whose fits do not converge are left out; more
+than can matter (:func:`check_toys`) are an error.
+
 A toy draws the counts from a Poisson and each auxiliary measurement from its Gaussian or
 Poisson around the given nuisance parameters, as pyhf does. Three independent streams (counts,
 Gaussian and Poisson auxiliaries) make the toys independent of the size of the chunks in which
@@ -12,20 +17,30 @@ profiled nuisances: B. Sen, M. Walker, M. Woodroofe, Statist. Sinica 19 (2009) 3
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from histnu.errors import FitError
+from histnu.inference.certification import Asked, require
 from histnu.inference.engine.compile import Constraints
-from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe
+from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver, observe
 from histnu.inference.engine.global_min import GlobalOptions
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.limits import IntervalOptions, interval, threshold
-from histnu.inference.profile import conditional, named
-from histnu.inference.results import Coverage, Interval, NeymanScan
+from histnu.inference.profile import conditional, improved, named
+from histnu.inference.results import (
+    BOUND,
+    CROSSING,
+    OPEN,
+    Coverage,
+    Interval,
+    NeymanScan,
+    Segment,
+)
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -64,12 +79,20 @@ class ToyStatistics:
     Attributes:
         delta: (N,) -2 log likelihood ratio of the tested value to the best fit of the toy.
         estimate: (N,) best-fit value of the parameter.
-        converged: (N,) both fits of the toy converged.
+        converged: (N,) both fits of the toy converged, and were certified where the model has
+            shown more than one minimum.
+        search: counts of fits, starts, certified and checked fits, and of second minima met.
     """
 
     delta: Array
     estimate: Array
     converged: Mask
+    search: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> int:
+        """Number of toys that are left out."""
+        return int((~self.converged).sum())
 
 
 def constraints_of(likelihood: AnyLikelihood) -> Constraints:
@@ -122,19 +145,66 @@ def toy_statistics(
         likelihood: the model. parameters: (n,) the truth of the toys.
         test: (parameter, value) under test, which need not be the truth.
         options: number and fits of the toys. rng: generator.
+
+    Raises:
+        FitError: more toys failed than can be left out, see :func:`check_toys`.
     """
     name, value = test
-    settings = _toy_fit(likelihood, options.fit)
-    parts, done = [], 0
-    start = parameters.copy()
+    solver = Solver(likelihood, _toy_fit(likelihood, options.fit))
+    first = deepcopy(rng)
+    parts = _fit_toys(likelihood, parameters, (name, value), (solver, options, rng))
+    if parts is None:  # a second minimum was met on the way: again, all toys from many starts
+        parts = _fit_toys(likelihood, parameters, (name, value), (solver, options, first))
+    assert parts is not None
+    found = ToyStatistics(
+        np.concatenate([p.delta for p in parts]),
+        np.concatenate([p.estimate for p in parts]),
+        np.concatenate([p.converged for p in parts]),
+        solver.counts.to_json(),
+    )
+    check_toys(found, f"{name} = {value:.6g}", options)
+    return found
+
+
+def _fit_toys(
+    likelihood: AnyLikelihood,
+    parameters: Array,
+    test: tuple[str, float],
+    how: tuple[Solver, ToyOptions, np.random.Generator],
+) -> list[ToyStatistics] | None:
+    """Fit all toys; None when some were fitted before the first second minimum was met."""
+    solver, options, rng = how
+    parts: list[ToyStatistics] = []
+    done, second = 0, solver.second
     for main, aux in sample(likelihood, parameters, options.n_toys, rng, options.chunk):
         observed = likelihood.observe(main, aux)
-        parts.append(_statistics(likelihood, observed, (name, value, start), settings))
+        parts.append(_statistics(likelihood, observed, (*test, parameters.copy()), solver))
+        if solver.second and not second:
+            return None
         done += len(main)
         if options.progress is not None:
             options.progress(done, options.n_toys)
-    columns = zip(*((p.delta, p.estimate, p.converged) for p in parts), strict=True)
-    return ToyStatistics(*(np.concatenate(c) for c in columns))
+    return parts
+
+
+def check_toys(found: ToyStatistics, where: str, options: ToyOptions) -> None:
+    """Raise if the toys left out could move a fraction by more than a quarter of its error.
+
+    Left-out toys may all have been on one side: ``failed / n`` is the most they can move a
+    fraction of the toys, whose own error is up to ``0.5 / sqrt(n)``.
+
+    Raises:
+        FitError: too many failed; none of them did with ``allow_uncertified``.
+    """
+    n = len(found.converged)
+    if not found.converged.any():
+        raise FitError(f"{where}: no toy converged")
+    if options.fit.allow_uncertified or found.failed <= np.sqrt(n) / 8:
+        return
+    raise FitError(
+        f"{where}: the fits of {found.failed} of {n} toys did not converge or were not certified; "
+        "allow_uncertified (--allow-uncertified) leaves them out"
+    )
 
 
 def _toy_fit(likelihood: AnyLikelihood, options: FitOptions) -> FitOptions:
@@ -148,17 +218,39 @@ def _statistics(
     likelihood: AnyLikelihood,
     observed: Observed,
     test: tuple[str, float, Array],
-    options: FitOptions,
+    solver: Solver,
 ) -> ToyStatistics:
     """Fit one chunk of toys freely and at the tested value."""
     name, value, start = test
-    held = fit(likelihood, observed, {name: value}, start, options)
-    free = fit(likelihood, observed, None, held.parameters, options)
+    held = solver.fit(observed, {name: value}, start)
+    free = solver.fit(observed, None, held.parameters)
     # the conditional fit is allowed in the free one, which cannot be worse
     lowest = np.minimum(free.twice_nll, held.twice_nll)
     worse = held.twice_nll < free.twice_nll
     estimate = np.where(worse, value, free.parameters[:, likelihood.index(name)])
-    return ToyStatistics(held.twice_nll - lowest, estimate, held.converged & free.converged)
+    good = held.converged & free.converged
+    if solver.second:
+        good &= held.certified & free.certified
+    return ToyStatistics(held.twice_nll - lowest, estimate, good)
+
+
+def clopper_pearson(k: int, n: int, cl: float = 0.6826894921370859) -> tuple[float, float]:
+    """Return the interval of a binomial fraction, central, one-sided for none or all.
+
+    Args:
+        k: successes of n. cl: confidence level.
+
+    Reference: C. J. Clopper, E. S. Pearson, Biometrika 26 (1934) 404.
+
+    >>> [round(x, 4) for x in clopper_pearson(50, 50, 0.9)]
+    [0.955, 1.0]
+    """
+    from scipy.special import betaincinv
+
+    alpha = (1 - cl) if k in (0, n) else (1 - cl) / 2
+    low = float(betaincinv(k, n - k + 1, alpha)) if k > 0 else 0.0
+    high = float(betaincinv(k + 1, n - k, 1 - alpha)) if k < n else 1.0
+    return low, high
 
 
 def coverage(
@@ -178,18 +270,21 @@ def coverage(
         options: number and fits of the toys.
 
     Raises:
-        FitError: an unknown parameter, or no toy converged.
+        FitError: an unknown parameter, a true value outside its bounds, or too many toys whose
+            fits did not converge or were not certified.
     """
     options = options or ToyOptions()
     start = likelihood.init.copy()
     for name, value in truth.items():
-        start[likelihood.index(name)] = value
+        k = likelihood.index(name)
+        low, high = likelihood.bounds[k]
+        if not low <= value <= high:
+            raise FitError(f"true {name} = {value:g} is outside its bounds [{low:g}, {high:g}]")
+        start[k] = value
     tested = float(start[likelihood.index(parameter)])
     rng = np.random.default_rng(options.seed)
     found = toy_statistics(likelihood, start, (parameter, tested), options, rng)
     delta = found.delta[found.converged]
-    if not len(delta):
-        raise FitError("no toy converged; the coverage is unknown")
     covered = int((delta <= threshold(cl, dof)).sum())
     fraction = covered / len(delta)
     return Coverage(
@@ -200,7 +295,10 @@ def coverage(
         covered=covered,
         coverage=fraction,
         error=float(np.sqrt(fraction * (1 - fraction) / len(delta))),
-        failed=int((~found.converged).sum()),
+        failed=found.failed,
+        coverage_interval=clopper_pearson(covered, len(delta)),
+        certified=found.failed == 0,
+        search=found.search,
     )
 
 
@@ -225,30 +323,43 @@ def neyman_scan(
     options = options or ToyOptions()
     values = np.atleast_1d(np.asarray(values, dtype=float))
     observed = observe(likelihood, data)
-    best = named(likelihood, fit(likelihood, observed, None, None, options.fit))
-    held = conditional(likelihood, observed, {parameter: values}, best, options.fit)
-    best = (
-        best
-        if held.twice_nll.min() >= best.twice_nll
-        else replace(best, twice_nll=float(held.twice_nll.min()))
-    )
+    solver = Solver(likelihood, options.fit)
+    first = solver.fit(observed)
+    best = named(likelihood, first)
+    held = conditional(solver, observed, {parameter: values}, best)
+    certified = require(likelihood, observed, first, Asked({}), options.fit)
+    certified &= require(likelihood, observed, held, Asked({parameter: values}), options.fit)
+    best = improved(likelihood, best, held)
     delta = held.twice_nll - best.twice_nll
     streams = np.random.default_rng(options.seed).spawn(len(values))
     critical, p_value, error = (np.empty(len(values)) for _ in range(3))
+    search, failed = solver.counts.to_json(), 0
     for k, (value, rng) in enumerate(zip(values, streams, strict=True)):
         part = replace(options, progress=_shifted(options, k, len(values)))
         toys = toy_statistics(likelihood, held.parameters[k], (parameter, float(value)), part, rng)
         sampled = toys.delta[toys.converged]
-        if not len(sampled):
-            raise FitError(f"no toy at {parameter} = {value:g} converged")
-        critical[k] = np.quantile(sampled, cl, method="higher")
+        critical[k] = critical_value(sampled, cl)
         # rounding of the fits must not decide between equal discrete outcomes
         p_value[k] = np.mean(sampled >= delta[k] - 1e-7)
         error[k] = np.sqrt(p_value[k] * (1 - p_value[k]) / len(sampled))
+        search = {name: n + toys.search[name] for name, n in search.items()}
+        failed += toys.failed
     return NeymanScan(
         parameter, cl, values, delta, critical, p_value, error, options.n_toys, best,
-        {"seed": options.seed},
+        {"seed": options.seed}, certified and failed == 0, search, failed,
     )  # fmt: skip
+
+
+def critical_value(sampled: ArrayLike, cl: float) -> float:
+    """Return the smallest sampled Delta that at least a share ``cl`` of the toys do not exceed.
+
+    An interpolated quantile would lie below it and under-cover where outcomes are discrete.
+
+    >>> critical_value([0.0, 0.0, 1.0, 4.0], 0.6)
+    1.0
+    """
+    ordered = np.sort(np.asarray(sampled, dtype=float))
+    return float(ordered[max(int(np.ceil(cl * len(ordered) - 1e-9)) - 1, 0)])
 
 
 def _shifted(options: ToyOptions, step: int, steps: int) -> Progress | None:
@@ -283,18 +394,37 @@ def feldman_cousins(
     if values is None:
         values = _scan_values(likelihood, data, parameter, cl, options)
     scan = neyman_scan(likelihood, data, parameter, values, cl, options)
-    x, p = scan.values, scan.p_value - (1 - cl)
-    inside = p > 0
-    k = np.flatnonzero(inside[1:] != inside[:-1])
-    roots = [float(r) for r in x[k] - p[k] * (x[k + 1] - x[k]) / (p[k + 1] - p[k])]
-    lower = roots[0] if roots and not inside[0] else None
-    upper = roots[-1] if roots and not inside[-1] else None
-    other = tuple(r for r in roots if r not in (lower, upper))
+    bounds = likelihood.bounds[likelihood.index(parameter)]
+    roots, segments = accepted(scan.values, scan.p_value - (1 - cl), bounds)
+    lower = segments[0].lower if segments and segments[0].lower_end == CROSSING else None
+    upper = segments[-1].upper if segments and segments[-1].upper_end == CROSSING else None
     found = Interval(
         parameter, cl, 1, threshold(cl, 1), lower, upper, scan.best_fit,
-        method="feldman_cousins", engine=options.fit.engine, other_roots=other,
+        method="feldman_cousins", engine=options.fit.engine,
+        other_roots=tuple(r for r in roots if r not in (lower, upper)),
+        intervals=segments, certified=scan.certified, search=scan.search,
     )  # fmt: skip
     return found, scan
+
+
+def accepted(x: Array, excess: Array, bounds: Array) -> tuple[list[float], tuple[Segment, ...]]:
+    """Return crossings of zero and segments where ``excess`` (P,) at ``x`` (P,) is positive.
+
+    Linear between the points; no segment at all where nothing is accepted.
+
+    >>> accepted(np.arange(4.0), np.array([1.0, -1.0, 1.0, 1.0]), np.array([0.0, 9.0]))[1][0].upper
+    0.5
+    """
+    inside = excess > 0
+    k = np.flatnonzero(inside[1:] != inside[:-1])
+    roots = [float(r) for r in x[k] - excess[k] * (x[k + 1] - x[k]) / (excess[k + 1] - excess[k])]
+    ends: list[tuple[float | None, str]] = [(r, CROSSING) for r in roots]
+    if inside[0]:
+        ends.insert(0, (float(x[0]), BOUND) if x[0] <= bounds[0] else (None, OPEN))
+    if inside[-1]:
+        ends.append((float(x[-1]), BOUND) if x[-1] >= bounds[1] else (None, OPEN))
+    pairs = zip(ends[::2], ends[1::2], strict=True)
+    return roots, tuple(Segment(a[0], b[0], a[1], b[1]) for a, b in pairs)
 
 
 def _scan_values(

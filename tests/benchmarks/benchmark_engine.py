@@ -7,7 +7,7 @@
 A pyhf loop is timed on a subsample where the whole task would take minutes; the column ``of``
 says on how many points. Times are processor time, which other work on the machine does not
 change; set OMP_NUM_THREADS=1 to measure one core. pyhf runs with its own default tolerances,
-minuit as in :mod:`histnu.inference.reference`; jax is used if it is installed.
+minuit as in :mod:`histnu.inference.engine.reference`; jax is used if it is installed.
 """
 
 # ruff: noqa: T201
@@ -28,7 +28,7 @@ import numpy as np
 import pyhf
 
 from histnu.inference import BatchedLikelihood, MappedLikelihood, best_fit, fit, profile
-from histnu.inference.engine import examples
+from tests.inference import examples
 
 Array = np.ndarray
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from histnu.inference import BatchedLikelihood, MappedLikelihood, ToyOptions, coverage, fit, profile
-from histnu.inference.engine import examples
+from tests.inference import examples
 
 DOCUMENTS = {"combined": examples.combined, "162 bins": examples.binned}
 

@@ -113,6 +113,7 @@ def test_cls_agrees_with_pyhf(run, likelihood):
     assert float(cls) == pytest.approx(0.05, abs=2e-5)
 
 
+@pytest.mark.slow
 def test_scan_and_contour(run, tmp_path):
     _, out, _ = run(
         "scan", "millicharge_xenonnt", "--poi", "q_ee", "--from", "-5", "--to", "5",
@@ -173,7 +174,7 @@ def test_analysis_file(run, tmp_path):
     assert manifest["options"]["fluxes"]["b8"] == {
         "total_cm2_s": 5.25e6, "relative": 0.04, "parameter": "b8_flux", "source": "my table",
     }  # fmt: skip
-    assert manifest["options"]["model"]["options"] == {"m4_mev": 5.0}
+    assert manifest["options"]["held"] == {"m4": 5.0}
 
 
 BAD = {
@@ -190,7 +191,7 @@ BAD = {
     "no mass": (("build", "sterile_dipole_xenonnt"), "has no value; give --set m4=VALUE"),
     "bad assignment": (
         ("build", "sterile_dipole_xenonnt", "--set", "m4"),
-        "--set 'm4' must be of the form NAME=NUMBER",
+        "'m4' is not NAME=VALUE with a finite number",
     ),
     "option of another model": (
         ("build", "magnetic_moment_xenonnt", "--set", "m4=1"),
@@ -300,3 +301,33 @@ def test_table_where_none_belongs(run, tmp_path):
         "experiments: [xenonnt_sr01]\nmodel: {name: millicharge, table: signal.csv}\n"
     )
     assert_bad(run("build", file, "-o", tmp_path / "out"), "give a table with the model")
+
+
+def test_a_held_mass_must_be_given_and_is_echoed(run):
+    arguments = ("limit", "sterile_dipole_xenonnt", "--poi", "mu_e")
+    assert_bad(run(*arguments), "--set m4=VALUE")
+    text = run(*arguments, "--set", "m4=5")[1]
+    assert text.startswith("mu_e: < ") and "m4 = 5" in text
+    document = json.loads(run(*arguments, "--set", "m4=5", "--json")[1])
+    assert document["held"] == {"m4": 5.0} and document["certified"]
+    assert document["intervals"][0]["lower_end"] == "bound"
+    assert_bad(run(*arguments, "--set", "m4"), "NAME=VALUE")
+
+
+def test_the_measurement_taken_is_said(run, likelihood):
+    assert "measurement mu2_e was taken" in run("limit", likelihood)[1]
+    assert "was taken" not in run("limit", likelihood, "--poi", "mu2_e")[1]
+
+
+def test_a_nuisance_can_be_held(run, likelihood):
+    arguments = ("limit", likelihood, "--poi", "mu_universal", "--json")
+    free = json.loads(run(*arguments)[1])
+    held = json.loads(run(*arguments, "--set", "b8_flux=0")[1])
+    assert held["fixed"] == {"b8_flux": 0.0}
+    # less freedom, a narrower interval: both ends are of the same profile's restriction
+    assert held["upper"] < free["upper"]
+
+
+def test_coverage_refuses_a_truth_outside_the_bounds(run, likelihood):
+    arguments = ("coverage", likelihood, "--poi", "mu2_e", "--true", "-1", "-q")
+    assert_bad(run(*arguments), "outside its bounds")

@@ -21,6 +21,8 @@ ALLOWED_S = 2.0
 START_S = 120.0
 """A loaded machine may take this long to start Python and its workers."""
 
+LISTEN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+"""Tests that run in the background of a shell inherit an ignored SIGINT."""
 HISTNU = "from histnu.cli.main import main; main()"
 POOL = """
 import time
@@ -84,7 +86,7 @@ def start(tmp_path) -> Iterator[Run]:
 
     def call(code: str, *arguments: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", code, *arguments],
+            [sys.executable, "-c", LISTEN + code, *arguments],
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -126,7 +128,9 @@ def ends(process: subprocess.Popen[str], others: list[int]) -> float:
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("cpu_s", [0.1, pytest.param(4.0, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("verb", [REPRODUCE, ELECTRON], ids=lambda v: v[0])
+@pytest.mark.parametrize(
+    "verb", [REPRODUCE, pytest.param(ELECTRON, marks=pytest.mark.slow)], ids=lambda v: v[0]
+)
 def test_workers_end_with_the_command(start, tmp_path, verb, cpu_s, signum):
     """Early, while workers import their modules, and in the midst of their jobs."""
     process = start(HISTNU, *verb, "-o", "out")

@@ -87,9 +87,7 @@ def test_build_has_both_recoils_and_the_background_of_the_root_file(built):
     assert {"eves_pp", "kappa_linear_pp", "kappa_squared_b8"} <= set(samples["example_er"])
     # destructive interference for a positive charge, on nuclei
     assert max(samples["example_nr"]["kappa_linear"]) < 0
-    assert json.loads((built / "manifest.json").read_text())["options"]["model"]["held"] == {
-        "m_a": 3.0
-    }
+    assert json.loads((built / "manifest.json").read_text())["options"]["held"] == {"m_a": 3.0}
 
 
 @pytest.mark.slow

@@ -80,7 +80,7 @@ def link(name, target, kind=tarfile.SYMTYPE):
         link("climbs.json", "", tarfile.FIFOTYPE),
         link("climbs.json", "", tarfile.CHRTYPE),
     ],
-    ids=str,
+    ids=lambda entry: entry if isinstance(entry, str) else f"type {entry.type.decode()}",
 )
 def test_archives_that_climb_out(entry, tmp_path):
     inside = tmp_path / "inside"

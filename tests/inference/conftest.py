@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 
 from histnu.inference import BatchedLikelihood, MappedLikelihood
-from histnu.inference.engine import examples
+from tests.inference import examples
 
 
 @cache

@@ -18,9 +18,9 @@ from histnu.inference import (
     profile,
     relaxed_minimum,
 )
-from histnu.inference.engine import examples
 from histnu.inference.engine.global_min import GlobalOptions, design, reduction
 from histnu.polynomial import PolynomialMap
+from tests.inference import examples
 
 
 def _counting(signals: dict[str, list[float]], background: list[float], seen: list[float]) -> Any:
@@ -106,6 +106,7 @@ def _brute(likelihood: MappedLikelihood, held: dict[str, float], data: Any, star
     return best
 
 
+@pytest.mark.slow
 def test_charges_against_brute_force(charges: MappedLikelihood) -> None:
     rng = np.random.default_rng(3)
     for held in ({}, {"q_ee": -2.0}, {"q_emu": 3.0}, {"q_mumu": 4.0, "q_ee": 2.0}):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from histnu.errors import FitError, WorkspaceError
 from histnu.inference import BatchedLikelihood, fit
-from histnu.inference.engine import examples
+from tests.inference import examples
 
 SHAPES = ("textbook", "multichannel", "correlated", "combined")
 # rounding of about B + A terms of size 10: 1e-13; the requirement is 1e-10

@@ -7,9 +7,9 @@ import pytest
 
 from histnu.errors import FitError
 from histnu.inference import BatchedLikelihood, MappedLikelihood
-from histnu.inference.engine import examples
 from histnu.inference.engine.mapped import PolynomialTable
 from histnu.polynomial import PolynomialMap
+from tests.inference import examples
 
 CUBIC = PolynomialMap(
     ("a", "b"),

@@ -19,8 +19,8 @@ from histnu.inference import (
     fit,
     minimise,
 )
-from histnu.inference.engine import examples
 from histnu.inference.engine.linalg import newton_step
+from tests.inference import examples
 
 Example = Callable[[str], BatchedLikelihood]
 

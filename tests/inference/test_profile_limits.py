@@ -21,8 +21,8 @@ from histnu.inference import (
     profile,
     threshold,
 )
-from histnu.inference.engine import examples
 from histnu.polynomial import PolynomialMap
+from tests.inference import examples
 
 Example = Callable[[str], BatchedLikelihood]
 
@@ -86,7 +86,7 @@ def test_an_end_at_a_bound_is_none(example: Example) -> None:
     assert limit.lower is None and limit.upper is None
 
 
-@pytest.mark.parametrize("engine", ["pyhf", "pyhf-scipy"])
+@pytest.mark.parametrize("engine", [pytest.param("pyhf", marks=pytest.mark.slow), "pyhf-scipy"])
 def test_engine_and_pyhf_give_the_same_profile_and_limit(example: Example, engine: str) -> None:
     likelihood = example("combined")
     values = [0.0, 0.7, 2.0]
@@ -100,6 +100,7 @@ def test_engine_and_pyhf_give_the_same_profile_and_limit(example: Example, engin
     assert upper == pytest.approx(interval(likelihood, None, "mu").upper, abs=2e-5)
 
 
+@pytest.mark.slow
 def test_engine_and_pyhf_agree_on_charges(charges: MappedLikelihood) -> None:
     values = [-2.0, 3.0]
     mine = profile(charges, None, "q_ee", values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pyhf
@@ -23,7 +24,7 @@ from histnu.inference import (
     neyman_scan,
     sample,
 )
-from histnu.inference.engine import examples
+from tests.inference import examples
 
 Example = Callable[[str], BatchedLikelihood]
 
@@ -103,7 +104,7 @@ def test_toys_agree_with_pyhf_toys(example: Example) -> None:
 def test_toys_are_reproducible_and_independent_of_chunks(example: Example) -> None:
     likelihood = example("textbook")
     many = [hypotest_toys(likelihood, None, "mu", 1.0, ToyOptions(500, 7, c)) for c in (37, 500)]
-    assert many[0] == many[1]
+    assert replace(many[0], search={}) == replace(many[1], search={})
     other = hypotest_toys(likelihood, None, "mu", 1.0, ToyOptions(500, 8))
     assert other.cl_b != many[0].cl_b
 

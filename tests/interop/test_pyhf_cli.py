@@ -83,6 +83,7 @@ def test_model_inspection(pyhf_cli):
     assert "mu2_universal" in found
 
 
+@pytest.mark.slow
 def test_xml_there_and_back(pyhf_cli, inputs):
 
     pyhf_cli("json2xml", "workspace.json", "--output-dir", ".")

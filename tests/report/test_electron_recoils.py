@@ -103,6 +103,7 @@ def test_limit_of_xenonnt_against_the_collaboration():
     assert row["ratio"] == pytest.approx(1.0, abs=0.3)
 
 
+@pytest.mark.slow
 def test_flavours_of_moments(combined):
     limits = {
         p: er.moment_limit(combined, "combined_er", p)["upper"]

@@ -4,7 +4,9 @@ from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit
 from histnu.inference.engine.global_min import GlobalOptions, global_minimise, relaxed_minimum
 from histnu.inference.engine.likelihood import BatchedLikelihood, Derivatives, Observed
 from histnu.inference.engine.mapped import MappedLikelihood
-from histnu.inference.engine.minimize import BatchFit, MinimiseOptions, Problems, minimise
+from histnu.inference.engine.minimize import minimise
+from histnu.inference.engine.multistart import MultiStart, StartOptions
+from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
 
 __all__ = [
     "AnyLikelihood",
@@ -15,8 +17,10 @@ __all__ = [
     "GlobalOptions",
     "MappedLikelihood",
     "MinimiseOptions",
+    "MultiStart",
     "Observed",
     "Problems",
+    "StartOptions",
     "fit",
     "global_minimise",
     "minimise",

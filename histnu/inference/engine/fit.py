@@ -1,42 +1,86 @@
-"""One entry to all fits: global for polynomial models, direct for the others."""
+"""One entry to all fits: global for polynomial models, from several starts for the others."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from histnu.errors import FitError
-from histnu.inference.engine.global_min import GlobalOptions, global_minimise
-from histnu.inference.engine.likelihood import BatchedLikelihood, Observed
+from histnu.inference.engine.global_min import global_minimise, nearby_minima
+from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
-from histnu.inference.engine.minimize import BatchFit, MinimiseOptions, Problems, minimise
+from histnu.inference.engine.multistart import Counts, MultiStart
+from histnu.inference.engine.options import ENGINES, AnyLikelihood, FitOptions
+from histnu.inference.engine.problems import BatchFit, Problems
+from histnu.inference.engine.reference import reference_fit
 
-ENGINES = ("batched", "pyhf", "pyhf-scipy")
-AnyLikelihood = BatchedLikelihood | MappedLikelihood
+__all__ = ["ENGINES", "AnyLikelihood", "FitOptions", "Solver", "fit", "observe"]
+
+Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class FitOptions:
-    """How to fit.
+class Solver:
+    """Fits of one likelihood that share what they learned of its minima.
 
     Attributes:
-        minimise: options of the Newton minimiser.
-        search: options of the global search, used for polynomial models only.
-        engine: ``batched``, or for the reference ``pyhf`` (minuit) or ``pyhf-scipy``.
-        fixed: parameters held at a value in every fit.
+        counts: what was solved, started and certified so far.
     """
 
-    minimise: MinimiseOptions = field(default_factory=MinimiseOptions)
-    search: GlobalOptions = field(default_factory=GlobalOptions)
-    engine: str = "batched"
-    fixed: Mapping[str, float] = field(default_factory=dict)
+    def __init__(self, likelihood: AnyLikelihood, options: FitOptions | None = None) -> None:
+        self.likelihood = likelihood
+        self.options = options or FitOptions()
+        self._starts: MultiStart | None = None
+        self.counts = Counts()
+        if self.options.engine == "batched" and not isinstance(likelihood, MappedLikelihood):
+            self._starts = MultiStart(likelihood, self.options.minimise, self.options.starts)
+            self.counts = self._starts.counts
 
-    def __post_init__(self) -> None:
-        if self.engine not in ENGINES:
-            raise FitError(f"unknown engine {self.engine!r}; choose from {', '.join(ENGINES)}")
+    @property
+    def second(self) -> bool:
+        """Whether any fit met a second minimum."""
+        return self._starts is not None and self._starts.second
+
+    def fit(
+        self,
+        observed: Observed,
+        fixed: Mapping[str, ArrayLike] | None = None,
+        start: ArrayLike | None = None,
+        hints: Sequence[Array] = (),
+        near: bool = False,
+    ) -> BatchFit:
+        """Return the minima of -2 log L for every fixed value or data set.
+
+        Args:
+            observed: data from ``likelihood.observe``: one set, or one per problem.
+            fixed: parameter -> value, or one value per problem. Problems with one data set and
+                several values are a scan, in this order.
+            start: (n,) or (P, n) start values. hints: further starts, (n,) or (n, P).
+            near: the hints are two certified minima of near problems.
+        """
+        likelihood, options = self.likelihood, self.options
+        held = {**options.fixed, **(fixed or {})}
+        sizes = {np.size(v) for v in held.values() if np.ndim(v)}
+        points = observed.size or max(sizes, default=1)
+        problems = Problems.make(likelihood, points, held, start)
+        if self._starts is not None:
+            if observed.size is None:
+                return self._starts.scan(observed, problems, hints, near)
+            return self._starts.sets(observed, problems, hints)
+        if options.engine != "batched":
+            found = reference_fit(likelihood, observed, problems, options)
+        else:
+            assert isinstance(likelihood, MappedLikelihood)
+            ordered = observed.size is None and points > 1
+            if near:
+                found = nearby_minima(likelihood, observed, problems, hints, options.search)
+            else:
+                found = global_minimise(likelihood, observed, problems, options.search, ordered)
+        self.counts.fits += points
+        self.counts.certified += int(found.certified.sum())
+        self.counts.checked += points
+        return found
 
 
 def fit(
@@ -55,22 +99,11 @@ def fit(
         start: (n,) or (P, n) start values.
         options: see :class:`FitOptions`.
 
-    A mapped likelihood is minimised globally; problems with one data set and several fixed
-    values are a scan, whose points also start from their neighbours' minima.
+    A mapped likelihood is minimised globally, another from several starts; problems with one
+    data set and several fixed values are a scan, whose points also start from their
+    neighbours' minima. ``certified`` of the result says where two starts agree.
     """
-    options = options or FitOptions()
-    held = {**options.fixed, **(fixed or {})}
-    sizes = {np.size(v) for v in held.values() if np.ndim(v)}
-    points = observed.size or max(sizes, default=1)
-    problems = Problems.make(likelihood, points, held, start)
-    if options.engine != "batched":
-        from histnu.inference.reference import reference_fit
-
-        return reference_fit(likelihood, observed, problems, options)
-    if isinstance(likelihood, MappedLikelihood):
-        ordered = observed.size is None and points > 1
-        return global_minimise(likelihood, observed, problems, options.search, ordered)
-    return minimise(likelihood, observed, problems, options.minimise)
+    return Solver(likelihood, options).fit(observed, fixed, start)
 
 
 def observe(

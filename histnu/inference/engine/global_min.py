@@ -25,6 +25,7 @@ of a linear model, whose minimum no theta can undercut.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -33,12 +34,16 @@ from numpy.typing import ArrayLike, NDArray
 from histnu.errors import FitError
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
-from histnu.inference.engine.minimize import BatchFit, MinimiseOptions, Problems, minimise
+from histnu.inference.engine.minimize import minimise
+from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
+from histnu.inference.engine.starts import halton
+from histnu.inference.engine.stragglers import finish
 from histnu.polynomial import PolynomialMap
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
+_AGREE = 1e-5  # difference in -2 log L of two starts that agree
 _RANK = 1e-9  # singular values below this fraction of the largest are zero
 _PATTERNS = 729  # sign patterns of six parameters; more parameters use a subset
 _SCAN_CHUNK = 400_000  # evaluations of the design at once
@@ -115,20 +120,6 @@ def _scales(likelihood: MappedLikelihood, reduce: Array, distance: float) -> Arr
     return out
 
 
-def _halton(count: int, dimension: int) -> Array:
-    """Return a Halton sequence (count, dimension) in (0, 1)."""
-    primes = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
-    out = np.zeros((count, dimension))
-    for d in range(dimension):
-        base = primes[d % len(primes)]
-        number, factor = np.arange(1, count + 1), 1.0
-        while number.any():
-            factor /= base
-            out[:, d] += factor * (number % base)
-            number = number // base
-    return out
-
-
 def design(likelihood: MappedLikelihood, reduce: Array, options: GlobalOptions) -> Array:
     """Return the deterministic design points, shape (M, D), inside the bounds."""
     d = likelihood.n_theta
@@ -140,7 +131,7 @@ def design(likelihood: MappedLikelihood, reduce: Array, options: GlobalOptions) 
         scale = _scales(likelihood, reduce, distance)
         length = np.sqrt(np.maximum(np.abs(patterns).sum(axis=1, keepdims=True), 1))
         layers.append(patterns * np.where(patterns < 0, scale[:, 0], scale[:, 1]) / length)
-    unit = 2 * _halton(options.halton, d) - 1
+    unit = 2 * halton(options.halton, d) - 1
     layers.append(unit * np.where(unit < 0, scale[:, 0], scale[:, 1]))
     lower, upper = likelihood.bounds[:d].T
     points = np.clip(np.concatenate(layers), lower, upper)
@@ -176,6 +167,33 @@ def global_minimise(
     return _finish(likelihood, observed, problems, fit, options)
 
 
+def nearby_minima(
+    likelihood: MappedLikelihood,
+    observed: Observed,
+    problems: Problems,
+    hints: Sequence[Array],
+    options: GlobalOptions | None = None,
+) -> BatchFit:
+    """Return minima of problems between two whose global minima are known.
+
+    Where the two lead to different minima, or to none, the whole search follows.
+
+    Args:
+        likelihood: a polynomial model. observed: one data set.
+        problems: starts and fixed parameters. hints: the two known minima, each (n, P).
+        options: thoroughness.
+    """
+    options = options or GlobalOptions()
+    starts = np.stack([np.where(problems.fixed, problems.start, hint) for hint in hints])
+    fit = _best_of(likelihood, observed, problems, starts, options.minimise)
+    left = np.flatnonzero(~fit.certified)
+    if len(left):
+        again = global_minimise(likelihood, observed, problems.select(left), options)
+        lower = again.certified | (again.twice_nll < fit.twice_nll[left])
+        fit.put(left[lower], again.select(lower))
+    return fit
+
+
 def _search(
     likelihood: MappedLikelihood,
     observed: Observed,
@@ -192,7 +210,7 @@ def _search(
         part, data = problems.select(which), observed.select(which)
         starts = separated_starts(likelihood, data, part, plan, options)
         fits.append(_best_of(likelihood, data, part, starts, options.minimise))
-    return _concatenate(fits)
+    return BatchFit.join(fits)
 
 
 def _anchored(
@@ -224,7 +242,7 @@ def _anchored(
         starts = separated_starts(likelihood, data, part, thin, light)
         starts = np.concatenate([np.stack(near), starts[1:]])
         fits.append(_best_of(likelihood, data, part, starts, options.minimise))
-    return _concatenate(fits)
+    return BatchFit.join(fits)
 
 
 def separated_starts(
@@ -283,44 +301,19 @@ def _best_of(
     )
     data = observed if observed.size is None else observed.select(np.tile(np.arange(count), s))
     fit = minimise(likelihood, data, many, replace(options, stragglers=False))
-    value = fit.twice_nll.reshape(s, count)
-    best = np.argmin(np.where(np.isnan(value), np.inf, value), axis=0)
-    return _take(fit, best * count + np.arange(count))
+    return _lowest(fit, count)
 
 
-def _take(fit: BatchFit, index: Index) -> BatchFit:
-    return BatchFit(
-        fit.parameters[index],
-        fit.twice_nll[index],
-        fit.converged[index],
-        fit.iterations[index],
-        fit.straggler[index],
-    )
-
-
-def _put(fit: BatchFit, index: Index, part: BatchFit) -> None:
-    """Overwrite some problems of a fit that nobody else holds."""
-    for name in ("parameters", "twice_nll", "converged", "iterations", "straggler"):
-        getattr(fit, name)[index] = getattr(part, name)
-
-
-def _concatenate(fits: list[BatchFit]) -> BatchFit:
-    columns = zip(
-        *((f.parameters, f.twice_nll, f.converged, f.iterations, f.straggler) for f in fits),
-        strict=True,
-    )
-    return BatchFit(*(np.concatenate(c) for c in columns))
-
-
-def _choose(first: BatchFit, second: BatchFit, better: NDArray[np.bool_]) -> BatchFit:
-    """Return ``second`` where better, else ``first``."""
-    return BatchFit(
-        np.where(better[:, None], second.parameters, first.parameters),
-        np.where(better, second.twice_nll, first.twice_nll),
-        np.where(better, second.converged, first.converged),
-        np.where(better, second.iterations, first.iterations),
-        np.where(better, second.straggler, first.straggler),
-    )
+def _lowest(fit: BatchFit, count: int) -> BatchFit:
+    """Return the best start of each of ``count`` problems and how many starts reached it."""
+    value = np.where(np.isnan(fit.twice_nll), np.inf, fit.twice_nll).reshape(-1, count)
+    best = np.argmin(value, axis=0)
+    lowest = value[best, np.arange(count)]
+    out = fit.select(best * count + np.arange(count))
+    with np.errstate(invalid="ignore"):
+        same = (value - lowest <= _AGREE) & fit.converged.reshape(-1, count)
+    out.agreeing[:] = same.sum(axis=0)
+    return out
 
 
 def _sweep(
@@ -346,12 +339,15 @@ def _sweep(
         again = _best_of(
             likelihood, observed.select(todo), problems.select(todo), around, options.minimise
         )
-        better = np.zeros(len(fit), dtype=bool)
-        better[todo] = again.twice_nll < fit.twice_nll[todo] - 1e-8
-        full = _take(fit, np.arange(len(fit)))
-        _put(full, todo, again)
-        fit = _choose(fit, full, better)
-        changed = better
+        held = fit.twice_nll[todo]
+        lower = again.twice_nll < held - 1e-8
+        with np.errstate(invalid="ignore"):
+            same = np.abs(again.twice_nll - held) <= _AGREE
+        agreeing = again.agreeing + np.where(same, fit.agreeing[todo], 0)
+        fit.put(todo[lower], again.select(lower))
+        fit.agreeing[todo[same | lower]] = agreeing[same | lower]
+        changed = np.zeros(len(fit), dtype=bool)
+        changed[todo[lower]] = True
     return fit
 
 
@@ -371,15 +367,10 @@ def _finish(
         start = fit.parameters[left].T[None]
         longer = replace(options.minimise, max_iterations=5 * options.minimise.max_iterations)
         again = _best_of(likelihood, observed.select(left), problems.select(left), start, longer)
-        full = _take(fit, np.arange(len(fit)))
-        better = np.zeros(len(fit), dtype=bool)
-        better[left] = again.twice_nll <= fit.twice_nll[left]
-        _put(full, left, again)
-        fit = _choose(fit, full, better)
+        better = again.twice_nll <= fit.twice_nll[left]
+        fit.put(left[better], again.select(better))
     if not options.minimise.stragglers or fit.converged.all():
         return fit
-    from histnu.inference.engine.stragglers import finish
-
     return finish(likelihood, observed, problems, fit)
 
 

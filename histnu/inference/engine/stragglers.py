@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histnu.inference.engine.likelihood import Likelihood, Observed
-from histnu.inference.engine.minimize import BatchFit, Problems
+from histnu.inference.engine.problems import BatchFit, Problems
 
 Array = NDArray[np.float64]
 
@@ -19,32 +19,29 @@ _PENALTY = 1e30  # finite stand-in for an undefined likelihood, which MIGRAD can
 
 
 def finish(
-    likelihood: Likelihood, observed: Observed, problems: Problems, fit: BatchFit
+    likelihood: Likelihood, observed: Observed, problems: Problems, fit: BatchFit, most: int = 20
 ) -> BatchFit:
-    """Return ``fit`` with its unconverged problems minimised one by one.
+    """Return ``fit`` with its unconverged problems, at most ``most``, minimised one by one.
 
     MIGRAD (F. James, M. Roos, Comput. Phys. Commun. 10 (1975) 343) runs on the batched
     likelihood with its analytic gradient. A problem stays unconverged where it is
     undefined at every start.
     """
-    parameters, value = fit.parameters.copy(), fit.twice_nll.copy()
-    converged, straggler = fit.converged.copy(), fit.straggler.copy()
-    left = np.flatnonzero(~converged)
+    out = fit.copy()
+    left = np.flatnonzero(~fit.converged & np.isfinite(fit.twice_nll))[:most]
     log.debug("%d of %d fits are finished by MIGRAD", len(left), len(fit))
     for p in left:
-        straggler[p] = True
-        if not np.isfinite(value[p]):
-            continue
+        out.straggler[p] = True
         x, best, valid = _migrad(
-            likelihood, observed.select(np.array([p])), problems.fixed[:, p], parameters[p]
+            likelihood, observed.select(np.array([p])), problems.fixed[:, p], fit.parameters[p]
         )
-        if best <= value[p] + 1e-9:
-            parameters[p], value[p] = x, min(best, value[p])
-            converged[p] = valid
-    failed = int((~converged).sum())
+        if best <= fit.twice_nll[p] + 1e-9:
+            out.parameters[p], out.twice_nll[p] = x, min(best, fit.twice_nll[p])
+            out.converged[p], out.agreeing[p] = valid, int(valid)
+    failed = int((~out.converged).sum())
     if failed:
-        log.warning("%d of %d fits did not converge", failed, len(fit))
-    return BatchFit(parameters, value, converged, fit.iterations, straggler)
+        log.info("%d of %d fits did not converge", failed, len(fit))
+    return out
 
 
 def _migrad(
@@ -72,7 +69,7 @@ def _migrad(
     minuit.errordef = 1.0
     minuit.tol = _TOLERANCE
     minuit.strategy = 1
-    minuit.migrad(ncall=20000)
+    minuit.migrad(ncall=5000)
     x = start.copy()
     x[free] = np.asarray(minuit.values)
     return x, float(minuit.fval), bool(minuit.valid)

@@ -15,13 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histnu.errors import FitError
-from histnu.inference.engine.fit import AnyLikelihood, FitOptions
 from histnu.inference.engine.global_min import design, reduction, separated_starts
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
-from histnu.inference.engine.minimize import BatchFit, Problems
+from histnu.inference.engine.multistart import MultiStart
+from histnu.inference.engine.options import AnyLikelihood, FitOptions
+from histnu.inference.engine.problems import BatchFit, Problems
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_AGREE = 1e-4  # difference in -2 log L: MIGRAD at this tolerance is within 2e-6, SLSQP within 1e-5
 
 
 @contextmanager
@@ -56,22 +60,55 @@ def reference_fit(
         raise FitError("the pyhf engine needs a likelihood made from a pyhf model or workspace")
     if observed.templates is not None:
         raise FitError("the pyhf engine cannot replace templates; apply the patch to the document")
-    count = problems.start.shape[1]
+    known = None
+    if not isinstance(likelihood, MappedLikelihood):
+        search = MultiStart(likelihood, options.minimise, options.starts)
+        known = (search.scan if observed.size is None else search.sets)(observed, problems, [])
     rows = []
     with numpy_backend() as pyhf:
-        for p in range(count):
+        for p in range(problems.start.shape[1]):
             data = observed.select(np.array([p]))
-            full = np.concatenate([data.main[:, 0], data.aux[:, 0]])
             part = problems.select(np.array([p]))
             if isinstance(likelihood, MappedLikelihood):
-                rows.append(_fit_mapped(likelihood, (data, full), part, options))
+                rows.append(_fit_mapped(likelihood, data, part, options))
             else:
-                rows.append(_fit_model(pyhf, likelihood, full, (part, options)))
-    parameters, value, converged = zip(*rows, strict=True)
-    none = np.zeros(count, dtype=bool)
-    return BatchFit(
-        np.array(parameters), np.array(value), np.array(converged), np.zeros(count, np.intp), none
-    )
+                other = None if known is None else known.select(slice(p, p + 1))
+                rows.append(_fit_twice(pyhf, likelihood, (data, part, other), options))
+    parameters, value, agreeing = zip(*rows, strict=True)
+    fit = BatchFit.of(np.array(parameters), np.array(value), np.array(agreeing) > 0)
+    fit.agreeing[:] = agreeing
+    return fit
+
+
+def _fit_twice(
+    pyhf: Any,
+    likelihood: Any,
+    task: tuple[Observed, Problems, BatchFit | None],
+    options: FitOptions,
+) -> tuple[Array, float, int]:
+    """Return pyhf's minimum, -2 log L and how many starts agree on it.
+
+    pyhf starts at the given values and, because it can stop in a local minimum, also at the
+    minimum of the batched engine. A minimum at negative expected counts is none.
+    """
+    observed, problem, known = task
+    data = np.concatenate([observed.main[:, 0], observed.aux[:, 0]])
+    starts = [problem.start[:, 0]]
+    if known is not None and known.converged[0]:
+        starts.append(known.parameters[0])
+    found = [_fit_model(pyhf, likelihood, data, (x, problem.fixed[:, 0], options)) for x in starts]
+    allowed = [
+        f for f in found if f[2] and np.isfinite(likelihood.value(f[0][:, None], observed)[0])
+    ]
+    if not allowed:
+        return found[0][0], found[0][1], 0
+    return _agreed(allowed)
+
+
+def _agreed(found: list[tuple[Array, float, bool]]) -> tuple[Array, float, int]:
+    """Return the lowest of several fits and how many agree with it."""
+    x, value, _ = min(found, key=lambda f: f[1])
+    return x, value, sum(f[2] and f[1] - value <= _AGREE for f in found)
 
 
 def _optimizer(pyhf: Any, engine: str) -> Any:
@@ -81,12 +118,12 @@ def _optimizer(pyhf: Any, engine: str) -> Any:
 
 
 def _fit_model(
-    pyhf: Any, likelihood: Any, data: Array, task: tuple[Problems, FitOptions]
+    pyhf: Any, likelihood: Any, data: Array, task: tuple[Array, Mask, FitOptions]
 ) -> tuple[Array, float, bool]:
     """Return the minimum of one problem by pyhf's own optimizer."""
-    problem, options = task
-    start = problem.start[:, 0].tolist()
-    fixed = [(int(i), start[i]) for i in np.flatnonzero(problem.fixed[:, 0])]
+    first, held, options = task
+    start = first.tolist()
+    fixed = [(int(i), start[i]) for i in np.flatnonzero(held)]
     bounds = [
         (min(lo, x), max(hi, x))
         for (lo, hi), x in zip(likelihood.bounds.tolist(), start, strict=True)
@@ -103,17 +140,14 @@ def _fit_model(
 
 
 def _fit_mapped(
-    likelihood: MappedLikelihood,
-    observed: tuple[Observed, Array],
-    problem: Problems,
-    options: FitOptions,
-) -> tuple[Array, float, bool]:
+    likelihood: MappedLikelihood, observed: Observed, problem: Problems, options: FitOptions
+) -> tuple[Array, float, int]:
     """Return the minimum of one problem over physical parameters and nuisances."""
-    reduce = reduction(likelihood)
-    points = design(likelihood, reduce, options.search)
-    starts = separated_starts(likelihood, observed[0], problem, (reduce, points), options.search)
-    found = [_migrad(likelihood, observed[1], problem, s[:, 0]) for s in starts[:4]]
-    return min(found, key=lambda f: (not np.isfinite(f[1]), f[1]))
+    data = np.concatenate([observed.main[:, 0], observed.aux[:, 0]])
+    plan = (reduction(likelihood), design(likelihood, reduction(likelihood), options.search))
+    starts = separated_starts(likelihood, observed, problem, plan, options.search)
+    found = [_migrad(likelihood, data, problem, s[:, 0]) for s in starts[:4]]
+    return _agreed([f for f in found if np.isfinite(f[1])] or found)
 
 
 def _migrad(

@@ -1,0 +1,160 @@
+"""What is minimised and what comes out: problems, options and fits of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from histnu.errors import FitError
+from histnu.inference.engine.likelihood import Likelihood
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class MinimiseOptions:
+    """How to minimise.
+
+    Attributes:
+        max_iterations: Newton iterations before a problem is a straggler.
+        edm: expected distance to the minimum of -2 log L at convergence.
+        boundary: look for minima on the boundary of the allowed rates of empty bins.
+        stragglers: finish unconverged problems with MIGRAD, at most ``most`` of them.
+        most: problems that MIGRAD is given; the others stay unconverged.
+        chunk: problems per chunk; chosen from the size of the model if None.
+    """
+
+    max_iterations: int = 80
+    edm: float = 1e-9
+    boundary: bool = True
+    stragglers: bool = True
+    most: int = 20
+    chunk: int | None = None
+
+
+@dataclass(frozen=True)
+class BatchFit:
+    """Minima of P problems.
+
+    Attributes:
+        parameters: (P, n). twice_nll: (P,) values of -2 log L.
+        converged: (P,) whether the expected distance to the minimum is below the tolerance.
+        iterations: (P,) Newton iterations used.
+        straggler: (P,) whether MIGRAD had to finish.
+        agreeing: (P,) how many different starts reached the minimum.
+    """
+
+    parameters: Array
+    twice_nll: Array
+    converged: Mask
+    iterations: Index
+    straggler: Mask
+    agreeing: Index
+
+    def __len__(self) -> int:
+        return len(self.twice_nll)
+
+    @property
+    def certified(self) -> Mask:
+        """(P,) whether the fit converged and two different starts agree on its minimum."""
+        return self.converged & (self.agreeing >= 2)
+
+    def select(self, which: slice | Mask | Index) -> BatchFit:
+        """Return a subset of the problems."""
+        return BatchFit(*(getattr(self, f.name)[which] for f in fields(self)))
+
+    def put(self, which: Mask | Index, part: BatchFit) -> None:
+        """Overwrite some problems of a fit that nobody else holds."""
+        for f in fields(self):
+            getattr(self, f.name)[which] = getattr(part, f.name)
+
+    def copy(self) -> BatchFit:
+        """Return a fit that nobody else holds."""
+        return BatchFit(*(getattr(self, f.name).copy() for f in fields(self)))
+
+    @classmethod
+    def join(cls, parts: list[BatchFit]) -> BatchFit:
+        """Return several fits, at least one, as one."""
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+
+    @classmethod
+    def of(
+        cls,
+        parameters: Array,
+        twice_nll: Array,
+        converged: Mask,
+        iterations: Index | None = None,
+        straggler: Mask | None = None,
+    ) -> BatchFit:
+        """Return fits from one start each."""
+        points = len(twice_nll)
+        return cls(
+            parameters,
+            twice_nll,
+            converged,
+            np.zeros(points, dtype=np.intp) if iterations is None else iterations,
+            np.zeros(points, dtype=bool) if straggler is None else straggler,
+            converged.astype(np.intp),
+        )
+
+
+@dataclass(frozen=True)
+class Problems:
+    """Start values (n, P) and the mask (n, P) of parameters held at them.
+
+    Attributes:
+        refuge: (n, P) points to which an undefined start is moved back; the suggested start
+            where None.
+    """
+
+    start: Array
+    fixed: Mask
+    refuge: Array | None = None
+
+    @classmethod
+    def make(
+        cls,
+        likelihood: Likelihood,
+        points: int,
+        fixed: Mapping[str, ArrayLike] | None = None,
+        start: ArrayLike | None = None,
+    ) -> Problems:
+        """Return P problems with some parameters fixed.
+
+        Args:
+            likelihood: gives names, suggested start and suggested fixed mask.
+            points: P.
+            fixed: parameter -> value or (P,) values at which it is held.
+            start: (n,) or (P, n) start values; the suggested ones if None.
+
+        Raises:
+            FitError: a wrong shape, an unknown name, or a value outside its bounds.
+        """
+        n = len(likelihood.init)
+        first = np.asarray(likelihood.init if start is None else start, dtype=float)
+        if first.shape not in ((n,), (points, n)):
+            raise FitError(f"start has shape {first.shape}; give ({n},) or ({points}, {n})")
+        x = np.array(np.broadcast_to(first, (points, n)).T, order="C")
+        mask = np.array(np.broadcast_to(likelihood.fixed[:, None], (n, points)))
+        lower, upper = likelihood.bounds[:, :1], likelihood.bounds[:, 1:]
+        x = np.where(mask, likelihood.init[:, None], np.clip(x, lower, upper))
+        for name, values in (fixed or {}).items():
+            i = likelihood.index(name)
+            given = np.asarray(values, dtype=float)
+            if given.shape not in ((), (points,)) or not np.all(np.isfinite(given)):
+                raise FitError(
+                    f"{name}: give one finite value or {points}, not shape {given.shape}"
+                )
+            x[i] = given
+            mask[i] = True
+        return cls(x, mask)
+
+    def select(self, which: slice | Mask | Index) -> Problems:
+        """Return a subset of the problems."""
+        refuge = None if self.refuge is None else self.refuge[:, which]
+        return Problems(self.start[:, which], self.fixed[:, which], refuge)

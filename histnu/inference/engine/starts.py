@@ -1,0 +1,88 @@
+"""Where fits start: points spread over constraint widths and bounds."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histnu.inference.engine.likelihood import Likelihood, Observed
+
+Array = NDArray[np.float64]
+
+_PRIMES = (
+    2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89,
+)  # fmt: skip
+_REACH = 3.0  # widths within which constrained parameters are spread
+_TAIL = 0.45  # of the quantile range of a Cauchy distribution, for unconstrained ones
+_BLOCK = 32
+
+
+def halton(count: int, dimension: int) -> Array:
+    """Return a Halton sequence (count, dimension) in (0, 1).
+
+    Dimensions beyond the 24th repeat the primes with their order shifted.
+
+    >>> halton(3, 2).round(3).tolist()
+    [[0.5, 0.333], [0.25, 0.667], [0.75, 0.111]]
+    """
+    out = np.zeros((count, dimension))
+    for d in range(dimension):
+        turn, which = divmod(d, len(_PRIMES))
+        base = _PRIMES[which]
+        number, factor = np.arange(1, count + 1) + 7 * turn, 1.0
+        while number.any():
+            factor /= base
+            out[:, d] += factor * (number % base)
+            number = number // base
+    return out
+
+
+class Spread:
+    """An endless deterministic sequence of start points of one likelihood.
+
+    Parameters with an auxiliary measurement lie within three of its widths, every second start
+    at a corner of that box; the others follow a Cauchy distribution with the width that the
+    curvature of -2 log L gives them, so that a few lie far away. All are inside their bounds.
+    """
+
+    def __init__(self, likelihood: Likelihood, observed: Observed) -> None:
+        self._init = likelihood.init
+        self._bounds = likelihood.bounds.T
+        self._constrained = np.zeros(len(self._init), dtype=bool)
+        self.width = self._scales(likelihood, observed)
+        self._points = np.zeros((0, len(self._init)))
+        self._next = 0
+
+    def _scales(self, likelihood: Likelihood, observed: Observed) -> Array:
+        """Return a width of every parameter, and note which have an auxiliary measurement."""
+        one = observed if observed.size is None else observed.select(np.array([0]))
+        with np.errstate(all="ignore"):
+            hessian = likelihood.derivatives(self._init[:, None], one).hessian
+            width = np.sqrt(2 / np.abs(np.einsum("iip->i", hessian)))
+        low, high = self._bounds
+        room = np.where(np.isfinite(high - low), high - low, 2 * (1 + np.abs(self._init)))
+        width = np.where(np.isfinite(width) & (width > 0), np.minimum(width, room), 0.1 * room)
+        base = getattr(likelihood, "base", likelihood)
+        constraints = getattr(getattr(base, "compiled", None), "constraints", None)
+        if constraints is not None and base is likelihood:
+            at = constraints.parameters
+            self._constrained[at] = True
+            scale = np.maximum(constraints.scale, 1e-300)
+            width[at] = np.where(constraints.normal, scale, 1 / np.sqrt(scale))
+        return width
+
+    def take(self, count: int) -> Array:
+        """Return the next ``count`` start points, shape (count, n)."""
+        while self._next + count > len(self._points):
+            self._points = self._make(len(self._points) + _BLOCK)
+        found = self._points[self._next : self._next + count]
+        self._next += count
+        return found
+
+    def _make(self, count: int) -> Array:
+        unit = 2 * halton(count, len(self._init)) - 1
+        corner = np.where(np.arange(count)[:, None] % 2 == 1, np.sign(unit), unit)
+        tail = np.tan(np.pi * _TAIL * unit)
+        shift = np.where(self._constrained, _REACH * corner, tail)
+        low, high = self._bounds
+        return np.clip(self._init + self.width * shift, low, high)

@@ -1,0 +1,187 @@
+"""The profile of one parameter as a function: evaluated in batches, and remembered.
+
+Delta is that of :mod:`histnu.inference.profile`; its derivative is, by the envelope theorem, the
+partial derivative of -2 log L at the profiled point.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histnu.errors import FitError
+from histnu.inference.certification import Asked, require
+from histnu.inference.engine.boundary import LAST, with_events
+from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver
+from histnu.inference.engine.likelihood import Observed
+from histnu.inference.engine.problems import BatchFit
+from histnu.inference.profile import improved, named, start_of
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+
+_CARRIED = 4  # most sweeps that carry a lower minimum to its neighbours
+
+
+@dataclass
+class _Known:
+    """What was evaluated, in ascending order of the parameter: values, fits and slopes."""
+
+    x: Array
+    fit: BatchFit
+    slope: Array
+
+    def add(self, x: Array, fit: BatchFit, slope: Array) -> _Known:
+        order = np.argsort(np.concatenate([self.x, x]), kind="stable")
+        both = BatchFit.join([self.fit, fit]).select(order)
+        return _Known(
+            np.concatenate([self.x, x])[order], both, np.concatenate([self.slope, slope])[order]
+        )
+
+
+class ProfileFunction:
+    """Delta and its derivative as a function of one parameter, for many values at once.
+
+    Raises:
+        FitError: the parameter is fixed, or the likelihood is undefined at its start.
+    """
+
+    def __init__(
+        self, likelihood: AnyLikelihood, observed: Observed, parameter: str, options: FitOptions
+    ) -> None:
+        self.likelihood = likelihood
+        self.observed = observed
+        self._options = options
+        self.parameter = parameter
+        self.index = likelihood.index(parameter)
+        if likelihood.fixed[self.index] or parameter in options.fixed:
+            raise FitError(f"{parameter} is fixed; it has no interval")
+        self._sloped = observed
+        if np.any(observed.main == 0):
+            self._sloped = with_events(likelihood, observed, LAST)
+        self.solver = Solver(likelihood, options)
+        first = self.solver.fit(observed)
+        self.certified = require(likelihood, observed, first, Asked({}), options)
+        self.best = named(likelihood, first)
+        x = np.array([self.center])
+        self._known = _Known(x, first, self._slopes(first))
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Bounds of the parameter."""
+        low, high = self.likelihood.bounds[self.index]
+        return float(low), float(high)
+
+    @property
+    def center(self) -> float:
+        """Best-fit value."""
+        return self.best.parameters[self.parameter]
+
+    @property
+    def x(self) -> Array:
+        """Values evaluated so far, ascending."""
+        return self._known.x
+
+    @property
+    def delta(self) -> Array:
+        """Delta at them, infinite where undefined."""
+        return self._known.fit.twice_nll - self.best.twice_nll
+
+    @property
+    def slope(self) -> Array:
+        """Its derivative at them."""
+        return self._known.slope
+
+    def _slopes(self, found: BatchFit) -> Array:
+        """Return dDelta/dx: with the barrier's events, whose pull on empty bins at a rate of
+        zero is the multiplier of that constraint, and nothing elsewhere."""
+        pars = np.ascontiguousarray(found.parameters.T)
+        with np.errstate(all="ignore"):
+            gradient = self.likelihood.derivatives(pars, self._sloped).gradient[self.index]
+        return np.where(np.isfinite(found.twice_nll), gradient, 0.0)
+
+    def evaluate(self, values: Array, near: bool = False) -> tuple[Array, Array]:
+        """Return Delta (P,) and its derivative (P,); lower the best fit if undercut.
+
+        Args:
+            values: (P,). near: values known on both sides are near, their minima are starts.
+        """
+        new = np.unique(values)
+        new = new[~np.isin(new, self.x)]
+        if len(new):
+            known = self._known
+            after = np.clip(np.searchsorted(known.x, new), 1, max(len(known.x) - 1, 1))
+            hints: list[Array] = []
+            if len(known.x) > 1:
+                hints = [known.fit.parameters[after - side].T for side in (1, 0)]
+            held = {self.parameter: new}
+            start = start_of(self.likelihood, self.best)
+            found = self.solver.fit(self.observed, held, start, hints, near and len(hints) == 2)
+            self.best = improved(self.likelihood, self.best, found)
+            self._known = known.add(new, found, self._slopes(found))
+        return self.known(values)
+
+    def known(self, values: Array) -> tuple[Array, Array]:
+        """Return Delta and its derivative at values that were evaluated."""
+        k = np.searchsorted(self.x, values)
+        return self.delta[k], self.slope[k]
+
+    def parameters_at(self, value: float) -> Array:
+        """Return the profiled parameters (n,) at the nearest value that was evaluated."""
+        return self._known.fit.parameters[int(np.argmin(np.abs(self.x - value)))]
+
+    def settle(self) -> None:
+        """Carry the minima to their neighbours until none becomes lower."""
+        if not self.solver.second:
+            return
+        changed = np.ones(len(self.x), dtype=bool)
+        for _ in range(_CARRIED):
+            around = changed | np.roll(changed, 1) | np.roll(changed, -1)
+            changed = self._carry(np.flatnonzero(around))
+            if not changed.any():
+                return
+
+    def _carry(self, todo: Index) -> Mask:
+        """Fit some values again from the minima of their neighbours; return which fell."""
+        fit, last = self._known.fit, len(self.x) - 1
+        hints = [fit.parameters[np.clip(todo + side, 0, last)].T for side in (-1, 1)]
+        start = fit.parameters[todo]
+        held = {self.parameter: self.x[todo]}
+        found = self.solver.fit(self.observed, held, start, hints, near=True)
+        with np.errstate(invalid="ignore"):
+            lower = found.twice_nll < fit.twice_nll[todo] - 1e-8
+        better = lower | (found.certified & ~fit.certified[todo])
+        fit.put(todo[better], found.select(better))
+        self._known.slope[todo[better]] = self._slopes(found.select(better))
+        self.best = improved(self.likelihood, self.best, found)
+        out = np.zeros(len(self.x), dtype=bool)
+        out[todo[lower]] = True
+        return out
+
+    def require(self, values: Array | None) -> None:
+        """Raise if a value, or any evaluated so far, is not certified (or note it)."""
+        known = self._known
+        which = np.arange(len(known.x)) if values is None else np.searchsorted(known.x, values)
+        found, asked = known.fit.select(which), Asked({self.parameter: known.x[which]})
+        defined = np.isfinite(found.twice_nll)
+        ok = require(self.likelihood, self.observed, found, asked, self._options, defined)
+        self.certified = self.certified and ok
+
+    def sigma(self) -> float:
+        """Return a scale of the parameter: from the curvature, or from its size."""
+        pars = np.array([[self.best.parameters[k]] for k in self.likelihood.parameter_names])
+        hessian = self.likelihood.derivatives(pars, self.observed).hessian[:, :, 0]
+        lower, upper = self.likelihood.bounds.T
+        free = ~self.likelihood.fixed & (pars[:, 0] > lower) & (pars[:, 0] < upper)
+        free[self.index] = True
+        where = int(np.flatnonzero(np.flatnonzero(free) == self.index)[0])
+        try:
+            variance = 2 * np.linalg.pinv(hessian[np.ix_(free, free)])[where, where]
+        except np.linalg.LinAlgError:
+            variance = np.nan
+        if np.isfinite(variance) and variance > 0:
+            return float(np.sqrt(variance))
+        return max(abs(self.center) * 0.1, 1e-3)

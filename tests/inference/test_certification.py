@@ -1,0 +1,246 @@
+"""Minima found from several starts, what is said where they are not, and regions as sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+
+from histnu.errors import FitError
+from histnu.inference import (
+    BatchedLikelihood,
+    FitOptions,
+    IntervalOptions,
+    MappedLikelihood,
+    MinimiseOptions,
+    ToyOptions,
+    coverage,
+    interval,
+    profile,
+    region,
+)
+from histnu.inference.engine.multistart import Ledger, MultiStart
+from histnu.inference.engine.problems import BatchFit, Problems
+from histnu.inference.limits import threshold
+from histnu.inference.toys import ToyStatistics, accepted, check_toys, critical_value
+from histnu.polynomial import PolynomialMap
+from tests.inference import examples
+
+Example = Callable[[str], BatchedLikelihood]
+
+
+def two_minima() -> BatchedLikelihood:
+    """One nuisance that lowers two backgrounds on one side of zero and raises them on the other."""
+    shape = {"lo_data": [60.0, 10.0], "hi_data": [58.0, 14.0]}
+    modifiers = [{"name": "shape", "type": "histosys", "data": shape}]
+    samples = [
+        {
+            "name": "signal", "data": [8.0, 2.0],
+            "modifiers": [{"name": "mu", "type": "normfactor", "data": None}],
+        },
+        {"name": "background", "data": [40.0, 12.0], "modifiers": modifiers},
+    ]  # fmt: skip
+    document = examples.workspace({"c": samples}, {"c": [62, 12]}, "mu")
+    return BatchedLikelihood.from_workspace(document)
+
+
+def scanned(likelihood: BatchedLikelihood, mu: float) -> float:
+    """Lowest -2 log L over a fine grid of the one nuisance: within 1e-4 of the minimum."""
+    alpha = np.linspace(-5, 5, 20001)
+    pars = np.zeros((len(alpha), 2))
+    pars[:, likelihood.index("mu")] = mu
+    pars[:, likelihood.index("shape")] = alpha
+    return float(likelihood.twice_nll(pars, likelihood.observation).min())
+
+
+def test_the_lower_of_two_minima_is_found_and_certified() -> None:
+    likelihood = two_minima()
+    mu = np.linspace(0, 4, 81)
+    found = profile(likelihood, None, "mu", mu)
+    assert found.search["second"] > 0
+    assert found.certified.all()
+    value = found.best_fit.twice_nll + found.delta_twice_nll
+    grid = [scanned(likelihood, float(x)) for x in mu]
+    np.testing.assert_allclose(value, grid, rtol=0, atol=1e-4)  # the grid is 5e-4 wide
+    limit = interval(likelihood, None, "mu")
+    for end in (limit.lower, limit.upper):
+        if end is not None:
+            at = scanned(likelihood, end) - limit.best_fit.twice_nll
+            assert at == pytest.approx(limit.threshold, abs=1e-4)
+
+
+def test_toys_with_two_minima_are_all_started_often() -> None:
+    found = coverage(two_minima(), {"mu": 1.0}, "mu", 0.9, 1, ToyOptions(200))
+    assert found.search["second"] > 0
+    assert found.search["checked"] >= 400  # free and conditional fits of every toy
+    assert found.failed == 0 and found.certified
+
+
+def test_a_ledger_counts_different_starts_that_agree() -> None:
+    problems = Problems(np.zeros((1, 2)), np.zeros((1, 2), dtype=bool))
+    ledger = Ledger(problems, 1e-5)
+    every, yes = np.arange(2), np.ones(2, dtype=bool)
+
+    def fits(a: float, b: float) -> BatchFit:
+        return BatchFit.of(np.zeros((2, 1)), np.array([a, b]), yes.copy())
+
+    ledger.enter(every, fits(1.0, 1.0), yes)
+    assert not ledger.fit.certified.any()
+    ledger.enter(every, fits(1.0, 1.0), np.array([True, False]))  # the second is the same start
+    assert ledger.fit.certified.tolist() == [True, False]
+    ledger.enter(every, fits(0.5, 1.5), yes)  # lower, and higher
+    assert ledger.fit.twice_nll.tolist() == [0.5, 1.0]
+    assert ledger.fit.agreeing.tolist() == [1, 1]
+    assert ledger.second.tolist() == [True, True]
+
+
+def test_uncertified_fits_are_an_error_that_names_the_value(example: Example) -> None:
+    """One iteration is not enough for any fit, and MIGRAD is not asked."""
+    hasty = MinimiseOptions(max_iterations=1, stragglers=False)
+    options = FitOptions(minimise=hasty)
+    likelihood = example("correlated")
+    with pytest.raises(FitError, match=r"the free fit: the fit did not converge .*of 1 fits"):
+        interval(likelihood, None, "mu", options=IntervalOptions(options))
+    with pytest.raises(FitError, match="allow-uncertified"):
+        profile(likelihood, None, "mu", [0.3, 0.7], options)
+    with pytest.raises(FitError, match="mu = 1: no toy converged"):
+        coverage(likelihood, {"mu": 1.0}, "mu", options=ToyOptions(40, fit=options))
+    allowed = replace(options, allow_uncertified=True)
+    found = profile(likelihood, None, "mu", [0.3, 0.7], allowed)
+    assert not found.certified.all() and not found.best_fit.certified
+
+
+def test_left_out_toys_may_not_matter() -> None:
+    """A quarter of the largest binomial error, 0.5 / sqrt(n), of 1,600 toys is 5 toys."""
+    good = np.ones(1600, dtype=bool)
+    good[:6] = False
+    toys = ToyStatistics(np.zeros(1600), np.zeros(1600), good)
+    with pytest.raises(FitError, match="6 of 1600"):
+        check_toys(toys, "mu = 1", ToyOptions())
+    good[0] = True
+    check_toys(toys, "mu = 1", ToyOptions())
+
+
+def empty_bin(sign: float) -> BatchedLikelihood:
+    """An empty bin in which a nuisance can make the only background negative."""
+    shape = {"lo_data": [1.0, 30.0], "hi_data": [-0.5, 30.0 + 10 * sign]}
+    samples = [
+        {
+            "name": "signal", "data": [1.0, 5.0],
+            "modifiers": [{"name": "mu", "type": "normfactor", "data": None}],
+        },
+        {
+            "name": "background", "data": [0.5, 30.0],
+            "modifiers": [{"name": "shape", "type": "histosys", "data": shape}],
+        },
+    ]  # fmt: skip
+    return BatchedLikelihood.from_workspace(
+        examples.workspace({"c": samples}, {"c": [0, 55]}, "mu")
+    )
+
+
+def test_minimum_on_the_boundary_of_the_rates() -> None:
+    likelihood = empty_bin(1.0)
+    found = profile(likelihood, None, "mu", [0.2])
+    rates = likelihood.expected(found.parameters)[0]
+    assert 0 <= rates[0] < 1e-6
+    alpha = np.linspace(-1, 3, 400001)
+    pars = np.zeros((len(alpha), 2))
+    pars[:, likelihood.index("mu")], pars[:, likelihood.index("shape")] = 0.2, alpha
+    lowest = likelihood.twice_nll(pars, likelihood.observation).min()
+    value = found.best_fit.twice_nll + found.delta_twice_nll[0]
+    # the grid stops up to 1e-5 short of the boundary, where the slope is about 12
+    assert value == pytest.approx(lowest, abs=2e-4)
+    limit = interval(likelihood, None, "mu")
+    assert limit.certified
+    assert any("bin 0 of channel c is empty" in n and "background" in n for n in limit.boundary)
+
+
+def test_a_region_of_two_segments() -> None:
+    """mu = (g^2 - 1)^2 is small around g = -1 and around g = 1."""
+    base = BatchedLikelihood.from_workspace(examples.textbook())
+    terms = ((1.0, {"g": 4}), (-2.0, {"g": 2}), (1.0, {}))
+    likelihood = MappedLikelihood(base, PolynomialMap(("g",), ("mu",), (terms,)))
+    strength = interval(base, None, "mu", cl=0.5).upper
+    assert strength is not None and strength < 1  # below the hill at g = 0
+    found = interval(likelihood, None, "g", cl=0.5)
+    inner, outer = np.sqrt(1 - np.sqrt(strength)), np.sqrt(1 + np.sqrt(strength))
+    ends = [(s.lower, s.upper) for s in found.intervals]
+    np.testing.assert_allclose(ends, [(-outer, -inner), (inner, outer)], rtol=1e-6)
+    assert {s.lower_end for s in found.intervals} == {"crossing"}
+    assert (found.lower, found.upper) == (ends[0][0], ends[1][1])
+    assert found.other_roots == (ends[0][1], ends[1][0])
+
+
+def test_ends_at_bounds_are_said(example: Example) -> None:
+    (segment,) = interval(example("textbook"), None, "mu").intervals
+    assert (segment.lower, segment.lower_end) == (0.0, "bound")
+    assert segment.upper_end == "crossing"
+
+
+def test_level_zero_is_the_best_fit(example: Example) -> None:
+    assert threshold(0.0, 1) == 0.0
+    found = interval(example("correlated"), None, "mu", cl=0.0)
+    assert found.lower == found.upper == found.best_fit.parameters["mu"]
+
+
+def test_scan_of_many_points_equals_points_one_by_one(example: Example) -> None:
+    likelihood = example("correlated")
+    values = np.linspace(0, 3, 150)
+    many = profile(likelihood, None, "mu", values)
+    assert many.certified.all()
+    few = [profile(likelihood, None, "mu", [x]).delta_twice_nll[0] for x in values[::37]]
+    np.testing.assert_allclose(many.delta_twice_nll[::37], few, rtol=0, atol=1e-7)
+
+
+def test_region_is_certified(example: Example) -> None:
+    grid = (np.linspace(0, 3, 12), np.linspace(-2, 2, 12))
+    found = region(example("combined"), None, ("mu", "b8_flux"), grid)
+    assert found.certified and found.search["certified"] == found.search["fits"]
+
+
+def test_critical_value_covers_discrete_outcomes() -> None:
+    """P(Delta <= critical) >= cl, and it is the smallest outcome with that property."""
+    outcomes = np.repeat([0.0, 1.0, 2.0, 5.0], [50, 30, 15, 5])
+    for cl, expected in ((0.5, 0.0), (0.51, 1.0), (0.8, 1.0), (0.9, 2.0), (0.96, 5.0)):
+        critical = critical_value(outcomes, cl)
+        assert critical == expected
+        assert np.mean(outcomes <= critical) >= cl
+        assert np.mean(outcomes < critical) < cl
+
+
+def test_accepted_values_are_a_set() -> None:
+    x, bounds = np.arange(6.0), np.array([0.0, 5.0])
+    roots, segments = accepted(x, np.array([1.0, -1.0, 1.0, -1.0, -1.0, 1.0]), bounds)
+    assert roots == [0.5, 1.5, 2.5, 4.5]
+    assert [(s.lower, s.upper) for s in segments] == [(0.0, 0.5), (1.5, 2.5), (4.5, 5.0)]
+    assert (segments[0].lower_end, segments[-1].upper_end) == ("bound", "bound")
+    assert accepted(x, -np.ones(6), bounds) == ([], ())
+
+
+def test_a_true_value_outside_its_bounds_is_refused(example: Example) -> None:
+    with pytest.raises(FitError, match=r"true mu = -1 is outside its bounds \[0, 10\]"):
+        coverage(example("textbook"), {"mu": -1.0}, "mu")
+
+
+def test_the_search_learns_and_counts(example: Example) -> None:
+    likelihood = example("textbook")
+    search = MultiStart(likelihood)
+    observed = likelihood.observe(likelihood.observation)
+    fit = search.scan(observed, Problems.make(likelihood, 1), [])
+    assert fit.certified.all() and not search.second
+    assert search.counts.fits == 1 and search.counts.starts > 2
+
+
+def test_clopper_pearson_covers_and_root_is_right() -> None:
+    from scipy.stats import binom
+
+    from histnu.inference.toys import clopper_pearson
+
+    low, high = clopper_pearson(7, 20, 0.9)
+    assert low == pytest.approx(brentq(lambda p: binom.sf(6, 20, p) - 0.05, 1e-6, 0.9), rel=1e-9)
+    assert high == pytest.approx(brentq(lambda p: binom.cdf(7, 20, p) - 0.05, 0.1, 1), rel=1e-9)
+    assert clopper_pearson(0, 50, 0.9) == (0.0, pytest.approx(1 - 0.1 ** (1 / 50)))
