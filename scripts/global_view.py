@@ -83,14 +83,12 @@ def questions() -> Iterator[Question]:
         yield Question("charge_radius", p, "1e-32 cm^2", 0.1, 200.0)
     for mass in (0.1, 1.0, 10.0, 100.0, 1040.0):
         scale = np.hypot(1.0, mass / 10.0)
-        yield Question(
-            "light_vector", "g_bl", "1e-5", 1e-3, 30.0 * scale, ("m_v", mass), points=161
-        )
+        yield Question("light_vector", "g_bl", "1e-5", 1e-3, 8.0 * scale, ("m_v", mass), points=161)
     for mass in (0.1, 10.0, 100.0):
         scale, held = np.hypot(1.0, mass / 10.0), ("m_v", mass)
-        yield Question("universal_vector", "g_universal", "1e-5", 1e-3, 30 * scale, held, 161)
-        yield Question("lmutau_vector", "g_lmutau", "1e-5", 1e-3, 800 * scale, held, 161)
-        yield Question("light_scalar", "g_s", "1e-5", 1e-3, 30.0 * scale, ("m_s", mass), points=161)
+        yield Question("universal_vector", "g_universal", "1e-5", 1e-3, 8 * scale, held, 161)
+        yield Question("lmutau_vector", "g_lmutau", "1e-5", 1e-2, 300 * scale, held, 161)
+        yield Question("light_scalar", "g_s", "1e-5", 1e-3, 4.0 * scale, ("m_s", mass), points=161)
     for quark in ("u", "d"):
         for pair in ("ee", "mumu", "tautau", "emu", "etau", "mutau"):
             yield Question("vector_nsi", f"eps_{quark}_{pair}", "1", -0.8, 0.8, points=121)
