@@ -32,7 +32,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from histnu import installed
 from histnu.errors import ConfigError, PhysicsError, located
 from histnu.experiments.builders import BUILDERS
-from histnu.experiments.loader import explain, load_experiment, read_yaml
+from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import (
     Channel,
     Experiment,
@@ -42,12 +42,14 @@ from histnu.experiments.model import (
 )
 from histnu.experiments.schema import Finite, Positive
 from histnu.experiments.user_spectrum import read_spectra
+from histnu.forms import explain
 from histnu.physics.models.protocol import InUnit, SignalModel
 from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.models.tabulated import TabulatedSignal
 from histnu.polynomial import PolynomialMap
 from histnu.releases import found
 from histnu.sources.protocol import Component, Source
+from histnu.strict_yaml import read_yaml
 from histnu.templates.basis import ChannelTemplates, channel_templates, correct_to_published
 from histnu.types import Workspace
 from histnu.workspace.build import Poi, Strength, build_workspace
@@ -90,7 +92,7 @@ class FluxSection(Strict):
     """Total flux of a component and its Gaussian uncertainty."""
 
     total_cm2_s: Positive
-    relative: float = Field(gt=0, lt=1)
+    relative: float = Field(gt=0, lt=1, strict=True)
     source: str
 
 

@@ -18,8 +18,9 @@ from histnu.errors import ConfigError
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import weakest
 from histnu.physics.models.standard_model import StandardModel
-from histnu.serialize import write_json
+from histnu.serialize import staged, write_json
 from histnu.sources.protocol import Component
+from histnu.workspace.checks import require_valid
 from histnu.workspace.grids import Grid, model_grids
 from histnu.workspace.manifest import Manifest, bin_edges
 from histnu.workspace.patchset import (
@@ -81,10 +82,12 @@ def build_command(analysis: Analysis, grid: Grid | None = None) -> str:
 def write_workspace(analysis: Analysis, folder: Path) -> list[Path]:
     """Write ``workspace.json`` (exact in all strengths) and ``manifest.json``."""
     assembly = assemble(analysis)
-    path = folder / "workspace.json"
-    write_json(path, assembly.workspace)
+    require_valid(assembly.workspace, analysis.name)
     manifest = manifest_of(assembly, {"command": build_command(analysis)})
-    return [path, manifest.write(folder, ["workspace.json"], with_environment=False)]
+    with staged(folder) as temporary:
+        write_json(temporary / "out" / "workspace.json", assembly.workspace)
+        manifest.write(temporary / "out", ["workspace.json"], with_environment=False)
+    return [folder / "workspace.json", folder / "manifest.json"]
 
 
 def grid_for(analysis: Analysis, name: str) -> Grid:
@@ -127,9 +130,12 @@ def write_patchset(analysis: Analysis, grid: Grid, folder: Path) -> list[Path]:
             "channels": bin_edges(data),
         },
     )
-    build_patchset(folder, grid, basis if outside else basis({}), info)
-    assembly = assemble(analysis.holding(outside))
     names = ["workspace.json", "patchset.json"]
     options = {"grid": grid.to_json(), "command": build_command(analysis, grid)}
+    assembly = assemble(analysis.holding(outside))
     manifest = manifest_of(replace(assembly, analysis=analysis), options)
-    return [*(folder / n for n in names), manifest.write(folder, names, with_environment=False)]
+    with staged(folder) as temporary:
+        out = temporary / "out"
+        build_patchset(out, grid, basis if outside else basis({}), info)
+        manifest.write(out, names, with_environment=False)
+    return [folder / n for n in (*names, "manifest.json")]

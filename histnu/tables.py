@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -14,6 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histnu.errors import DataError, located
+from histnu.serialize import read_json, read_text, shortened
+
+NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", re.ASCII)
+"""A number of a table: Python also reads ``8_4`` as 84 and digits of other scripts."""
 
 
 @dataclass(frozen=True)
@@ -49,19 +53,16 @@ def read_csv(path: str | Path) -> dict[str, NDArray[np.float64]]:
     """Read a CSV file with a header line; lines that start with ``#`` are comments.
 
     Raises:
-        DataError: for a missing file, a ragged row, text where a number belongs, NaN or infinity.
+        DataError: for a missing file, a ragged row, text where a number belongs (``8_4`` too), NaN
+            or infinity.
     """
     path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataError(
-            located(path, "", f"cannot be read ({error.strerror})", "check the path")
-        ) from None
-    except UnicodeDecodeError:
-        raise DataError(located(path, "", "is not a text file", "give a CSV table")) from None
+    text = read_text(path)
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    rows = list(csv.reader(lines))
+    try:
+        rows = list(csv.reader(lines))
+    except csv.Error as error:
+        raise DataError(located(path, "", f"is not CSV ({error})", "give a CSV table")) from None
     if len(rows) < 2:
         raise DataError(located(path, "", "has no data rows", "give a header line and numbers"))
     header = [name.strip() for name in rows[0]]
@@ -80,12 +81,10 @@ def _numbers(path: Path, line: int, row: list[str], header: list[str]) -> list[f
         raise DataError(located(path, f"row {line}", problem, "complete the row"))
     numbers = []
     for name, cell in zip(header, row, strict=True):
-        try:
-            number = float(cell)
-        except ValueError:
-            number = np.nan
+        text = cell.strip()
+        number = float(text) if NUMBER.fullmatch(text) else np.nan
         if not np.isfinite(number):
-            problem = f"{cell.strip()!r} is not a finite number"
+            problem = f"{shortened(text)!r} is not a finite number"
             raise DataError(
                 located(path, f"row {line}, column {name}", problem, "correct the cell")
             )
@@ -100,12 +99,12 @@ def read_source(path: str | Path) -> dict[str, Any]:
         DataError: if it is missing or not JSON.
     """
     file = Path(path).with_suffix(".source.json")
-    try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except OSError:
-        raise DataError(located(file, "", "is missing", "every table needs its source")) from None
-    except ValueError as error:
-        raise DataError(located(file, "", f"is not JSON ({error})", "correct it")) from None
+    if not file.is_file():
+        raise DataError(located(file, "", "is missing", "every table needs its source"))
+    document = read_json(file)
+    if not isinstance(document, dict):
+        raise DataError(located(file, "", "is not a mapping", "give source and provenance"))
+    return document
 
 
 def load_table(relative: str) -> Table:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from histnu.errors import ConfigError, WorkspaceError, located
+from histnu.errors import ConfigError, located
 from histnu.export.hepdata import archived_likelihood
 from histnu.inference.engine.fit import AnyLikelihood
 from histnu.polynomial import PolynomialMap
 from histnu.serialize import read_json
+from histnu.workspace.checks import require_valid
+from histnu.workspace.manifest_reader import checked_manifest, manifest_beside, polynomial_of
 
 if TYPE_CHECKING:
     from histnu.analyses import Analysis
@@ -86,26 +88,7 @@ def read_workspace(path: str | Path) -> dict[str, Any]:
     Raises:
         WorkspaceError: if it is no valid HistFactory JSON workspace.
     """
-    return validated(read_json(path), str(path))
-
-
-def validated(document: Any, path: str) -> dict[str, Any]:
-    """The document, if it is a valid HistFactory JSON workspace.
-
-    Raises:
-        WorkspaceError: otherwise.
-    """
-    if not isinstance(document, dict) or "channels" not in document:
-        mend = "give a HistFactory JSON workspace (histnu build makes one)"
-        raise WorkspaceError(located(path, "", "is not a workspace", mend))
-    import pyhf
-
-    try:
-        pyhf.schema.validate(document, "workspace.json")
-    except pyhf.exceptions.InvalidSpecification as error:
-        problem = str(error).splitlines()[0]
-        raise WorkspaceError(located(path, "", problem, "see histnu validate")) from None
-    return document
+    return require_valid(read_json(path), str(path))
 
 
 def _described(
@@ -123,11 +106,10 @@ def _described(
             mend = "build a document with another value, or give the analysis"
             problem = f"{name_held} = {held[name_held]:g} is built in"
             raise ConfigError(located(name, "--set", problem, mend))
-    polynomial = manifest.get("polynomial")
     return Target(
         name,
         document,
-        None if polynomial is None else PolynomialMap.from_json(polynomial),
+        polynomial_of(manifest, document, f"{name} (manifest)"),
         manifest.get("units", {}),
         manifest.get("provenance"),
         held,
@@ -162,14 +144,13 @@ def load_target(text: str | Path, settings: Mapping[str, float] | None = None) -
     archived = archived_likelihood(str(text))
     if archived is not None:
         name, document, described = archived
-        return _described(name, validated(document, name), described, settings)
+        described = None if described is None else checked_manifest(described, f"{name} (manifest)")
+        return _described(name, require_valid(document, name), described, settings)
     path = Path(text)
     if path.suffix == ".json" or path.is_dir():
         path = path / "workspace.json" if path.is_dir() else path
         document = read_workspace(path)
-        manifest = path.with_name("manifest.json")
-        described = read_json(manifest) if manifest.exists() else None
-        return _described(str(path), document, described, settings)
+        return _described(str(path), document, manifest_beside(path), settings)
     from histnu.analyses import assemble, load_analysis
 
     analysis, rest = with_held(load_analysis(str(text)), settings)

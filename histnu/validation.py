@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from histnu.errors import DataError, HistnuError, located
 from histnu.serialize import read_json
-from histnu.workspace.checks import Finding, check_document, error
+from histnu.strict_yaml import read_yaml
+from histnu.workspace.checks import check_document, check_workspace
+from histnu.workspace.findings import Finding, error
 
 
 def check_file(path: str | Path, background: str | Path | None = None) -> list[Finding]:
-    """Findings of a file: workspace, PatchSet, or experiment or analysis in YAML.
+    """Findings of a file: workspace, PatchSet, manifest, or experiment or analysis in YAML.
 
-    A PatchSet is checked against ``background``, or against ``workspace.json`` beside it.
+    A PatchSet is checked against ``background``, or against ``workspace.json`` beside it. An
+    analysis is built, in memory, so that what passes here is what ``histnu build`` builds.
 
     Raises:
         DataError: if the file cannot be read or is none of these.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise DataError(located(path, "", "does not exist", "check the path"))
     if path.suffix in {".yaml", ".yml"}:
         return _check_yaml(path)
@@ -33,19 +37,25 @@ def check_file(path: str | Path, background: str | Path | None = None) -> list[F
 
 
 def _check_yaml(path: Path) -> list[Finding]:
-    """Findings of an experiment or analysis file: what its loader says."""
-    from histnu.analyses import ANALYSIS_SCHEMA, load_analysis
-    from histnu.experiments.loader import load_experiment, read_yaml
+    """Findings of an experiment or analysis file: what loading, or building, says."""
+    from histnu.analyses import ANALYSIS_SCHEMA
+    from histnu.experiments.loader import load_experiment
 
     try:
         document = read_yaml(path)
         schema = document.get("schema") if isinstance(document, dict) else None
         if schema == ANALYSIS_SCHEMA:
-            for experiment in load_analysis(path).experiments:
-                load_experiment(experiment)
-        else:
-            load_experiment(path)
+            return _check_analysis(path)
+        load_experiment(path)
     except HistnuError as fault:
         text = str(fault).removeprefix(f"{path}: ")
         return [error("schema", "", text, "correct the file")]
     return []
+
+
+def _check_analysis(path: Path) -> list[Finding]:
+    """Findings of the workspace that an analysis file builds."""
+    from histnu.analyses import assemble, load_analysis
+
+    workspace: Any = assemble(load_analysis(path)).workspace
+    return check_workspace(workspace)

@@ -27,7 +27,7 @@ FORBIDDEN = {
     "physics": ("sources", "experiments", "templates", "tables", "releases", "installed",
                 *ABOVE_TEMPLATES),
     "sources": ("experiments", "templates", "releases", "installed", *ABOVE_TEMPLATES),
-    "experiments": ("physics", "sources", "templates", *ABOVE_TEMPLATES),
+    "experiments": ("sources", "templates", *ABOVE_TEMPLATES),
     "templates": ABOVE_TEMPLATES,
     "workspace": ("sources", *(n for n in ABOVE_TEMPLATES if n != "workspace")),
     "inference": ("physics", "sources", "experiments", "templates", "report", "cli", "export",

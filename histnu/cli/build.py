@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from histnu.cli import types
 from histnu.cli.common import output_option, set_option
 
 
 @click.command()
-@click.argument("analysis")
+@click.argument("analysis", type=types.Target())
 @output_option
 @click.option("--grid", default=None, help="Write a PatchSet on this grid (q_ee, dipole_e, ...).")
 @click.option("--interpolation", type=click.Choice(["normsys", "linear"]), default=None)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from histnu.cli import types
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,8 +23,14 @@ def console() -> Console:
     """Console on standard output, without a width limit where it is no terminal."""
     from rich.console import Console
 
-    found = Console()
-    return found if found.is_terminal else Console(width=160)
+    class Output(Console):
+        """A console that leaves a closed pipe to the caller (rich's own ends the process)."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    found = Output()
+    return found if found.is_terminal else Output(width=160)
 
 
 def available_cores() -> int:
@@ -35,8 +43,8 @@ def available_cores() -> int:
 
 @contextmanager
 def progress_bar(total: int, quiet: bool) -> Iterator[Any]:
-    """Give a function ``advance(label)`` that moves a progress bar on standard error."""
-    if quiet:
+    """Give a function ``advance(label)`` that moves a progress bar, if a terminal shows errors."""
+    if quiet or not sys.stderr.isatty():
         yield lambda label: None
         return
     from rich.console import Console
@@ -60,12 +68,9 @@ def _settings(
     found: dict[str, float] = {}
     for text in values:
         name, _, number = text.partition("=")
-        try:
-            value = float(number)
-        except ValueError:
-            value = math.nan
-        if not name or not math.isfinite(value):
-            raise click.BadParameter(f"{text!r} is not NAME=VALUE with a finite number")
+        if not name or not number:
+            raise click.BadParameter(f"{text[:40]!r} is not NAME=VALUE with a finite number")
+        value = types.ANY_NUMBER.convert(number, option, context)
         if name in found:
             raise click.BadParameter(f"{name} is set twice")
         found[name] = value
@@ -90,12 +95,13 @@ engine_option = click.option(
     help="batched: the vectorised engine; pyhf: the reference with minuit; pyhf-scipy: with SLSQP.",
 )
 cl_option = click.option(
-    "--cl", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.9,
-    show_default=True, help="Confidence level.",
-)  # fmt: skip
-seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
+    "--cl", type=types.LEVEL, default=0.9, show_default=True, help="Confidence level."
+)
+seed_option = click.option(
+    "--seed", type=types.SEED, default=0, show_default=True, help="Random seed."
+)
 output_option = click.option(
-    "-o", "--output", type=click.Path(path_type=Path), default=Path("results"),
+    "-o", "--output", type=types.Place(folder=True), default=Path("results"),
     show_default=True, help="Folder to write to.",
 )  # fmt: skip
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from histnu.cli import types
 from histnu.cli.answers import UNCERTIFIED
 from histnu.cli.common import allow_option, cl_option, engine_option, json_option, set_option
 
@@ -21,15 +22,21 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("target")
+@click.argument("target", type=types.Target())
 @click.option("--x", "x_name", required=True, help="Parameter on the x axis (q_ee).")
 @click.option("--y", "y_name", required=True, help="Parameter on the y axis (q_mumu).")
-@click.option("--x-range", nargs=2, type=float, default=None, help="Default: the model's.")
-@click.option("--y-range", nargs=2, type=float, default=None, help="Default: the model's.")
-@click.option("--points", type=click.IntRange(5), default=41, show_default=True, help="Per axis.")
+@click.option(
+    "--x-range", nargs=2, type=types.ANY_NUMBER, default=None, help="Default: the model's."
+)
+@click.option(
+    "--y-range", nargs=2, type=types.ANY_NUMBER, default=None, help="Default: the model's."
+)
+@click.option(
+    "--points", type=types.Integer(5, 1001), default=41, show_default=True, help="Per axis."
+)
 @cl_option
-@click.option("--dof", type=click.IntRange(1), default=2, show_default=True)
-@click.option("--plot", type=click.Path(path_type=Path), default=None, help="Draw into this file.")
+@click.option("--dof", type=types.DEGREES, default=2, show_default=True)
+@click.option("--plot", type=types.Place(picture=True), default=None, help="Draw into this file.")
 @set_option
 @engine_option
 @allow_option

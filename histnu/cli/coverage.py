@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from histnu.cli import types
 from histnu.cli.answers import asked_of, marks
 from histnu.cli.common import (
     allow_option,
@@ -18,10 +19,12 @@ from histnu.cli.common import (
 
 
 @click.command()
-@click.argument("target")
+@click.argument("target", type=types.Target())
 @click.option("--poi", default=None, help="Parameter: of interest, or physical (mu_e, q_ee).")
-@click.option("--true", "truth", type=float, default=0.0, show_default=True, help="True value.")
-@click.option("--n-toys", type=click.IntRange(10), default=1000, show_default=True)
+@click.option(
+    "--true", "truth", type=types.ANY_NUMBER, default=0.0, show_default=True, help="True value."
+)
+@click.option("--n-toys", type=types.TOYS, default=1000, show_default=True)
 @cl_option
 @seed_option
 @set_option

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from histnu.cli import types
 from histnu.cli.common import (
     available_cores,
     console,
@@ -24,7 +25,7 @@ from histnu.cli.common import (
     metavar="NAME=FILE.CSV",
     help="Published dipole curve for the figure (columns m4_mev, mu_b); may be repeated.",
 )
-@click.option("--jobs", "-j", type=click.IntRange(1), default=None, help="Processes.")
+@click.option("--jobs", "-j", type=types.JOBS, default=None, help="Processes.")
 @quiet_option
 def command(output: Path, overlays: tuple[str, ...], jobs: int | None, quiet: bool) -> None:
     """Electron recoils: bounds, dipole contours, figures, workspaces.

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import click
 
+from histnu.cli import types
+
 FORMATS = ("root", "xml", "hs3", "hepdata")
 
 
 @click.command("export")
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", type=types.Place())
 @click.option("--to", "target", type=click.Choice(FORMATS), required=True, help="Format to write.")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=types.Place(folder=True),
     default=Path("export"),
     show_default=True,
     help="Folder to write into.",

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from histnu.cli import types
+
 
 @click.command(name="fetch")
 @click.argument("release")
@@ -14,7 +16,7 @@ import click
 @click.option(
     "-o",
     "--output",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=types.Place(folder=True),
     help="Folder that keeps releases (default: the user's cache).",
 )
 @click.option("--force", is_flag=True, help="Replace a release that is already there.")
@@ -33,7 +35,8 @@ def command(
     from histnu.releases.fetch import FetchOptions, fetch
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    out = Console(stderr=True)
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
         task = bar.add_task(release, total=None)
 
         def show(done: int, total: int) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from histnu.cli import types
 from histnu.cli.answers import asked_of, marks, region_text, segments_of
 from histnu.cli.common import (
     allow_option,
@@ -23,15 +24,15 @@ METHODS = ("profile", "cls", "cls-toys", "toys")
 
 
 @click.command()
-@click.argument("target")
+@click.argument("target", type=types.Target())
 @click.option("--poi", default=None, help="Parameter: of interest, or physical (mu_e, q_ee).")
 @cl_option
-@click.option("--dof", type=click.IntRange(1), default=1, show_default=True, help="For profile.")
+@click.option("--dof", type=types.DEGREES, default=1, show_default=True, help="For profile.")
 @click.option(
     "--method", type=click.Choice(METHODS), default="profile", show_default=True,
     help="profile: Delta = chi2 quantile; cls: asymptotic; cls-toys; toys: Feldman-Cousins.",
 )  # fmt: skip
-@click.option("--n-toys", type=click.IntRange(10), default=1000, show_default=True)
+@click.option("--n-toys", type=types.TOYS, default=1000, show_default=True)
 @seed_option
 @set_option
 @engine_option

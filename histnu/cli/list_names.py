@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from histnu.cli.common import console
+
 if TYPE_CHECKING:
     from histnu.analyses import Needs
 
@@ -87,10 +89,9 @@ def command(as_json: bool) -> None:
     if as_json:
         click.echo(dumps(names), nl=False)
         return
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    out = console()
     for title, rows in names.items():
         table = Table(title=title, title_justify="left", title_style="bold", box=None)
         for column in rows[0] if rows else ["(none)"]:
@@ -98,5 +99,5 @@ def command(as_json: bool) -> None:
         for row in rows:
             cells = [", ".join(v) if isinstance(v, list) else str(v or "-") for v in row.values()]
             table.add_row(*cells)
-        console.print(table)
-        console.print()
+        out.print(table)
+        out.print()

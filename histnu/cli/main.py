@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import logging
+import os
 import sys
-from collections.abc import Sequence
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
 
 import click
 
@@ -29,7 +34,14 @@ VERBS: dict[str, str] = {
 }
 MODULES = {"list": "list_names"}
 EXIT_BAD_INPUT = 2
+EXIT_FAULT = 70
+"""A fault of histnu (``EX_SOFTWARE`` of sysexits.h)."""
 EXIT_INTERRUPTED = 130
+COMPLETION = "_HISTNU_COMPLETE"
+"""Variable that a shell sets when it asks for completions."""
+LINE = 2000
+"""Longest line of an error."""
+FAULT_SHOWN = 300
 INTERRUPTED = "interrupted; files are written whole or not at all, so nothing is half-written"
 
 
@@ -53,7 +65,8 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(histnu.__version__, prog_name="histnu")
-def cli() -> None:
+@click.option("--debug", is_flag=True, help="Show tracebacks and all warnings.")
+def cli(debug: bool) -> None:
     """Neutrino electromagnetic physics as pyhf likelihoods of real xenon experiments.
 
     \b
@@ -65,34 +78,119 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; every expected fault is one line and exit status 2.
+    """Run the command line.
 
-    SIGINT and SIGTERM end in one line, too, and exit status 130 and 143.
+    Exit status: 0; 2 and one line for bad input; 70 and one line for a fault of histnu; 130 or
+    143 and one line after SIGINT or SIGTERM. A reader that closes the pipe early (``| head -1``)
+    is no error. Warnings of Python packages are shown with ``--debug`` only, histnu's own after
+    the answer.
     """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words[:1]
+    notes = _Notes()
     try:
-        with interruptible():
-            status = cli.main(args=arguments, prog_name="histnu", standalone_mode=False)
-    except HistnuError as error:
-        fail(str(error))
-    except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx is not None else "histnu"
-        fail(f"{error.format_message()}; see {where} --help")
-    except click.ClickException as error:
-        fail(error.format_message())
-    except Interrupted as interrupt:
-        fail(INTERRUPTED, interrupt.status)
-    except (click.Abort, KeyboardInterrupt):
-        fail(INTERRUPTED, EXIT_INTERRUPTED)
+        with _warnings(notes, debug), interruptible():
+            status = _run(words)
+            sys.stdout.flush()
     except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
-    sys.exit(status if isinstance(status, int) else 0)
-
-
-def fail(message: str, status: int = EXIT_BAD_INPUT) -> None:
-    """Print one line on standard error and exit."""
-    click.echo(f"histnu: error: {' '.join(message.split())}", err=True)
+        _close_output()
+        status = 0
+    except Interrupted as interrupt:
+        status = report(INTERRUPTED, interrupt.status)
+    except (click.Abort, KeyboardInterrupt):
+        status = report(INTERRUPTED, EXIT_INTERRUPTED)
+    except Exception as error:
+        status = _fault(error, debug)
+    else:
+        for note in dict.fromkeys(notes.texts):
+            click.echo(f"histnu: warning: {one_line(note)}", err=True)
     sys.exit(status)
+
+
+def _run(words: list[str]) -> int:
+    """Parse the words and run a verb; return its exit status."""
+    if COMPLETION in os.environ:
+        cli.main(prog_name="histnu")
+    try:
+        with cli.make_context("histnu", words or ["--help"]) as context:
+            status = cli.invoke(context)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    return status if isinstance(status, int) else 0
+
+
+def _fault(error: Exception, debug: bool) -> int:
+    """Say in one line what went wrong, and return the exit status."""
+    if debug and not isinstance(error, click.ClickException):
+        traceback.print_exception(error)
+    if isinstance(error, HistnuError):
+        return report(str(error), EXIT_BAD_INPUT)
+    if isinstance(error, click.UsageError):
+        where = error.ctx.command_path if error.ctx is not None else "histnu"
+        problem = error.format_message().rstrip(".")
+        return report(f"{problem}; see {where} --help", EXIT_BAD_INPUT)
+    if isinstance(error, click.ClickException):
+        return report(error.format_message(), EXIT_BAD_INPUT)
+    if isinstance(error, MemoryError):
+        return report("the memory is not enough; ask for fewer points or toys", EXIT_BAD_INPUT)
+    if isinstance(error, OSError) and error.filename is None:
+        _close_output()
+        return report(f"the output cannot be written ({error.strerror or error})", EXIT_BAD_INPUT)
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    mend = "histnu --debug VERB ... shows the traceback for a report"
+    return report(f"this is a fault of histnu ({what[:FAULT_SHOWN]}); {mend}", EXIT_FAULT)
+
+
+def report(message: str, status: int) -> int:
+    """Print an error as one line on standard error; return the status."""
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(f"histnu: error: {one_line(message)}", err=True)
+    return status
+
+
+def one_line(message: str) -> str:
+    """The message without line breaks and control characters, not longer than ``LINE``.
+
+    >>> one_line("a\\n  b\\x1b[0m")
+    'a b?[0m'
+    """
+    text = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
+    return text if len(text) <= LINE else text[:LINE] + "..."
+
+
+def _close_output() -> None:
+    """Let what is still buffered for a closed or full output go nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Notes(logging.Handler):
+    """Keeps the warnings of histnu's modules until the answer is known."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name.partition(".")[0] == "histnu":
+            self.texts.append(record.getMessage())
+
+
+@contextlib.contextmanager
+def _warnings(notes: _Notes, debug: bool) -> Iterator[None]:
+    """Collect what modules log; show Python's warnings only when debugging."""
+    if debug:
+        yield
+        return
+    root = logging.getLogger()
+    show = warnings.showwarning
+    root.addHandler(notes)
+    warnings.showwarning = lambda *arguments, **options: None
+    try:
+        yield
+    finally:
+        root.removeHandler(notes)
+        warnings.showwarning = show
 
 
 if __name__ == "__main__":

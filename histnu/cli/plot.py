@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from histnu.cli import types
+
 
 @click.command()
-@click.argument("results", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="Folder.")
+@click.argument("results", type=types.Place())
+@click.option("-o", "--output", type=types.Place(folder=True), default=None, help="Folder.")
 def command(results: Path, output: Path | None) -> None:
     """Draw the figures of a results folder again.
 
@@ -20,10 +22,14 @@ def command(results: Path, output: Path | None) -> None:
       histnu plot results -o figures
     """
     from histnu.plotting.paper import draw_all
-    from histnu.report.document import read_results
+    from histnu.results_document import read_results
+    from histnu.serialize import staged
 
     file = results / "results.json" if results.is_dir() else results
     folder = output or file.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in draw_all(read_results(file), folder):
+    document = read_results(file)
+    with staged(folder) as temporary:
+        out = temporary / "out"
+        paths = [folder / path.relative_to(out) for path in draw_all(document, out)]
+    for path in paths:
         click.echo(path)

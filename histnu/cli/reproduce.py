@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from histnu.cli import types
 from histnu.cli.common import (
     available_cores,
     console,
@@ -28,12 +29,12 @@ from histnu.cli.common import (
     show_default=True, help="Scale the signal per bin to a published SM expectation.",
 )  # fmt: skip
 @click.option(
-    "--pandax-table", type=click.Path(path_type=Path), default=None,
+    "--pandax-table", type=types.Place(), default=None,
     help="Experiment YAML that replaces the reconstructed PandaX-4T channel.",
 )  # fmt: skip
 @click.option("--full", is_flag=True, help="Also the full XENONnT likelihoods (minutes).")
 @engine_option
-@click.option("--jobs", "-j", type=click.IntRange(1), default=None, help="Processes.")
+@click.option("--jobs", "-j", type=types.JOBS, default=None, help="Processes.")
 @json_option
 @quiet_option
 def command(

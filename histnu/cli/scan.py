@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import click
 
+from histnu.cli import types
 from histnu.cli.answers import asked_of, marks
 from histnu.cli.common import allow_option, engine_option, json_option, set_option
 
 
 @click.command()
-@click.argument("target")
+@click.argument("target", type=types.Target())
 @click.option("--poi", default=None, help="Parameter: of interest, or physical (mu_e, q_ee).")
-@click.option("--from", "low", type=float, required=True, help="First value.")
-@click.option("--to", "high", type=float, required=True, help="Last value.")
-@click.option("--points", type=click.IntRange(2), default=51, show_default=True)
+@click.option("--from", "low", type=types.ANY_NUMBER, required=True, help="First value.")
+@click.option("--to", "high", type=types.ANY_NUMBER, required=True, help="Last value.")
+@click.option("--points", type=types.Integer(2, 100_000), default=51, show_default=True)
 @set_option
 @engine_option
 @allow_option

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from histnu.cli import types
 from histnu.cli.answers import asked_of, marks, region_text, segments_of
 from histnu.cli.common import (
     allow_option,
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("target")
+@click.argument("target", type=types.Target())
 @click.option("--poi", default=None, help="Parameter: of interest, or physical (mu_e, q_ee).")
-@click.option("--value", type=float, default=None, help="Test this value (CLs) instead of a limit.")
-@click.option("--n-toys", type=click.IntRange(10), default=10000, show_default=True)
+@click.option(
+    "--value", type=types.ANY_NUMBER, default=None, help="Test this value (CLs) instead of a limit."
+)
+@click.option("--n-toys", type=types.TOYS, default=10000, show_default=True)
 @cl_option
 @seed_option
 @set_option

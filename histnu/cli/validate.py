@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from histnu.cli import types
 from histnu.serialize import dumps
 
 FAULTY = 2
@@ -16,10 +17,10 @@ STRICT = 1
 
 
 @click.command("validate")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=types.Place())
 @click.option(
     "--background",
-    type=click.Path(path_type=Path),
+    type=types.Place(),
     help="Background-only workspace of a PatchSet (default: workspace.json beside it).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from histnu.constants import ELECTRON_MASS
 from histnu.errors import ConfigError, DataError, HistnuError, located
 from histnu.experiments import schema
 from histnu.experiments.builders import build_experiment, built_names
@@ -28,11 +27,20 @@ from histnu.experiments.model import (
     SourceChoice,
 )
 from histnu.experiments.response import Response
+from histnu.forms import explain
 from histnu.installed import installed_files
+from histnu.physics.kinematics import e_recoil_max_mev
+from histnu.physics.nuclei import target
 from histnu.serialize import file_digest
+from histnu.strict_yaml import read_yaml
 from histnu.tables import read_csv
 
 Array = NDArray[np.float64]
+
+MAXIMUM_EVENTS = 1e15
+"""Above this a double no longer tells one event from the next, and no experiment counts so many."""
+HIGHEST_E_NU_MEV = 52.83
+"""End of the neutrino spectrum of muons at rest, m_mu / 2; solar neutrinos end at 18.8 (hep)."""
 
 
 def available() -> tuple[str, ...]:
@@ -65,36 +73,6 @@ def load_experiment(name_or_path: str | Path) -> Experiment:
     return _load(path)
 
 
-def read_yaml(path: Path) -> Any:
-    """Read a YAML file with the safe loader.
-
-    Raises:
-        ConfigError: if it is missing or not YAML.
-    """
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        problem = f"cannot be read ({error.strerror})"
-        raise ConfigError(located(path, "", problem, "check the path")) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}" if mark else ""
-        problem = f"is not YAML ({getattr(error, 'problem', 'bad text')})"
-        raise ConfigError(located(path, where, problem, "mend the syntax")) from None
-
-
-def explain(path: Path, error: ValidationError) -> str:
-    """One line with every mistake that pydantic found: field, value, reason."""
-    mistakes = []
-    for item in error.errors(include_url=False):
-        path_in_file = [str(part) for part in item["loc"] if part not in schema.TAGS]
-        where = ".".join(path_in_file) or "(file)"
-        value = item.get("input")
-        shown = f" (got {value!r})" if isinstance(value, (str, int, float, bool)) else ""
-        mistakes.append(f"{where}: {item['msg']}{shown}")
-    return f"{path}: " + "; ".join(mistakes)
-
-
 @lru_cache(maxsize=32)
 def _load_packaged(name: str) -> Experiment:
     return _load(installed_files("experiments/*/experiment.yaml")[name])
@@ -112,6 +90,8 @@ def _load(path: Path) -> Experiment:
         raise ConfigError(explain(path, error)) from None
     reader = _Reader(path, section)
     channels = tuple(reader.channel(c, f"channels.{i}") for i, c in enumerate(section.channels))
+    for i, channel in enumerate(channels):
+        reader.check_energies(channel, f"channels.{i}")
     return Experiment(
         section.name,
         section.title,
@@ -122,6 +102,24 @@ def _load(path: Path) -> Experiment:
         section.inspire,
         tuple(section.data_sets),
     )
+
+
+def recoil_end_kev(target_name: str, recoil: str) -> float:
+    """Largest recoil energy, ``2 E^2 / (m + 2 E)`` in keV, that a neutrino of any source gives.
+
+    Args:
+        target_name: detector material. recoil: ``nuclear`` (the lightest isotope) or ``electron``.
+
+    Raises:
+        PhysicsError: for an unknown target.
+
+    >>> round(recoil_end_kev("xenon", "nuclear"), 1)
+    48.3
+    """
+    isotopes = target(target_name).isotopes
+    nuclear = min(i.mass_mev for i in isotopes)
+    mass = nuclear if recoil == "nuclear" else float(ELECTRON_MASS)
+    return 1e3 * float(e_recoil_max_mev(HIGHEST_E_NU_MEV, mass))
 
 
 class _Reader:
@@ -137,6 +135,22 @@ class _Reader:
 
     def values(self, value: schema.Values, field: str) -> Array:
         """Numbers given as a list, ``table.csv:column`` or ``file.root:path/to/hist``."""
+        numbers = self._values(value, field)
+        for i in np.flatnonzero(~(np.abs(numbers) <= MAXIMUM_EVENTS))[:1]:
+            problem = f"{numbers[i]:g} is no number of events"
+            raise self.fail(f"{field}.{i}", problem, f"give numbers below {MAXIMUM_EVENTS:g}")
+        return numbers
+
+    def counts(self, value: schema.Values, field: str) -> Array:
+        """Observed events: whole numbers, not negative."""
+        numbers = self.values(value, field)
+        for i in np.flatnonzero((numbers < 0) | (numbers != np.floor(numbers)))[:1]:
+            problem = f"{numbers[i]:g} is no count of events"
+            raise self.fail(f"{field}.{i}", problem, "give whole numbers >= 0")
+        return numbers
+
+    def _values(self, value: schema.Values, field: str) -> Array:
+        """The numbers, wherever they are."""
         if not isinstance(value, str):
             return np.array(value, dtype=float)
         file, _, item = value.partition(":")
@@ -170,6 +184,22 @@ class _Reader:
         except HistnuError as error:
             raise self.fail(field, f"{file}: {error}", "mend the table") from None
 
+    def check_energies(self, channel: Channel, channel_field: str) -> None:
+        """Refuse a response that finds no recoil that neutrinos can give (energies in eV)."""
+        try:
+            end_kev = recoil_end_kev(channel.target, channel.recoil)
+        except HistnuError as error:
+            raise self.fail("target", str(error), "use a target that histnu knows") from None
+        response, field = channel.response, f"{channel_field}.response.file"
+        seen = response.e_recoil_kev[response.probability.sum(axis=0) > 0]
+        if not seen.size:
+            raise self.fail(field, "finds no recoil at any energy", "give the efficiencies")
+        if seen[0] >= end_kev:
+            problem = (
+                f"finds no recoil below {seen[0]:g} keV; neutrinos give up to {end_kev:.3g} keV"
+            )
+            raise self.fail(field, problem, "give e_recoil_kev in keV (these look like eV)")
+
     def channel(self, c: schema.ChannelSection, field: str) -> Channel:
         """A channel with its tables."""
         r = c.response
@@ -202,7 +232,7 @@ class _Reader:
                     self.background(b, f"{field}.backgrounds.{i}")
                     for i, b in enumerate(c.backgrounds)
                 ),
-                observed=self.values(c.observed.counts, f"{field}.observed.counts"),
+                observed=self.counts(c.observed.counts, f"{field}.observed.counts"),
                 signal_rates=tuple(_rate(u) for u in c.signal_uncertainties),
                 origins={k: Origin(s.provenance, s.source) for k, s in sections.items()},
                 published_signal=self.published(c.published_signal, f"{field}.published_signal"),

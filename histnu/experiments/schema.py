@@ -24,8 +24,13 @@ SCHEMA = "histnu-experiment/1"
 Provenance = Literal["published", "derived", "reconstructed"]
 Recoil = Literal["nuclear", "electron"]
 Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_]+$")]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e15, le=1e15)]
+"""A number as the file writes it: neither a text nor ``true``, of a size that an event count or an
+energy can have."""
+Positive = Annotated[float, Field(strict=True, gt=0, le=1e20, allow_inf_nan=False)]
+Exposure = Annotated[float, Field(strict=True, gt=0, le=1e6, allow_inf_nan=False)]
+"""Tonne years; every xenon detector so far together has some 20."""
+Relative = Annotated[float, Field(strict=True, gt=0, le=100, allow_inf_nan=False)]
 Values = list[Finite] | str
 """A list of numbers, or where to find them: ``table.csv:column`` or ``file.root:path/to/hist``."""
 
@@ -53,6 +58,7 @@ class Number(Sourced):
 class ExposureSection(Number):
     """Exposure in tonne years."""
 
+    value: Exposure
     unit: Literal["t yr"]
 
 
@@ -97,8 +103,6 @@ Observable = Annotated[
     Discriminator(_kind_of_observable),
 ]
 """The binned observable: an axis, or ``axes`` with a list of them."""
-TAGS = (ONE_AXIS, SEVERAL_AXES)
-"""What pydantic puts into the path of a mistake although no file has it."""
 
 
 class BeamSection(Sourced):
@@ -151,7 +155,7 @@ class RateUncertainty(Sourced):
     """
 
     name: Name
-    relative: Positive
+    relative: Relative
     interpolation: Literal["default", "linear", "lognormal"] = "default"
 
 

@@ -20,14 +20,17 @@ def load_workspace(path: str | Path, patch: str | None = None) -> dict[str, Any]
         PatchSetError: if the patch does not exist or does not fit.
     """
     from histnu.serialize import read_json
+    from histnu.workspace.checks import require_valid
     from histnu.workspace.patchset_reader import read_patchset
 
     path = Path(path)
     document = read_json(path)
     if not isinstance(document, dict) or not {"channels", "measurements"} <= set(document):
         raise WorkspaceError(located(path, "", "is no workspace", "give a HistFactory workspace"))
+    require_valid(document, str(path))
     if patch is not None:
-        return read_patchset(path.with_name("patchset.json")).apply(document, patch)
+        patchset = read_patchset(path.with_name("patchset.json"))
+        return require_valid(patchset.apply(document, patch), f"{patchset.path} ({patch})")
     names = {m["name"] for c in document["channels"] for s in c["samples"] for m in s["modifiers"]}
     missing = [m["config"]["poi"] for m in document["measurements"]]
     missing = [p for p in missing if p and p not in names]
@@ -52,7 +55,7 @@ def export_document(
         ConfigError: for an unknown format, or a patch together with ``hepdata``.
         HistnuError: for anything wrong with the source.
     """
-    from histnu.export.bins import manifest_beside
+    from histnu.workspace.manifest_reader import manifest_beside
 
     folder = Path(folder)
     if target == "hepdata":

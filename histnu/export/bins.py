@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from histnu.errors import ExportError, located
-from histnu.serialize import read_json
+from histnu.serialize import shortened
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def binnings(
         manifest: the manifest (``histnu-manifest/1``) written with it.
 
     Raises:
-        ExportError: if the manifest has another number of bins.
+        ExportError: if the manifest has another number of bins, or edges that do not increase.
     """
     described: dict[str, Any] = {}
     for experiment in (manifest or {}).get("experiments", {}).values():
@@ -57,15 +58,12 @@ def binnings(
             continue
         entry = described[name]
         edges = tuple(float(e) for e in entry["edges"])
+        if not np.all(np.diff(edges) > 0) or not np.all(np.isfinite(edges)):
+            problem = f"edges {shortened(str(list(edges)))} do not increase"
+            raise ExportError(located(None, f"channel {name}", problem, "mend the manifest"))
         if len(edges) != n_bins + 1:
             problem = f"the manifest has {len(edges) - 1} bins, the workspace {n_bins}"
             raise ExportError(located(None, f"channel {name}", problem, "use its own manifest"))
         title = entry.get("observable_title", entry["observable"])
         result[name] = Binning(entry["observable"], title, entry["unit"], edges)
     return result
-
-
-def manifest_beside(path: str | Path) -> dict[str, Any] | None:
-    """The ``manifest.json`` in the folder of a file, if there is one."""
-    file = Path(path).with_name("manifest.json")
-    return dict(read_json(file)) if file.is_file() else None

@@ -14,24 +14,38 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
+import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from histnu.errors import ExportError, located
-from histnu.export.staging import staged
-from histnu.serialize import atomic_open
+from histnu.errors import DataError, ExportError, located
+from histnu.serialize import atomic_open, parse_json, read_bytes, staged
 
 MAXIMUM_BYTES = 500_000_000
 """Unpacked size above which an archive is refused."""
 
 MAXIMUM_FILES = 10_000
 """Number of files above which an archive is refused."""
+
+DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    OSError,
+    RuntimeError,
+    NotImplementedError,
+    ValueError,
+    struct.error,
+)
+"""What the standard library raises for damaged or unusual archives."""
 
 README = """# Likelihoods in pyhf's HistFactory JSON
 
@@ -66,7 +80,7 @@ def write_bundle(files: Mapping[str, Path], path: str | Path) -> Path:
         raise ExportError(located(path, "", "no likelihood to pack", "build a workspace first"))
     listed = "".join(f"- `{name}`\n" for name in sorted(files))
     contents = {"README.md": (README + listed).encode()}
-    contents |= {name: Path(file).read_bytes() for name, file in files.items()}
+    contents |= {name: read_bytes(file) for name, file in files.items()}
     return write_tar(contents, path)
 
 
@@ -112,6 +126,7 @@ def read_archive(path: str | Path) -> dict[str, bytes]:
     path = Path(path)
     if not path.is_file():
         raise ExportError(located(path, "", "does not exist", "check the path"))
+    reader: Callable[[Path], Iterator[tuple[str, bytes]]]
     reader = _zip_files if zipfile.is_zipfile(path) else _tar_files
     found: dict[str, bytes] = {}
     try:
@@ -120,7 +135,7 @@ def read_archive(path: str | Path) -> dict[str, bytes]:
             if len(found) > MAXIMUM_FILES or sum(map(len, found.values())) > MAXIMUM_BYTES:
                 mend = "unpack it by other means if you trust it"
                 raise ExportError(located(path, "", "is too large when unpacked", mend))
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, OSError) as error:
+    except DAMAGE as error:
         problem = f"is truncated or damaged ({type(error).__name__})"
         raise ExportError(located(path, "", problem, "download it again")) from None
     return found
@@ -158,6 +173,9 @@ def _zip_files(path: Path) -> Iterator[tuple[str, bytes]]:
         for entry in archive.infolist():
             if entry.is_dir():
                 continue
+            if entry.flag_bits & 1:
+                problem = f"holds {entry.filename!r} encrypted"
+                raise ExportError(located(path, "", problem, "unpack it with its password first"))
             name = str(check_name(entry.filename, str(path)))
             with archive.open(entry) as stream:
                 yield name, _limited(path, stream, entry.file_size)
@@ -219,9 +237,9 @@ def read_bundle(path: str | Path) -> Bundle:
         if not name.endswith(".json"):
             continue
         try:
-            document = json.loads(data)
-        except (ValueError, UnicodeDecodeError):
-            raise ExportError(located(path, name, "is not JSON", "download it again")) from None
+            document = parse_json(data, f"{path}::{name}")
+        except DataError as error:
+            raise ExportError(str(error)) from None
         if not isinstance(document, dict):
             continue
         if "patches" in document:
@@ -239,4 +257,4 @@ def read_bundle(path: str | Path) -> Bundle:
 def _folder_files(folder: Path) -> dict[str, bytes]:
     """JSON files of a folder."""
     files = sorted(p for p in folder.rglob("*.json") if p.is_file())
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
+    return {p.relative_to(folder).as_posix(): read_bytes(p) for p in files}

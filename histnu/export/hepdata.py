@@ -17,10 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from histnu.errors import DataError, ExportError, located
-from histnu.export.bins import manifest_beside
+from histnu.errors import ConfigError, DataError, ExportError, located
 from histnu.export.bundle import (
     Bundle,
     check_name,
@@ -37,8 +34,11 @@ from histnu.export.hepdata_tables import (
     profile_tables,
     yield_tables,
 )
-from histnu.export.staging import staged
-from histnu.serialize import read_json
+from histnu.results_document import read_results
+from histnu.serialize import read_json, staged
+from histnu.strict_yaml import parse_documents
+from histnu.workspace.checks import require_valid
+from histnu.workspace.manifest_reader import manifest_beside
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def find_source(path: str | Path) -> Source:
         return Source({}, documents, ())
     if not path.is_dir():
         raise DataError(located(path, "", "does not exist", "give a workspace or a results folder"))
-    results = read_json(path / "results.json") if (path / "results.json").is_file() else {}
+    results = read_results(path / "results.json") if (path / "results.json").exists() else {}
     documents = {}
     for file in sorted(path.rglob("*.json")):
         content = read_json(file)
@@ -122,7 +122,8 @@ def all_tables(source: Source) -> list[TableSpec]:
     tables += contour_tables(results.get("contours", []))
     for name, file in source.documents.items():
         content = read_json(file)
-        if "channels" in content:
+        if isinstance(content, dict) and "channels" in content:
+            require_valid(content, str(file))
             label = "" if Path(name).stem == "workspace" else Path(name).stem
             label = label or Path(name).parent.name
             tables += yield_tables(label, content, manifest_beside(file))
@@ -346,11 +347,18 @@ def _contents(path: Path) -> dict[str, bytes]:
 
 def _resources(path: Path, text: bytes) -> Iterator[str]:
     """Locations of the HistFactory resources of a ``submission.yaml``."""
+    where = f"{path}: submission.yaml"
     try:
-        documents = list(yaml.safe_load_all(text))
-    except yaml.YAMLError:
-        raise ExportError(located(path, "submission.yaml", "is not YAML", "mend it")) from None
+        documents = parse_documents(text.decode("utf-8-sig"), where)
+    except ConfigError as error:
+        raise ExportError(str(error)) from None
+    except UnicodeDecodeError:
+        raise ExportError(located(path, "submission.yaml", "is not text", "mend it")) from None
     for document in documents:
-        for resource in (document or {}).get("additional_resources", []):
+        listed = document.get("additional_resources") if isinstance(document, dict) else None
+        for resource in listed if isinstance(listed, list) else []:
+            if not isinstance(resource, dict) or "location" not in resource:
+                mend = "give every additional resource a location"
+                raise ExportError(located(where, "additional_resources", "is damaged", mend))
             if str(resource.get("type", "")).lower() == RESOURCE_TYPE.lower():
                 yield str(resource["location"])

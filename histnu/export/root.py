@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.errors import DataError, located
 from histnu.export.bins import Binning, binnings
 from histnu.export.histograms import templates
 from histnu.serialize import write_with
@@ -42,11 +41,7 @@ def write_root(
                 counts = name == f"{channel}/data"
                 file[name] = _th1(name, axes[channel], np.asarray(values, dtype=float), counts)
 
-    try:
-        write_with(path, fill)
-    except OSError as error:
-        problem = f"cannot be written ({error.strerror})"
-        raise DataError(located(path, "", problem, "choose another folder with -o")) from None
+    write_with(path, fill)
     return path
 
 

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from histnu.errors import ExportError, located
-from histnu.export.staging import staged
-from histnu.serialize import read_json, write_json
+from histnu.serialize import read_json, staged, write_json
 
 log = logging.getLogger(__name__)
 

@@ -49,6 +49,10 @@ Progress = Callable[[int, int], None]
 _TOY_SEARCH = GlobalOptions(starts=4, halton=32, distances=(2.0,))
 
 
+MAXIMUM_RATE = 1e15
+"""Expected count above which no toy is drawn (numpy's Poisson generator ends at 9.2e18)."""
+
+
 @dataclass(frozen=True)
 class ToyOptions:
     """How many toys, from which seed, and how to fit them.
@@ -115,13 +119,15 @@ def sample(
         n_toys: in total. rng: generator. chunk: toys per item.
 
     Raises:
-        FitError: an expected count of the truth is negative.
+        FitError: an expected count of the truth is negative, not finite or too large to draw.
     """
     mean = likelihood.expected(parameters)[0]
     aux = likelihood.expected_auxdata(parameters)[0]
-    if np.any(mean < 0):
-        raise FitError(f"toys need expected counts >= 0, but one is {mean.min():g}")
     c = constraints_of(likelihood)
+    for rate in (*mean, *aux[~c.normal]):
+        if not 0 <= rate <= MAXIMUM_RATE:
+            wanted = f"expected counts >= 0 and <= {MAXIMUM_RATE:g}"
+            raise FitError(f"toys need {wanted}, but one is {rate:g}; check the tested value")
     main_rng, normal_rng, poisson_rng = rng.spawn(3)
     for first in range(0, n_toys, chunk):
         n = min(chunk, n_toys - first)

@@ -16,6 +16,7 @@ from histnu.errors import ConfigError, DataError, located
 from histnu.releases.archive import extract
 from histnu.releases.locate import cache_folder, missing_files
 from histnu.releases.registry import Release, release
+from histnu.serialize import folder_for
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +65,10 @@ def fetch(name: str, options: FetchOptions | None = None) -> Path:
         log.info("%s is already in %s", name, base)
         return target
     try:
-        base.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=base, prefix=f".{name}.") as scratch:
+        with (
+            folder_for(target),
+            tempfile.TemporaryDirectory(dir=base, prefix=f".{name}.") as scratch,
+        ):
             content = _collect(wanted, options, base, Path(scratch))
             _install(content, target, wanted)
     except OSError as error:
@@ -78,9 +81,11 @@ def _collect(wanted: Release, options: FetchOptions, base: Path, scratch: Path) 
     """Bring archives to ``scratch`` and unpack them; return the folder with the content."""
     source = options.source
     if source is not None and Path(source).is_dir():
-        shutil.copytree(source, scratch / "content")
+        folder = Path(source)
+        near = [folder, *(p for p in sorted(folder.iterdir()) if p.is_dir())]
+        shutil.copytree(_best(near, wanted), scratch / "content")
         return scratch / "content"
-    if source is not None and urlparse(source).scheme not in {"http", "https"}:
+    if source is not None and not source.startswith(("http://", "https://")):
         path = Path(source)
         if not path.is_file():
             raise DataError(located(path, "", "is not a file", "give an archive, folder or URL"))
@@ -147,7 +152,10 @@ def download(
     """
     pooch = _pooch()
     pooch.get_logger().setLevel(logging.WARNING)
-    name = unquote(Path(urlparse(url).path).name) or "download"
+    try:
+        name = unquote(Path(urlparse(url).path).name) or "download"
+    except ValueError as error:
+        raise ConfigError(f"{url}: {error}; give an http or https address") from None
     try:
         found = pooch.retrieve(
             url=url,
@@ -217,7 +225,7 @@ def _check_hash(path: Path, checksum: str | None) -> None:
     try:
         with open(path, "rb") as stream:
             have = hashlib.file_digest(stream, algorithm or "sha256").hexdigest()
-    except ValueError:
+    except (ValueError, TypeError):  # unknown, or one whose length must be chosen
         raise ConfigError(f"unknown checksum {checksum!r}; write sha256:... or md5:...") from None
     if have != value.lower():
         problem = f"its checksum is {have}, not {value}"
@@ -246,7 +254,11 @@ def _root(content: Path, wanted: Release) -> Path:
     Raises:
         DataError: if none does; the message names the best candidate's first missing file.
     """
-    candidates = [content, *(p for p in sorted(content.rglob("*")) if p.is_dir())]
+    return _best([content, *(p for p in sorted(content.rglob("*")) if p.is_dir())], wanted)
+
+
+def _best(candidates: list[Path], wanted: Release) -> Path:
+    """The folder that holds all expected files (see :func:`_root`)."""
     counted = [(len(missing_files(p, wanted)), i, p) for i, p in enumerate(candidates)]
     lowest, _, best = min(counted)
     if lowest:

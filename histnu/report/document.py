@@ -9,10 +9,8 @@ from typing import Any
 
 import histnu
 from histnu.constants import B8_FLUX, DM2_21, SIN2_THETA12, SIN2_THETA13, SIN2_THETA_W
-from histnu.errors import DataError, located
-from histnu.serialize import read_json
+from histnu.results_document import SCHEMA
 
-SCHEMA = "histnu-results/1"
 PACKAGES = ("numpy", "scipy", "pyhf", "iminuit")
 
 
@@ -63,17 +61,3 @@ def results_document(
         "inputs": {**inputs, "constants": constants()},
         "versions": versions(),
     }
-
-
-def read_results(path: str | Any) -> dict[str, Any]:
-    """Read a results document.
-
-    Raises:
-        DataError: if it is missing, not JSON, or of another schema.
-    """
-    document = read_json(path)
-    found = document.get("schema") if isinstance(document, dict) else None
-    if found != SCHEMA:
-        problem = f"schema is {found!r}, expected {SCHEMA!r}"
-        raise DataError(located(path, "schema", problem, "give a results.json of histnu reproduce"))
-    return dict(document)

@@ -11,7 +11,7 @@ import numpy as np
 from histnu.analyses import load_analysis
 from histnu.building import write_workspace
 from histnu.plotting.electron_recoils import Curve, dipole_figure, spectra_figure
-from histnu.serialize import jsonable, write_json, write_text
+from histnu.serialize import jsonable, staged, write_json, write_text
 
 Results = Mapping[str, Any]
 Row = Mapping[str, Any]
@@ -154,8 +154,10 @@ def write_electron_report(
         overlays: published dipole curves by name, for the figure.
     """
     document = jsonable(results)
-    write_json(folder / "electron_recoils.json", document)
-    write_text(folder / "electron_recoils.md", report_text(document))
-    dipole_figure(document, folder / "electron_dipole", overlays)
-    spectra_figure(document, folder / "electron_spectra")
-    write_workspaces(folder / "workspaces")
+    with staged(folder) as temporary:
+        out = temporary / "out"
+        write_json(out / "electron_recoils.json", document)
+        write_text(out / "electron_recoils.md", report_text(document))
+        dipole_figure(document, out / "electron_dipole", overlays)
+        spectra_figure(document, out / "electron_spectra")
+        write_workspaces(out / "workspaces")

@@ -16,7 +16,7 @@ from histnu.report.document import results_document
 from histnu.report.jobs import run_jobs
 from histnu.report.paper import EXPERIMENTS, Settings
 from histnu.report.text import report_text
-from histnu.serialize import jsonable, write_json, write_text
+from histnu.serialize import jsonable, staged, write_json, write_text
 
 DIPOLE_EXAMPLE_MEV = 5.0
 """Sterile mass of the dipole workspaces that are written as examples (the grid is a PatchSet)."""
@@ -78,7 +78,17 @@ def write_workspaces(settings: Settings, folder: Path) -> list[Path]:
 
 
 def write_report(results: dict[str, Any], settings: Settings, folder: Path) -> list[Path]:
-    """Write ``results.json``, ``results.md``, figures and workspaces; return the paths."""
+    """Write ``results.json``, ``results.md``, figures and workspaces; return the paths.
+
+    Everything is written beside its place and moved when it is whole.
+    """
+    with staged(folder) as temporary:
+        out = temporary / "out"
+        paths = _write_report(results, settings, out)
+    return [folder / path.relative_to(out) for path in paths]
+
+
+def _write_report(results: dict[str, Any], settings: Settings, folder: Path) -> list[Path]:
     write_json(folder / "results.json", results)
     write_text(folder / "results.md", report_text(results))
     paths = [folder / "results.json", folder / "results.md"]

@@ -9,79 +9,28 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
-from histnu.errors import DataError
+from histnu.errors import DataError, WorkspaceError, located
+from histnu.workspace.checks_settings import KINDS, check_measurements, samples, uses_of
+from histnu.workspace.findings import (
+    Finding,
+    Findings,
+    error,
+    ordered,
+    pointer,
+    warning,
+)
 from histnu.workspace.rates import LowestRate, lowest_rates, parameter_ranges
 
-SEVERITIES = ("error", "warning", "info")
 SHOWN = 5
 """Places named one by one before the rest is counted."""
-
-KINDS: Mapping[str, str] = {
-    "normsys": "a Gaussian nuisance parameter",
-    "histosys": "a Gaussian nuisance parameter",
-    "normfactor": "a free normalisation",
-    "shapefactor": "free factors per bin",
-    "shapesys": "Poisson-constrained factors per bin",
-    "staterror": "Gaussian-constrained factors per bin",
-    "lumi": "the luminosity",
-}
-"""What a parameter is, by the type of its modifier; one name must mean one of these."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One finding.
-
-    Attributes:
-        severity: ``error``, ``warning`` or ``info``.
-        check: name of the check.
-        path: JSON pointer (RFC 6901) into the document.
-        problem: what is wrong, with the offending value.
-        mend: what to do.
-    """
-
-    severity: str
-    check: str
-    path: str
-    problem: str
-    mend: str
-
-    def __str__(self) -> str:
-        return f"{self.severity}: {self.path or '/'}: {self.problem}; {self.mend} [{self.check}]"
-
-    def to_json(self) -> dict[str, str]:
-        """The fields as plain Python."""
-        return asdict(self)
-
-
-Findings = Iterator[Finding]
-
-
-def error(check: str, path: str, problem: str, mend: str) -> Finding:
-    """A finding that makes the likelihood wrong or undefined."""
-    return Finding("error", check, path, problem, mend)
-
-
-def warning(check: str, path: str, problem: str, mend: str) -> Finding:
-    """A finding that is a trap."""
-    return Finding("warning", check, path, problem, mend)
-
-
-def info(check: str, path: str, problem: str, mend: str) -> Finding:
-    """A finding that a reader should know."""
-    return Finding("info", check, path, problem, mend)
-
-
-def pointer(*parts: object) -> str:
-    """A JSON pointer.
-
-    >>> pointer("channels", 0, "a/b")
-    '/channels/0/a~1b'
-    """
-    return "".join("/" + str(p).replace("~", "~0").replace("/", "~1") for p in parts)
+MAXIMUM_EVENTS = 1e15
+"""Above this a double no longer tells one event from the next."""
+MAXIMUM_SETTING = 1e30
+"""Above this a bound or start value is no number anybody means."""
+FREE = ("normfactor", "shapefactor")
+"""Modifiers that scale a sample freely."""
 
 
 def _numbers(value: Any, path: str = "") -> Iterator[tuple[str, int | float]]:
@@ -94,13 +43,6 @@ def _numbers(value: Any, path: str = "") -> Iterator[tuple[str, int | float]]:
             yield from _numbers(item, f"{path}/{i}")
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         yield path, value
-
-
-def _samples(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], Any]]:
-    """All samples: pointer, channel, sample."""
-    for i, channel in enumerate(document["channels"]):
-        for j, sample in enumerate(channel["samples"]):
-            yield f"/channels/{i}/samples/{j}", channel, sample
 
 
 def schema_findings(document: Any, kind: str) -> list[Finding]:
@@ -122,6 +64,19 @@ def check_finite(document: Any) -> Findings:
     for path, value in _numbers(document):
         if not math.isfinite(value):
             yield error("finite", path, f"{value} is not finite", "give a finite number")
+
+
+def check_magnitudes(document: Mapping[str, Any]) -> Findings:
+    """Numbers that no experiment counts."""
+    for key, limit in (
+        ("channels", MAXIMUM_EVENTS),
+        ("observations", MAXIMUM_EVENTS),
+        ("measurements", MAXIMUM_SETTING),
+    ):
+        for path, value in _numbers(document[key], f"/{key}"):
+            if abs(value) > limit:
+                problem = f"{value:g} is no number of events or setting"
+                yield error("magnitude", path, problem, f"give numbers up to {limit:g}")
 
 
 def check_integers(document: Mapping[str, Any]) -> Findings:
@@ -163,16 +118,26 @@ def check_observations(document: Mapping[str, Any]) -> Findings:
     for name, (k, entry) in observed.items():
         if name not in channels:
             problem = f"{name!r} is no channel"
-            yield error("observations", f"/observations/{k}/name", problem, "rename or remove it")
-        for b, count in enumerate(entry["data"]):
-            if count < 0:
-                path = f"/observations/{k}/data/{b}"
-                yield error("observations", path, f"{count} is negative", "give counts >= 0")
+            mend = "rename or remove it; pyhf ignores it"
+            yield warning("observations", f"/observations/{k}/name", problem, mend)
+        yield from _counts(f"/observations/{k}/data", entry["data"])
+
+
+def _counts(path: str, data: list[float]) -> Findings:
+    """Counts are not negative, and whole unless they are an Asimov set."""
+    for b, count in enumerate(data):
+        if count < 0:
+            yield error("observations", f"{path}/{b}", f"{count} is negative", "give counts >= 0")
+    fractional = [b for b, count in enumerate(data) if count != math.floor(count)]
+    if fractional:
+        problem = f"{data[fractional[0]]} is no count ({len(fractional)} such bins)"
+        mend = "give whole counts, unless this is an Asimov data set"
+        yield warning("observations", f"{path}/{fractional[0]}", problem, mend)
 
 
 def check_lengths(document: Mapping[str, Any]) -> Findings:
     """Samples of a channel and the data of their modifiers have the same bins."""
-    for path, channel, sample in _samples(document):
+    for path, channel, sample in samples(document):
         n_bins = len(channel["samples"][0]["data"])
         if len(sample["data"]) != n_bins:
             problem = f"{len(sample['data'])} bins, the first sample of the channel {n_bins}"
@@ -195,12 +160,18 @@ def _modifier_lengths(path: str, sample: Mapping[str, Any]) -> Findings:
 
 def check_samples(document: Mapping[str, Any]) -> Findings:
     """Checks that look at one sample at a time."""
-    for path, _, sample in _samples(document):
+    for path, _, sample in samples(document):
         yield from sample_findings(path, sample)
 
 
 def sample_findings(path: str, sample: Mapping[str, Any]) -> Findings:
-    """Illegal factors, repeated modifiers and uncertainties on negative bins of a sample."""
+    """Illegal factors, repeated modifiers, negative backgrounds, uncertainties on negative bins."""
+    if sum(sample["data"]) < 0 and not any(m["type"] in FREE for m in sample["modifiers"]):
+        problem = (
+            f"{sample['name']!r} expects {sum(sample['data']):g} events, and nothing scales it"
+        )
+        mend = "give a background >= 0; only an interference with a free strength is negative"
+        yield error("negative", f"{path}/data", problem, mend)
     seen: Counter[tuple[str, str]] = Counter()
     for m, modifier in enumerate(sample["modifiers"]):
         where = f"{path}/modifiers/{m}"
@@ -236,19 +207,9 @@ def _bin_uncertainty(
             yield warning(kind, f"{where}/data/{b}", problem, "give the bin its expected events")
 
 
-def _uses(document: Mapping[str, Any]) -> dict[str, list[tuple[str, str, str, int]]]:
-    """Parameter -> its uses: (pointer, type, channel, bins)."""
-    uses: dict[str, list[tuple[str, str, str, int]]] = {}
-    for path, channel, sample in _samples(document):
-        for m, modifier in enumerate(sample["modifiers"]):
-            use = (f"{path}/modifiers/{m}", modifier["type"], channel["name"], len(sample["data"]))
-            uses.setdefault(modifier["name"], []).append(use)
-    return uses
-
-
 def check_parameters(document: Mapping[str, Any]) -> Findings:
     """One name must be one parameter of one kind and size."""
-    for name, uses in _uses(document).items():
+    for name, uses in uses_of(document).items():
         meanings = {KINDS[kind]: path for path, kind, _, _ in reversed(uses)}
         if len(meanings) > 1:
             path = next(p for p, kind, _, _ in uses if KINDS[kind] != KINDS[uses[0][1]])
@@ -265,60 +226,6 @@ def check_parameters(document: Mapping[str, Any]) -> Findings:
             problem = f"{kind} {name!r} is shared by channels with {sizes} bins"
             make = error if len(sizes) > 1 or kind == "staterror" else warning
             yield make("shared_names", path, problem, "use one name per channel")
-
-
-def check_measurements(document: Mapping[str, Any]) -> Findings:
-    """Parameter settings: known names, bounds in order, starts inside, lumi with auxdata."""
-    uses = _uses(document)
-    for i, measurement in enumerate(document["measurements"]):
-        base = f"/measurements/{i}/config"
-        config = measurement["config"]
-        poi = config["poi"]
-        if poi and poi not in uses:
-            problem = f"parameter of interest {poi!r} is no modifier: background-only until patched"
-            mend = "apply a patch that adds the signal, or correct the name"
-            yield info("poi", f"{base}/poi", problem, mend)
-        elif poi and KINDS[uses[poi][0][1]] != KINDS["normfactor"]:
-            problem = f"parameter of interest {poi!r} is {KINDS[uses[poi][0][1]]}"
-            yield warning("poi", f"{base}/poi", problem, "use a normfactor")
-        names = [p["name"] for p in config["parameters"]]
-        for j, setting in enumerate(config["parameters"]):
-            path = f"{base}/parameters/{j}"
-            if setting["name"] in names[:j]:
-                problem = f"{setting['name']!r} is set twice"
-                yield error("settings", f"{path}/name", problem, "merge the settings")
-            if setting["name"] not in uses and setting["name"] != poi:
-                problem = f"{setting['name']!r} is no parameter of the model; pyhf ignores it"
-                yield info("settings", f"{path}/name", problem, "correct the name or remove it")
-            yield from _setting_findings(path, setting, poi)
-        yield from _lumi_findings(base, config, uses)
-
-
-def _setting_findings(path: str, setting: Mapping[str, Any], poi: str) -> Findings:
-    """Bounds and start values of one setting."""
-    bounds = setting.get("bounds", [])
-    for k, bound in enumerate(bounds):
-        if len(bound) != 2 or not bound[0] < bound[1]:
-            problem = f"bounds {bound} are not [lower, upper]"
-            yield error("settings", f"{path}/bounds/{k}", problem, "give lower < upper")
-            continue
-        start = setting.get("inits", [])[k : k + 1]
-        if start and not bound[0] <= start[0] <= bound[1]:
-            problem = f"start {start[0]} is outside the bounds {bound}"
-            yield error("settings", f"{path}/inits/{k}", problem, "start inside the bounds")
-    if setting["name"] == poi and setting.get("fixed"):
-        problem = f"the parameter of interest {poi!r} is fixed"
-        yield warning("settings", f"{path}/fixed", problem, "remove fixed to fit it")
-
-
-def _lumi_findings(base: str, config: Mapping[str, Any], uses: Mapping[str, Any]) -> Findings:
-    """A lumi modifier needs auxdata and sigmas."""
-    if not any(kind == "lumi" for _, kind, _, _ in uses.get("lumi", [])):
-        return
-    settings = [p for p in config["parameters"] if p["name"] == "lumi"]
-    if not settings or not {"auxdata", "sigmas"} <= set(settings[0]):
-        mend = "set auxdata and sigmas of lumi in the measurement"
-        yield error("lumi", f"{base}/parameters", "lumi has no auxdata and sigmas", mend)
 
 
 def check_rates(document: Mapping[str, Any]) -> Findings:
@@ -368,6 +275,7 @@ def _bounds_finding(
 
 
 STRUCTURE: tuple[Callable[[Mapping[str, Any]], Findings], ...] = (
+    check_magnitudes,
     check_integers,
     check_names,
     check_observations,
@@ -399,9 +307,22 @@ def check_workspace(document: Any, rates: bool = True) -> list[Finding]:
     return ordered(found)
 
 
-def ordered(found: list[Finding]) -> list[Finding]:
-    """Errors first, then warnings, then information; the order of the checks otherwise."""
-    return sorted(found, key=lambda f: SEVERITIES.index(f.severity))
+def require_valid(document: Any, path: str) -> dict[str, Any]:
+    """The document, if the linter finds no error in it (trapped rates are not searched).
+
+    Raises:
+        WorkspaceError: otherwise, with the first error and the number of the others.
+    """
+    if not isinstance(document, dict) or "channels" not in document:
+        mend = "give a HistFactory JSON workspace (histnu build makes one)"
+        raise WorkspaceError(located(path, "", "is not a workspace", mend))
+    faults = [f for f in check_workspace(document, rates=False) if f.severity == "error"]
+    if faults:
+        first = faults[0]
+        more = f" ({len(faults) - 1} more)" if len(faults) > 1 else ""
+        mend = f"{first.mend}{more}; see histnu validate"
+        raise WorkspaceError(located(path, first.path, first.problem, mend))
+    return document
 
 
 def check_document(document: Any, background: Any = None) -> list[Finding]:

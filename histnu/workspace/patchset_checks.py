@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from histnu.errors import PatchSetError
+from histnu.serialize import shortened
 from histnu.workspace.checks import (
-    Finding,
-    Findings,
     check_finite,
     check_workspace,
-    error,
-    info,
-    ordered,
     sample_findings,
     schema_findings,
-    warning,
 )
+from histnu.workspace.checks_settings import KINDS
 from histnu.workspace.digests import ALGORITHMS, document_digest
+from histnu.workspace.findings import Finding, Findings, error, info, ordered, warning
 from histnu.workspace.patchset_reader import PatchSetDocument, operation_problem
 
 TAKEN = frozenset({"name", "values"})
 """Patch names that pyhf 0.7 rejects as duplicates."""
+
+REPORTED = ("integers", "signal")
+"""Checks of a patched workspace that are reported for the set, or for the patch, already."""
 
 FULL_CHECKS = 20
 """Patches that are applied and checked as whole workspaces, evenly spread over the set."""
@@ -120,11 +120,53 @@ def _patches(document: Mapping[str, Any]) -> Findings:
             if not isinstance(value, dict) or not {"data", "modifiers"} <= set(value):
                 continue
             path = f"/patches/{i}/patch/{j}/value"
+            wrong = sample_problem(value)
+            if wrong:
+                yield error("patch_sample", path, wrong, "follow pyhf's workspace.json 1.0.0")
+                continue
             yield from sample_findings(path, value)
             if not any(value["data"]):
                 name = patch["metadata"]["name"]
                 problem = f"the signal of {name} is zero in every bin"
                 yield info("patch_signal", path, problem, "expect no sensitivity there")
+
+
+def sample_problem(value: Mapping[str, Any]) -> str | None:
+    """What is wrong with the form of a sample that a patch adds, or None."""
+    if not _is_numbers(value["data"]):
+        return "data is no list of numbers"
+    if not isinstance(value["modifiers"], list):
+        return "modifiers is no list"
+    for m in value["modifiers"]:
+        kind = m.get("type") if isinstance(m, Mapping) else None
+        if not isinstance(kind, str) or kind not in KINDS or not isinstance(m.get("name"), str):
+            return f"{shortened(str(m))} is no modifier with a name and a type"
+        data = m.get("data")
+        if kind in NEEDS:
+            fields, right = NEEDS[kind]
+            parts = [data.get(k) for k in fields] if isinstance(data, Mapping) else [None]
+        else:
+            right = _is_numbers if kind in PER_BIN_DATA else lambda x: x is None
+            parts = [data]
+        if not all(right(part) for part in parts):
+            return f"data {shortened(str(data))} does not fit a {kind} modifier"
+    return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_number, value))
+
+
+NEEDS: Mapping[str, tuple[tuple[str, ...], Callable[[Any], bool]]] = {
+    "normsys": (("hi", "lo"), _is_number),
+    "histosys": (("hi_data", "lo_data"), _is_numbers),
+}
+"""Fields of the data of a modifier, and what each must be."""
+PER_BIN_DATA = ("shapesys", "staterror")
 
 
 def _described(document: Mapping[str, Any]) -> Findings:
@@ -181,7 +223,7 @@ def _applied(document: Mapping[str, Any], background: Any) -> list[Finding]:
             continue
         for f in check_workspace(patched):
             key = (f.check, f.path, re.sub(r"[-\d.e+]+", "", f.problem))
-            if f.severity != "info" and f.check != "integers" and key not in seen:
+            if f.severity != "info" and f.check not in REPORTED and key not in seen:
                 seen.add(key)
                 problem = f"with patch {name}: {f.path}: {f.problem}"
                 found.append(Finding(f.severity, f.check, f"/patches/{i}", problem, f.mend))

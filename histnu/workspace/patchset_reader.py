@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from histnu.errors import PatchSetError, located
-from histnu.serialize import read_json
+from histnu.serialize import read_json, shortened
 from histnu.workspace.digests import ALGORITHMS, document_digest
 
 VERSION = "1.0.0"
+STRANGE = (KeyError, IndexError, TypeError, ValueError, AttributeError)
+"""What jsonpatch raises for operations that do not fit the document."""
 RECORD = re.compile(r"ins[0-9]{7}")
 
 
@@ -127,7 +129,7 @@ class PatchSetDocument:
                 problem = f"unknown digest algorithm {algorithm!r}"
                 raise self._fail(field, problem, f"use {', '.join(ALGORITHMS)}")
             found = document_digest(workspace, algorithm)
-            if found != stated:
+            if found != str(stated).lower():
                 problem = f"states {stated}, the workspace has {found}"
                 mend = "use the background-only workspace that the set was made for"
                 raise self._fail(field, problem, mend)
@@ -159,12 +161,19 @@ class PatchSetDocument:
         self.verify_digests(workspace)
         patch = self.patch(key, tolerance)
         name = patch["metadata"]["name"]
+        for j, operation in enumerate(patch["patch"]):
+            wrong = operation_problem(workspace, operation)
+            if wrong:
+                problem = f"patch {name} cannot be applied ({wrong})"
+                raise self._fail(f"patches/{name}/{j}", problem, "correct its path")
         try:
             result = jsonpatch.apply_patch(copy.deepcopy(dict(workspace)), patch["patch"])
-        except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
-            problem = f"patch {name} cannot be applied ({error})"
+        except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, *STRANGE) as error:
+            problem = f"patch {name} cannot be applied ({type(error).__name__}: {error})"
             raise self._fail("patches", problem, "correct its paths") from None
-        return dict(result)
+        if not isinstance(result, dict):
+            raise self._fail("patches", f"patch {name} leaves no workspace", "correct its paths")
+        return result
 
 
 def operation_problem(workspace: Mapping[str, Any], operation: Mapping[str, Any]) -> str | None:
@@ -173,14 +182,16 @@ def operation_problem(workspace: Mapping[str, Any], operation: Mapping[str, Any]
     >>> operation_problem({"channels": []}, {"op": "add", "path": "/channels/0/samples/0"})
     'path /channels/0/samples/0: channel 0 does not exist (there are 0)'
     """
-    path = str(operation.get("path", ""))
+    if not isinstance(operation, Mapping) or not isinstance(operation.get("path"), str):
+        return f"{shortened(str(operation))} is no operation with a path"
+    path = str(operation["path"])
     parts = path.split("/")[1:]
     if not parts or parts[0] not in {"channels", "observations", "measurements", "version"}:
         return f"path {path!r} is outside a workspace"
     if parts[0] != "channels" or len(parts) < 2:
         return None
     channels = workspace["channels"]
-    if not parts[1].isdigit() or int(parts[1]) >= len(channels):
+    if not parts[1].isdecimal() or int(parts[1]) >= len(channels):
         is_new = parts[1] in {"-", str(len(channels))} and operation.get("op") == "add"
         if is_new and len(parts) == 2:
             return None
@@ -188,7 +199,10 @@ def operation_problem(workspace: Mapping[str, Any], operation: Mapping[str, Any]
     value = operation.get("value")
     if len(parts) == 4 and parts[2] == "samples" and isinstance(value, dict):
         bins = len(channels[int(parts[1])]["samples"][0]["data"])
-        got = len(value.get("data", []))
+        data = value.get("data")
+        if not isinstance(data, list):
+            return f"path {path}: sample has no list of data"
+        got = len(data)
         if got != bins:
             return f"path {path}: sample has {got} bins, the channel {bins}"
     return None
@@ -221,7 +235,11 @@ def check_form(document: Any, path: str | None = None) -> PatchSetDocument:
     if missing:
         raise fail("metadata", f"lacks {', '.join(missing)}", "complete the metadata")
     assert isinstance(metadata, dict)
-    record = metadata["references"].get("hepdata", "") if metadata["references"] else ""
+    for key, kind in (("references", dict), ("digests", dict), ("labels", list)):
+        if not isinstance(metadata[key], kind):
+            problem = f"is no {'list' if kind is list else 'mapping'}"
+            raise fail(f"metadata/{key}", problem, "complete the metadata")
+    record = metadata["references"].get("hepdata", "")
     if not RECORD.fullmatch(str(record)):
         problem = f"{record!r} is no record"
         raise fail("metadata/references/hepdata", problem, "give ins and seven digits")

@@ -247,54 +247,117 @@ def _pyhf_time(likelihood: BatchedLikelihood, points: int = 10) -> float:
     return run_pyhf(task, pyhf.optimize.scipy_optimizer(), points).seconds
 
 
+def large(bins: int, normsys: int, staterror: bool) -> dict[str, Any]:
+    """Return one channel of five samples, each with all normsys, and one staterror if asked."""
+    rng = np.random.default_rng(1)
+    x = (np.arange(bins) + 0.5) / bins
+    samples = []
+    for k in range(5):
+        data = 20 + 80 * np.exp(-k * x) * (1 + 0.3 * np.sin(6 * x + k))
+        size = rng.uniform(0.005, 0.05, normsys) * rng.choice([-1, 1], normsys)
+        modifiers: list[dict[str, Any]] = [
+            {"name": f"n{i}", "type": "normsys", "data": {"lo": 1 - a, "hi": 1 + 0.9 * a}}
+            for i, a in enumerate(size.tolist())
+        ]
+        if k == 0:
+            modifiers.append({"name": "mu", "type": "normfactor", "data": None})
+        if staterror:
+            modifiers.append({"name": "mc", "type": "staterror", "data": (0.03 * data).tolist()})
+        samples.append({"name": f"sample_{k}", "data": data.tolist(), "modifiers": modifiers})
+    total = np.sum([s["data"] for s in samples], axis=0)
+    counts = rng.poisson(total).astype(float).tolist()
+    return examples.workspace({"bins": samples}, {"bins": counts}, "mu")
+
+
+def _fit_time(likelihood: BatchedLikelihood) -> float:
+    """Return the seconds of one free fit from the suggested start."""
+    observed = likelihood.observe(likelihood.observation)
+    return _time(lambda: fit(likelihood, observed))
+
+
+def _pyhf_free(likelihood: BatchedLikelihood) -> float:
+    """Return the seconds of pyhf's free fit with SLSQP."""
+    data = np.concatenate([likelihood.observation, likelihood.auxdata]).tolist()
+    pyhf.set_backend("numpy", pyhf.optimize.scipy_optimizer(maxiter=100_000))
+    return _time(lambda: pyhf.infer.mle.fit(data, likelihood.model), 1)
+
+
+def _sizes(
+    values: list[int], make: Callable[[int], dict[str, Any]], most_pyhf: int
+) -> dict[str, list[float]]:
+    """Return free fits of documents of growing size; pyhf's up to a size."""
+    models = {n: BatchedLikelihood.from_workspace(make(n)) for n in values}
+    small = [n for n in values if n <= most_pyhf]
+    return {
+        "x": [float(n) for n in values],
+        "batched": [_fit_time(m) for m in models.values()],
+        "pyhf_x": [float(n) for n in small],
+        "pyhf": [_pyhf_free(models[n]) for n in small],
+    }
+
+
+def _building(values: list[int]) -> dict[str, list[float]]:
+    """Return the seconds to build models of growing size."""
+    documents = [large(50, n, True) for n in values]
+    x = [float(n) for n in values]
+    return {
+        "x": x,
+        "batched": [_time(lambda d=d: BatchedLikelihood.from_workspace(d)) for d in documents],
+        "pyhf_x": x,
+        "pyhf": [_time(lambda d=d: pyhf.Workspace(d).model(), 1) for d in documents],
+    }
+
+
 def scaling() -> dict[str, dict[str, list[float]]]:
-    """Return how the cost grows with points, bins, nuisances and toys."""
+    """Return how the cost grows with points and toys, bins, parameters, and the document."""
     combined = BatchedLikelihood.from_workspace(examples.combined())
     out: dict[str, dict[str, list[float]]] = {}
     sizes = [1, 10, 100, 1000, 10_000, 100_000]
-    out["points"] = {"x": sizes, "batched": [_scan_time(combined, n) / n for n in sizes]}
-    out["points"]["pyhf"] = [_pyhf_time(combined)] * len(sizes)
-    for key, values, make in (
-        ("bins", [5, 20, 80, 320, 1280], lambda n: examples.binned(n, 12)),
-        ("nuisances", [2, 4, 8, 16, 32], lambda n: examples.binned(40, n)),
-    ):
-        models = [BatchedLikelihood.from_workspace(make(n)) for n in values]
+    reference = _pyhf_time(combined)
+    for key, work, count in (("points", _scan_time, 1), ("toys", _toy_time, 2)):
+        x = sizes if key == "points" else sizes[2:]
         out[key] = {
-            "x": values,
-            "batched": [_scan_time(m, 1000) / 1000 for m in models],
-            "pyhf": [_pyhf_time(m) for m in models],
+            "x": x,
+            "batched": [work(combined, n) / n for n in x],
+            "pyhf_x": x,
+            "pyhf": [count * reference] * len(x),
         }
-    sizes = [100, 1000, 10_000, 100_000]
-    out["toys"] = {"x": sizes, "batched": [_toy_time(combined, n) / n for n in sizes]}
-    out["toys"]["pyhf"] = [2 * out["points"]["pyhf"][0]] * len(sizes)
+    out["bins"] = _sizes([10, 100, 1000, 10_000], lambda n: examples.binned(n, 12), 10_000)
+    out["normsys"] = _sizes([10, 30, 100, 300, 1000], lambda n: large(50, n, False), 100)
+    out["staterror"] = _sizes([50, 100, 200, 500, 1000], lambda n: large(n, 10, True), 100)
+    out["build"] = _building([10, 30, 100, 300, 1000])
     return out
 
 
+_PANELS = {
+    "points": ("points of a scan (7 bins, 9 nuisances)", "per point"),
+    "toys": ("toys (7 bins, 9 nuisances)", "per toy of two fits"),
+    "bins": ("bins (13 parameters)", "of a free fit"),
+    "normsys": ("normsys on each of 5 samples (50 bins)", "of a free fit"),
+    "staterror": ("bins with a staterror (10 normsys)", "of a free fit"),
+    "build": ("normsys on each of 5 samples (50 bins)", "to build the model"),
+}
+
+
 def plot(results: dict[str, dict[str, list[float]]], path: Path) -> None:
-    """Draw the four panels of :func:`scaling`."""
+    """Draw the panels of :func:`scaling`."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(2, 2, figsize=(8.5, 6.5), layout="constrained")
-    titles = {
-        "points": "points of a scan (7 bins, 9 nuisances)",
-        "bins": "bins (12 nuisances, 1,000 points)",
-        "nuisances": "nuisance parameters (40 bins, 1,000 points)",
-        "toys": "toys (7 bins, 9 nuisances, two fits each)",
-    }
-    for axis, (key, title) in zip(axes.flat, titles.items(), strict=True):
+    figure, axes = plt.subplots(2, 3, figsize=(12, 6.8), layout="constrained")
+    for axis, (key, (title, what)) in zip(axes.T.flat, _PANELS.items(), strict=True):
         r = results[key]
-        reference = np.array(r["pyhf"]) * 1e6
-        axis.loglog(r["x"], reference, "s--", color="0.5", label="pyhf (numpy, SLSQP)")
-        axis.loglog(r["x"], np.array(r["batched"]) * 1e6, "o-", color="C0", label="batched")
+        axis.loglog(r["pyhf_x"], r["pyhf"], "s--", color="0.5", label="pyhf (numpy, SLSQP)")
+        axis.loglog(r["x"], r["batched"], "o-", color="C0", label="histnu")
         axis.set_xlabel(title)
-        axis.set_ylabel("microseconds per " + ("toy" if key == "toys" else "point"))
+        axis.set_ylabel(f"seconds {what}")
         axis.grid(alpha=0.3, which="major")
-        axis.set_ylim(3, 2e6)
-        if len(r["x"]) and max(r["x"]) < 1e4:
-            axis.set_xticks(r["x"], [str(n) for n in r["x"]])
+        low, high = min(r["batched"]), max(max(r["pyhf"]), max(r["batched"]))
+        axis.set_ylim(low / 3, high * 3)
+        if max(r["x"]) <= 1000:
+            axis.set_xticks(r["x"], [f"{n:.0f}" for n in r["x"]])
             axis.minorticks_off()
     axes[0, 0].legend(frameon=False)
     figure.savefig(path, dpi=150)
@@ -306,13 +369,19 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, help="a workspace document besides the built-in")
     parser.add_argument("--parameter", default="mu", help="its scanned parameter")
     parser.add_argument("--second", default="b8_flux", help="its second scanned parameter")
-    parser.add_argument("--plot", type=Path, help="draw how the cost grows")
+    parser.add_argument("--plot", type=Path, help="only draw how the cost grows")
     parser.add_argument("--json", type=Path, help="write all numbers")
     options = parser.parse_args()
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"numpy {np.__version__}, pyhf {pyhf.__version__}"
     )
+    if options.plot:
+        results = {"scaling": scaling()}
+        plot(results["scaling"], options.plot)
+        if options.json:
+            options.json.write_text(json.dumps(results, indent=1))
+        return
     models = [
         ("combined", examples.combined(), ("mu", "b8_flux")),
         ("162 bins", examples.binned(162, 12), ("mu", "nuisance_0")),
@@ -326,12 +395,8 @@ def main() -> None:
     print_table(rows)
     six = charges()
     print(f"{six['task']}: {six['seconds']:.2f} s")
-    results: dict[str, Any] = {"rows": rows, "charges": six}
-    if options.plot:
-        results["scaling"] = scaling()
-        plot(results["scaling"], options.plot)
     if options.json:
-        options.json.write_text(json.dumps(results, indent=1))
+        options.json.write_text(json.dumps({"rows": rows, "charges": six}, indent=1))
 
 
 __all__ = ["compare", "main", "run_batched", "scaling", "tasks"]

@@ -186,7 +186,9 @@ def test_wrong_number_of_counts(copy):
 def test_negative_counts(copy):
     _, edit = copy
     path = edit(lambda d: _set(d, "observed", "counts", [1.0, -2.0, 1.0]))
-    with pytest.raises(DataError, match="observed counts must be finite and >= 0"):
+    with pytest.raises(
+        DataError, match=r"observed\.counts\.1: -2 is no count of events; give whole numbers >= 0"
+    ):
         load_experiment(path)
 
 

@@ -75,6 +75,7 @@ def results():
                 "provenance": "reconstructed",
                 "x": {"name": "q_ee", "unit": "1e-8 e"},
                 "y": {"name": "q_emu", "unit": "1e-8 e"},
+                "best_fit": [0.5, 0.5],
                 "polylines": [circle, [[3.0, 3.0], [4.0, 4.0]]],
             }
         ],

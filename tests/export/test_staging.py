@@ -6,8 +6,8 @@ import pytest
 
 from histnu.errors import ConfigError, DataError, ExportError, PatchSetError, WorkspaceError
 from histnu.export import export_document
-from histnu.export.staging import staged
 from histnu.physics.models.magnetic_moment import MagneticMoment
+from histnu.serialize import staged
 from histnu.workspace.grids import make_grid
 from histnu.workspace.patchset import Basis, PatchSetInfo, build_patchset
 

@@ -190,7 +190,7 @@ def test_paths_cannot_climb_out(name: str, kind: str, tmp_path: Path) -> None:
         fetch("toy", FetchOptions(str(archive), folder=tmp_path / "cache"))
     assert not (tmp_path / "cache" / "toy").exists()
     assert list(tmp_path.rglob("*evil*")) == []
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert not (tmp_path / "cache").exists()
 
 
 def test_links_are_refused(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_truncated_archive_leaves_nothing(tmp_path: Path) -> None:
     archive.write_bytes(tarred(FILES)[:-40])
     with pytest.raises(DataError, match="download it again"):
         fetch("toy", FetchOptions(str(archive), folder=tmp_path / "cache"))
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert not (tmp_path / "cache").exists()
 
 
 def test_incomplete_archive_keeps_the_old_release(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from histnu.analyses import assemble, builtin, component, load_analysis
+from histnu.analyses import assemble, builtin, components_of, load_analysis
 from histnu.errors import WorkspaceError
 from histnu.experiments.model import Origin, RateNuisance
 from histnu.physics.models.standard_model import StandardModel
@@ -240,8 +240,8 @@ def varied_template(**changes):
     response = channel.response
     down, up = (replace(response, probability=f * response.probability) for f in (0.9, 1.2))
     channel = replace(channel, response_variations={"yield": (down, up)}, **changes)
-    flux = component(assembly.analysis.flux)
-    return channel_templates(channel, "xenon", [flux], [StandardModel(), assembly.model])
+    fluxes = components_of(assembly.analysis, channel)
+    return channel_templates(channel, fluxes, [StandardModel(), assembly.model])
 
 
 def test_shape_variations_are_corrected_with_their_sample():

@@ -19,8 +19,9 @@ from histnu.physics.models.protocol import linear
 from histnu.serialize import write_json
 from histnu.validation import check_file
 from histnu.workspace import rates
-from histnu.workspace.checks import SEVERITIES, check_document, check_workspace, pointer
+from histnu.workspace.checks import check_document, check_workspace
 from histnu.workspace.digests import document_digests
+from histnu.workspace.findings import SEVERITIES, pointer
 from histnu.workspace.grids import make_grid
 from histnu.workspace.patchset import Basis, PatchSetInfo, build_patchset
 from histnu.workspace.patchset_checks import check_patchset
@@ -219,7 +220,7 @@ CASES = {
     ),
     "observation of nothing": (
         lambda d: d["observations"][1].update(name="VR"),
-        ("error", "observations", "/observations/1/name", "'VR' is no channel"),
+        ("warning", "observations", "/observations/1/name", "'VR' is no channel"),
     ),
     "too many counts": (
         lambda d: d["observations"][1]["data"].append(1.0),
@@ -264,6 +265,61 @@ CASES = {
     "lumi without auxdata": (
         lambda d: d["measurements"][0]["config"]["parameters"].pop(0),
         ("error", "lumi", "/measurements/0/config/parameters", "no auxdata"),
+    ),
+    "lumi without bounds": (
+        lambda d: d["measurements"][0]["config"]["parameters"][0].pop("bounds"),
+        ("error", "lumi", "/measurements/0/config/parameters/0", "has no bounds"),
+    ),
+    "two starts of one parameter": (
+        lambda d: d["measurements"][0]["config"]["parameters"][1].update(inits=[1.0, 1.0]),
+        ("error", "settings", "/measurements/0/config/parameters/1/inits", "2 inits"),
+    ),
+    "two bounds of one parameter": (
+        lambda d: d["measurements"][0]["config"]["parameters"][1].update(bounds=[[0.0, 5.0]] * 2),
+        ("error", "settings", "/measurements/0/config/parameters/1/bounds", "2 bounds"),
+    ),
+    "sigma of zero": (
+        lambda d: d["measurements"][0]["config"]["parameters"][0].update(sigmas=[0.0]),
+        ("error", "settings", "/measurements/0/config/parameters/0/sigmas/0", "constrains nothing"),
+    ),
+    "sigma below zero": (
+        lambda d: d["measurements"][0]["config"]["parameters"][0].update(sigmas=[-0.1]),
+        ("error", "settings", "/measurements/0/config/parameters/0/sigmas/0", "sigma -0.1"),
+    ),
+    "nan bounds": (
+        lambda d: d["measurements"][0]["config"]["parameters"][1].update(
+            bounds=[[float("nan"), 5.0]]
+        ),
+        ("error", "finite", "/measurements/0/config/parameters/1/bounds/0/0", "not finite"),
+    ),
+    "signal of zero": (
+        lambda d: (
+            d["measurements"][0]["config"].update(poi="mu_SIG"),
+            d["channels"][0]["samples"].append(
+                {
+                    "name": "signal",
+                    "data": [0.0, 0.0],
+                    "modifiers": [{"name": "mu_SIG", "type": "normfactor", "data": None}],
+                }
+            ),
+        ),
+        ("error", "signal", "/measurements/0/config/poi", "zero in every bin"),
+    ),
+    "absurd count": (
+        lambda d: d["observations"][0]["data"].__setitem__(0, 1e300),
+        ("error", "magnitude", "/observations/0/data/0", "1e+300 is no number of events"),
+    ),
+    "absurd template": (
+        lambda d: sample(d)["data"].__setitem__(0, -1e300),
+        ("error", "magnitude", "/channels/0/samples/0/data/0", "-1e+300"),
+    ),
+    "negative background": (
+        lambda d: sample(d, 0, 1).update(data=[-3.0, 1.0], modifiers=[]),
+        ("error", "negative", "/channels/0/samples/1/data", "'fakes' expects -2 events"),
+    ),
+    "fractional count": (
+        lambda d: d["observations"][0]["data"].__setitem__(1, 7.5),
+        ("warning", "observations", "/observations/0/data/1", "7.5 is no count"),
     ),
     "constrained parameter of interest": (
         lambda d: d["measurements"][0]["config"].update(poi="jes"),

@@ -250,7 +250,7 @@ def test_basis_of_templates_is_the_analysis_workspace(millicharge):
 
 def test_a_patch_is_rounded_once(millicharge, tmp_path):
     """Ten digits of the contraction in exact arithmetic, and not of rounded templates."""
-    grid = grids.charge_grid("q_ee", 10.0, 21)
+    grid = grids.make_grid(Millicharge(), "q_ee", [("q_ee", linear(-10.0, 10.0, 21))])
     basis = patchset.basis_of(millicharge.templates, millicharge.polynomial)
     build_patchset(tmp_path, grid, basis, INFO)
     patches = read_json(tmp_path / "patchset.json")["patches"]

@@ -15,6 +15,7 @@ from histnu.inference.engine.multistart import Counts, MultiStart
 from histnu.inference.engine.options import ENGINES, AnyLikelihood, FitOptions
 from histnu.inference.engine.problems import BatchFit, Problems
 from histnu.inference.engine.reference import reference_fit
+from histnu.inference.engine.threads import one_blas_thread
 
 __all__ = ["ENGINES", "AnyLikelihood", "FitOptions", "Solver", "fit", "observe"]
 
@@ -42,6 +43,7 @@ class Solver:
         """Whether any fit met a second minimum."""
         return self._starts is not None and self._starts.second
 
+    @one_blas_thread
     def fit(
         self,
         observed: Observed,

@@ -175,4 +175,9 @@ def _histosys_code4p(alpha: Array) -> tuple[Triple, Triple]:
     return (half + value, 0.5 + slope, curve), (half - value, 0.5 - slope, -curve)
 
 
+def histosys_weights(code: str, alpha: Array) -> tuple[Triple, Triple]:
+    """Return u and d of a histosys and their two derivatives, each like ``alpha``."""
+    return _HISTOSYS[code](alpha)
+
+
 _HISTOSYS = {"code0": _histosys_code0, "code2": _histosys_code2, "code4p": _histosys_code4p}

@@ -12,11 +12,44 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.inference.engine.compile import Term
+from histnu.inference.engine.compile import Compiled
 from histnu.inference.engine.interpolation import Effect, EffectTable
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A histogram (B,) over all bins and the effects its strength is the product of."""
+
+    histogram: Array
+    effects: tuple[Effect, ...]
+
+
+def terms(compiled: Compiled) -> tuple[Term, ...]:
+    """Return the terms of a model without per-bin parameters.
+
+    A row gives its nominal histogram and, for every histosys, one term where up and down are
+    equal (the sum of its two interpolating functions is then all that counts), else two.
+    """
+    out = []
+    for row in compiled.rows:
+        parts: list[tuple[Array, tuple[Effect, ...]]] = [(row.nominal, row.factors)]
+        for d in row.differences:
+            weights = [(d.up, 1.0, 1.0)]
+            if not np.array_equal(d.up, d.down):
+                weights = [(d.up, 1.0, 0.0), (d.down, 0.0, 1.0)]
+            parts += [
+                (h, (*row.factors, Effect(compiled.histosys_code, d.parameter, u, v)))
+                for h, u, v in weights
+                if np.any(h)
+            ]
+        for values, effects in parts:
+            histogram = np.zeros(compiled.n_bins)
+            histogram[row.bins] = values
+            out.append(Term(histogram, effects))
+    return tuple(out)
 
 
 @dataclass(frozen=True)

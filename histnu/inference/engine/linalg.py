@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dpotrf, dpotrs
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -125,13 +126,12 @@ def _solve_vectorised(a: Array, b: Array) -> tuple[Array, Mask]:
 
 
 def _solve_lapack(a: Array, b: Array) -> tuple[Array, Mask]:
-    """As :func:`_solve_vectorised` for larger systems."""
-    matrices: Array = np.ascontiguousarray(np.moveaxis(a, -1, 0))
-    bad: Mask = np.zeros(len(matrices), dtype=bool)
-    try:
-        np.linalg.cholesky(matrices)
-    except np.linalg.LinAlgError:
-        bad = np.asarray(np.linalg.eigvalsh(matrices)[:, 0] <= _PIVOT)
-        matrices[bad] = np.eye(len(b))
-    solution = np.linalg.solve(matrices, b.T[:, :, None])[:, :, 0].T
-    return np.array(solution, dtype=np.float64, order="C"), bad
+    """As :func:`_solve_vectorised` for larger systems; ``a`` is left as it is."""
+    bad: Mask = np.zeros(b.shape[1], dtype=bool)
+    solution = np.zeros_like(b)
+    for p in range(b.shape[1]):
+        factor, info = dpotrf(a[:, :, p].T, lower=1)
+        bad[p] = info != 0 or np.diagonal(factor).min(initial=1.0) ** 2 <= _PIVOT
+        if not bad[p]:
+            solution[:, p] = dpotrs(factor, b[:, p], lower=1)[0]
+    return solution, bad

@@ -13,8 +13,10 @@ from histnu.inference.engine.likelihood import Likelihood, Observed
 from histnu.inference.engine.newton import newton
 from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
 from histnu.inference.engine.stragglers import finish
+from histnu.inference.engine.threads import one_blas_thread
 
 
+@one_blas_thread
 def minimise(
     likelihood: Likelihood,
     observed: Observed,

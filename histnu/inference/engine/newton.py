@@ -46,7 +46,7 @@ def newton(
         options: tolerances and sizes.
     """
     points = problems.start.shape[1]
-    chunk = options.chunk or _chunk_size(likelihood)
+    chunk = options.chunk or _chunk_size(likelihood, options.memory_mb)
     parts = []
     for first in range(0, points, chunk):
         which = slice(first, min(first + chunk, points))
@@ -57,10 +57,11 @@ def newton(
     return BatchFit.join(parts)
 
 
-def _chunk_size(likelihood: Likelihood) -> int:
-    """Return how many problems fit the cache."""
+def _chunk_size(likelihood: Likelihood, memory_mb: float) -> int:
+    """Return how many problems fit the cache, at least 64 if they fit the memory."""
     floats = getattr(likelihood, "floats_per_point", 1000)
-    return int(np.clip(_CHUNK_BYTES / 8 / floats, 64, 2000))
+    fewest = np.clip(memory_mb * 1e6 / 8 / (2 * floats), 1, 64)  # the steps hold as much again
+    return int(np.clip(_CHUNK_BYTES / 8 / floats, fewest, 2000))
 
 
 @dataclass

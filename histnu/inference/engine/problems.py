@@ -27,6 +27,8 @@ class MinimiseOptions:
         stragglers: finish unconverged problems with MIGRAD, at most ``most`` of them.
         most: problems that MIGRAD is given; the others stay unconverged.
         chunk: problems per chunk; chosen from the size of the model if None.
+        memory_mb: most megabytes that the temporaries of a chunk of a large model take; one
+            problem is always held, however large it is.
     """
 
     max_iterations: int = 80
@@ -35,6 +37,7 @@ class MinimiseOptions:
     stragglers: bool = True
     most: int = 20
     chunk: int | None = None
+    memory_mb: float = 64.0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,233 @@
+"""Rates and derivatives from the logarithmic derivatives of every row: for models of any size.
+
+A row (one sample of one channel) has counts ``r_b = F_b a_b``: ``F`` the product of everything
+that multiplies it (functions phi of one parameter each, and parameters per bin), ``a`` its
+nominal yields plus its histosys. With ``L_i = phi_i' / phi_i`` and ``a_j`` the derivative of a,
+
+    dr/di = r L_i + F a_i,
+    d2r/didj = r L_i L_j + F (L_i a_j + L_j a_i)  for i != j,
+    d2r/di2 = r phi_i'' / phi_i + 2 F L_i a_i + F a_ii,
+
+since a parameter enters ``F`` once. The Hessian of the Poisson part, with weights ``w_b`` of
+products of first derivatives of the counts lambda and ``s_b`` of second derivatives, is then
+
+    multiplicative:  L' (K + diag S) L,  K_rq = sum_b w_b r_rb r_qb (rows of one channel),
+                     S_r = sum_b s_b r_rb; on the diagonal S phi''/phi takes the place of S L^2;
+    crossing:        L' Q,  Q_rj = sum_b (w_b r_rb A_bj + s_b F_rb a_rb,j),  A_bj = dlambda_b/dj;
+    additive:        A' w A, and sum_rb s_b F_rb a_rb,jj on the diagonal;
+
+and parameters per bin couple to each other through their own bin only. The cost is linear in the
+number of effects, times the number of parameters once.
+
+**Factors that are zero** are replaced by 1e-100 in the derivatives (not in the counts). Then
+``r L`` is the derivative to rounding, ``r`` vanishes beside anything else, and a second factor
+that is zero in the same row leaves of the second derivatives the one in both, as it must be.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histnu.inference.engine.blocks import (
+    Block,
+    Counts,
+    Interpolations,
+    Point,
+    RowFactors,
+    Sums,
+    nonzero,
+)
+from histnu.inference.engine.compile import Compiled, Row
+from histnu.inference.engine.weights import Weights
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+
+
+# ---------------------------------------------------------------------- variables, parameters
+class Variables:
+    """The N variables of the derivatives: M that multiply rows, J histosys and one dummy, then one
+    for every parameter per bin of every channel, and one more that nothing depends on.
+
+    A parameter may be several of them (a normsys and a histosys of one name, a shapefactor of
+    several channels): its derivatives are their sums.
+    """
+
+    def __init__(self, n: int, variables: Index) -> None:
+        self.size = len(variables) + 1
+        self._place = np.full(n, self.size - 1, dtype=np.intp)
+        self._again: list[tuple[Index, Index]] = []
+        left = np.flatnonzero(variables >= 0)
+        while len(left):
+            parameters, first = np.unique(variables[left], return_index=True)
+            chosen = left[first]
+            if not self._again and np.all(self._place[parameters] == self.size - 1):
+                self._place[parameters] = chosen
+                self._again.append((np.zeros(0, np.intp), np.zeros(0, np.intp)))
+            else:
+                self._again.append((self._place[parameters], chosen))
+            left = np.setdiff1d(left, chosen, assume_unique=True)
+
+    def gradient(self, x: Array) -> Array:
+        """Return (n, P) from (P, N)."""
+        for target, source in self._again:
+            x[:, target] += x[:, source]
+        return np.ascontiguousarray(x[:, self._place].T)
+
+    def hessian(self, x: Array) -> Array:
+        """Return (n, n, P) from (P, N, N)."""
+        for target, source in self._again:
+            if len(target):
+                x[:, target] += x[:, source]
+                x[:, :, target] += x[:, :, source]
+        return np.moveaxis(x.take(self._place, axis=1).take(self._place, axis=2), 0, -1)
+
+
+# ---------------------------------------------------------------------- the whole model
+class RowRates:
+    """Rates of a model, row by row.
+
+    Args:
+        compiled: the model.
+        replaced: sample whose nominal yields are given per problem, or None.
+    """
+
+    def __init__(self, compiled: Compiled, replaced: str | None = None) -> None:
+        self._n, self._n_bins = len(compiled.init), compiled.n_bins
+        groups: dict[tuple[int, int, int], list[list[Row]]] = {}
+        for channel in compiled.channels:
+            rows = [row for row in compiled.rows if row.channel == channel]
+            layers = len({layer for row in rows for layer in row.layers})
+            groups.setdefault((len(rows), len(rows[0].nominal), layers), []).append(rows)
+        ordered = [row for channels in groups.values() for rows in channels for row in rows]
+        self._effects = RowFactors(ordered)
+        self._differences = Interpolations(ordered, compiled.histosys_code)
+        self._make_blocks(list(groups.values()))
+        self._replaced = [
+            np.array([[row == replaced for row in rows] for rows in block.samples])[..., None, None]
+            for block in self._blocks
+        ]
+        for block, mask in zip(self._blocks, self._replaced, strict=True):
+            block.nominal = np.where(mask, 0.0, block.nominal)
+        self.floats_per_point = self._floats(len(ordered))
+
+    def _make_blocks(self, groups: list[list[list[Row]]]) -> None:
+        """Make the blocks and number the variables."""
+        added = {int(p): j for j, p in enumerate(self._differences.parameters)}
+        variables = [self._effects.parameters, self._differences.parameters, np.array([-1])]
+        count = sum(map(len, variables))
+        self._blocks = []
+        first = 0
+        for channels in groups:
+            block = Block(channels, first, added)
+            block.variables = count + np.arange(block.gamma.size).reshape(block.gamma.shape)
+            variables.append(block.gamma.ravel())
+            count += block.gamma.size
+            first = block.rows.stop
+            self._blocks.append(block)
+        self._rows = first
+        self._variables = Variables(self._n, np.concatenate(variables).astype(np.intp))
+
+    def _floats(self, rows: int) -> int:
+        """Return how many numbers the evaluation of a point holds at once."""
+        m, j = len(self._effects.parameters), len(self._differences.parameters)
+        cells = sum(b.nominal.size * (5 + 3 * b.layers + b.width) for b in self._blocks)
+        return (
+            3 * self._n**2 + self._variables.size**2 + rows * (3 * m + j) + self._n_bins * 2 * j
+            + cells
+        )  # fmt: skip
+
+    def _counts(
+        self, pars: Array, factors: Array, differences: Array, templates: Array | None
+    ) -> list[Counts]:
+        """Return the counts of rows of every block."""
+        out = []
+        for block, mask in zip(self._blocks, self._replaced, strict=True):
+            yields = None
+            if templates is not None and mask.any():
+                yields = np.where(mask, templates[block.bins][:, None], 0.0)
+            out.append(block.counts(pars, factors, differences, yields))
+        return out
+
+    def _total(self, parts: list[Counts], points: int) -> Array:
+        """Return the counts of bins (B, P)."""
+        rates = np.empty((self._n_bins, points))
+        for block, part in zip(self._blocks, parts, strict=True):
+            rates[block.flat] = part.counts.sum(axis=1).reshape(-1, points)
+        return rates
+
+    def rates(self, pars: Array, templates: Array | None = None) -> Array:
+        """Return expected counts (B, P) at parameters (n, P) and yields (B, P) of a sample."""
+        if not pars.shape[1]:
+            return np.empty((self._n_bins, 0))
+        differences = self._differences.evaluate(pars)
+        parts = self._counts(pars, self._effects.products(pars), differences, templates)
+        return self._total(parts, pars.shape[1])
+
+    def derivatives(
+        self, pars: Array, data: tuple[Array, Mask | None], templates: Array | None = None
+    ) -> tuple[Array, Array, Array]:
+        """Return rates (B, P), gradient (n, P) and Hessian (n, n, P) of the Poisson part.
+
+        Args:
+            pars: (n, P). data: counts (B, P) and the mask of the expected information.
+            templates: (B, P) yields of the replaced sample, or None.
+        """
+        if not pars.shape[1]:
+            n = self._n
+            return np.empty((self._n_bins, 0)), np.empty((n, 0)), np.empty((n, n, 0))
+        factors = self._effects.evaluate(pars)
+        differences = self._differences.evaluate(pars)
+        parts = self._counts(pars, factors.exact, differences, templates)
+        rates = self._total(parts, pars.shape[1])
+        weights = Weights.of(rates, *data)
+        twice = Weights(2 * weights.residual, 2 * weights.product, 2 * weights.second)
+        moved = nonzero(pars)
+        if factors.safe is not factors.exact or moved is not pars:
+            parts = self._counts(moved, factors.safe, differences, templates)
+        at = Point(pars, factors, self._effects.dense(factors.slope), differences, twice)
+        sums = self._sums(pars.shape[1])
+        for block, part in zip(self._blocks, parts, strict=True):
+            block.add(at, part, sums)
+        self._finish(at, sums)
+        return rates, self._variables.gradient(sums.gradient), self._variables.hessian(sums.hessian)
+
+    def _sums(self, points: int) -> Sums:
+        """Return empty sums."""
+        rows, size = self._rows, self._variables.size
+        m, j = len(self._effects.parameters), len(self._differences.parameters)
+        return Sums(
+            np.empty((rows, points)),
+            np.empty((rows, points)),
+            np.empty((points, rows, m)),
+            np.zeros((points, m)),
+            np.zeros((points, rows, j + 1)),
+            np.zeros((points, self._n_bins, j + 1)),
+            np.zeros((points, j + 1)),
+            np.zeros((points, size)),
+            np.zeros((points, size, size)),
+        )
+
+    def _finish(self, at: Point, sums: Sums) -> None:
+        """Fill the gradient and the Hessian of everything but the parameters per bin."""
+        e = self._effects
+        m, j = len(e.parameters), sums.curve.shape[1]
+        g, h = sums.gradient, sums.hessian
+        transposed = at.log_slopes.swapaxes(1, 2)
+        g[:, :m] = e.by_parameter(sums.pull[e.row] * at.factors.slope).T
+        h[:, :m, :m] = transposed @ sums.push
+        diagonal = np.arange(m)
+        curve = e.by_parameter(sums.second[e.row] * at.factors.curve).T
+        h[:, diagonal, diagonal] = sums.gram + curve
+        if j == 1:
+            return
+        both = slice(m, m + j)
+        crossing = transposed @ sums.crossing
+        h[:, :m, both], h[:, both, :m] = crossing, crossing.swapaxes(1, 2)
+        added = sums.additive.swapaxes(1, 2)
+        g[:, both] = (added @ at.weights.residual.T[..., None])[..., 0]
+        h[:, both, both] = added @ (at.weights.product.T[..., None] * sums.additive)
+        diagonal = np.arange(m, m + j)
+        h[:, diagonal, diagonal] += sums.curve

@@ -1,0 +1,219 @@
+"""Run command lines through the entry point of ``histnu``, each in a forked process with limits.
+
+Everything is imported and warmed up once; a case then costs a fork. Called as a program it reads
+pickled cases from standard input and writes pickled outcomes to standard output.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import resource
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MEMORY_BYTES = 1 << 30
+CPU_SECONDS = 10
+WALL_SECONDS = 240.0
+"""CPU time is what is asserted; a machine that does other things too may need longer."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One command line with its files.
+
+    Attributes:
+        name: what was done to which input.
+        arguments: after ``histnu``.
+        files: path -> content; None makes a folder.
+        file_bytes: largest file that can be written (a full disk), or None.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    files: dict[str, bytes | None] = field(default_factory=dict)
+    file_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a case did.
+
+    Attributes:
+        case: the case.
+        status: exit status; negative where a signal (the limits) ended it.
+        out, err: the two outputs.
+        cpu_s: CPU time.
+        changes: files that appeared, vanished or changed.
+    """
+
+    case: Case
+    status: int
+    out: str
+    err: str
+    cpu_s: float
+    changes: tuple[str, ...]
+
+
+def snapshot(folder: Path) -> dict[str, bytes | None]:
+    """Every file (content) and folder (None) below a folder."""
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() if p.is_file() else None
+        for p in sorted(folder.rglob("*"))
+    }
+
+
+def prepare(case: Case, folder: Path) -> None:
+    """Write the files of a case."""
+    for name, content in case.files.items():
+        path = folder / name
+        if content is None:
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+
+def child(case: Case, folder: Path, outputs: tuple[Path, Path]) -> None:
+    """Run a case in this process, which ends with it."""
+    from histnu.cli.main import main
+
+    status = 99
+    try:
+        for number, path in enumerate(outputs, 1):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        os.chdir(folder)
+        os.environ["HOME"] = os.environ["XDG_CACHE_HOME"] = str(folder.parent)
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        memory = pages * resource.getpagesize() + MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+        if case.file_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (case.file_bytes, case.file_bytes))
+        main(list(case.arguments))
+    except SystemExit as stop:
+        status = stop.code if isinstance(stop.code, int) else 98
+    except BaseException as error:
+        with contextlib.suppress(BaseException):
+            sys.stderr.write(f"Traceback: {type(error).__name__}: {error}\n")
+    finally:
+        with contextlib.suppress(BaseException):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+
+@dataclass
+class Running:
+    """A child at work."""
+
+    case: Case
+    base: Path
+    before: dict[str, bytes | None]
+    pidfd: int
+    until: float
+
+
+def start(case: Case, scratch: Path) -> tuple[int, Running]:
+    """Fork a case."""
+    base = Path(tempfile.mkdtemp(dir=scratch))
+    folder = base / "work"
+    folder.mkdir()
+    prepare(case, folder)
+    before = snapshot(folder)
+    pid = os.fork()
+    if pid == 0:
+        child(case, folder, (base / "out", base / "err"))
+    return pid, Running(case, base, before, os.pidfd_open(pid), time.monotonic() + WALL_SECONDS)
+
+
+def finish(pid: int, running: Running) -> Outcome:
+    """Collect what a child left."""
+    _, wait_status, usage = os.wait4(pid, 0)
+    os.close(running.pidfd)
+    after = snapshot(running.base / "work")
+    names = sorted(set(after) | set(running.before))
+    missing = object()
+    changes = [n for n in names if after.get(n, missing) != running.before.get(n, missing)]
+    texts = [
+        (running.base / n).read_bytes().decode("utf-8", "replace")
+        if (running.base / n).exists()
+        else ""
+        for n in ("out", "err")
+    ]
+    shutil.rmtree(running.base, ignore_errors=True)
+    status = os.waitstatus_to_exitcode(wait_status)
+    cpu = usage.ru_utime + usage.ru_stime
+    return Outcome(running.case, status, texts[0], texts[1], cpu, tuple(changes))
+
+
+def run_all(cases: Sequence[Case], workers: int = 2) -> Iterator[Outcome]:
+    """Run cases, some at a time; outcomes come as they end."""
+    waiting = list(reversed(cases))
+    running: dict[int, Running] = {}
+    with tempfile.TemporaryDirectory(prefix="histnu-fuzz-") as name:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                pid, started = start(waiting.pop(), Path(name))
+                running[pid] = started
+            ready, _, _ = select.select([r.pidfd for r in running.values()], [], [], 1.0)
+            for pid, r in list(running.items()):
+                if r.pidfd in ready:
+                    del running[pid]
+                    yield finish(pid, r)
+                elif time.monotonic() > r.until:
+                    os.kill(pid, signal.SIGKILL)
+
+
+def warm_up(cases: Sequence[Case]) -> None:
+    """Import what the verbs import and fill their caches, by running some cases here."""
+    import importlib
+
+    import histnu.cli.main as entry
+
+    importlib.import_module("histnu.plotting.paper")
+    with importlib.import_module("histnu.plotting.style").figure_style():
+        pass  # imports matplotlib and reads its fonts
+    for verb in entry.VERBS:
+        importlib.import_module(f"histnu.cli.{entry.MODULES.get(verb, verb)}")
+    here = Path.cwd()
+    with (
+        tempfile.TemporaryDirectory(prefix="histnu-fuzz-") as name,
+        open(os.devnull, "w") as sink,
+        contextlib.redirect_stdout(sink),
+        contextlib.redirect_stderr(sink),
+    ):
+        for i, case in enumerate(cases):
+            folder = Path(name) / str(i)
+            folder.mkdir()
+            prepare(case, folder)
+            os.chdir(folder)
+            with contextlib.suppress(SystemExit):
+                entry.main(list(case.arguments))
+        os.chdir(here)
+
+
+def serve() -> None:
+    """Read (warming, cases) from standard input; write outcomes to standard output."""
+    warming, cases = pickle.load(sys.stdin.buffer)
+    stream = os.fdopen(os.dup(1), "wb")
+    warm_up(warming)
+    for outcome in run_all(cases):
+        pickle.dump(outcome, stream)
+        stream.flush()
+
+
+if __name__ == "__main__":
+    import runner  # by its name, so that outcomes can be unpickled elsewhere
+
+    runner.serve()
