@@ -41,7 +41,7 @@ def member(assumptions: us2.Us2Assumptions) -> Experiment:
         channel,
         response=us2.response(matched, signal, total),
         backgrounds=tuple(replace(b, expected=expected[b.name]) for b in channel.backgrounds),
-        observed=us2_flux.flux_fit(matched, signal).observed,
+        observed=us2_flux.whole_events(us2_flux.flux_fit(matched, signal)).observed,
     )
     return experiment.with_channels((changed,))
 

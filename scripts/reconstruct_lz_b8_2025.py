@@ -121,6 +121,7 @@ def main() -> None:
     write_text(options.output / "response.csv", f"e_recoil_kev,bin_0\n{rows}\n")
     response = {"title": "Efficiency as published", "provenance": "derived"}
     write_json(options.output / "response.source.json", {**common, **response})
+    channel = replace(channel, observed=float(round(channel.observed)))  # 13.001 before
     rates = f"observed,background\n{channel.observed:.6g},{channel.background:.6g}\n"
     write_text(options.output / "rates.csv", rates)
     title = "Effective events that give back the published flux and significance"

@@ -38,7 +38,7 @@ def tables(
     source = solar_source("b8")
     signal = bare_signal(assumptions, source, StandardModel(), EXPOSURE_TONNE_YEAR)
     matched = us2_flux.matched(assumptions, signal)
-    fit = us2_flux.flux_fit(matched, signal)
+    fit = us2_flux.whole_events(us2_flux.flux_fit(matched, signal))
     total = us2.published_signal_total(source.flux.total_cm2_s)
     made = us2.response(matched, signal, total)
     response = {"e_recoil_kev": made.e_recoil_kev}
