@@ -254,9 +254,9 @@ def draw(document: dict, folder: Path) -> None:
 
 def _panel(ax: Axes, question: Question, found: dict) -> None:
     """Profiles of one question."""
-    for group, label in LABELS.items():
+    for number, (group, label) in enumerate(LABELS.items()):
         if group in found:
-            ax.plot(question.grid, found[group]["delta"], label=label)
+            ax.plot(question.grid, found[group]["delta"], f"C{number}", label=label)
     ax.axhline(threshold(LEVEL, 1), color="0.6", linewidth=1.0, linestyle=":")
     ends = [x for g in found.values() for piece in g["allowed_90"] for x in piece]
     low, high = min(ends), max(ends)
