@@ -454,12 +454,17 @@ def _templates(
     return made
 
 
-def assemble(analysis: Analysis, experiments: Sequence[Experiment] | None = None) -> Assembly:
+def assemble(
+    analysis: Analysis,
+    experiments: Sequence[Experiment] | None = None,
+    standard_model: StandardModel | None = None,
+) -> Assembly:
     """Build templates and workspace of an analysis.
 
     Args:
         analysis: what to build.
         experiments: use these instead of loading the analysis' experiments (variations).
+        standard_model: use this one beside the hypothesis (variations).
 
     Raises:
         HistnuError: for anything wrong in the inputs, see the modules below.
@@ -469,11 +474,12 @@ def assemble(analysis: Analysis, experiments: Sequence[Experiment] | None = None
     require_held(analysis, model)
     strengths: tuple[Strength, ...]
     if not model.parameters:
-        templates, strength = measured_rate(templates_for(analysis, data, [model]), data)
+        alone = standard_model if standard_model and isinstance(model, StandardModel) else model
+        templates, strength = measured_rate(templates_for(analysis, data, [alone]), data)
         strengths = (strength,)
         pois: tuple[Poi, ...] = (Poi(strength.name, strength.name),)
     else:
-        templates = templates_for(analysis, data, [StandardModel(), model])
+        templates = templates_for(analysis, data, [standard_model or StandardModel(), model])
         strengths = strengths_of(model, templates)
         pois = measurements_of(model, templates)
     document = build_workspace(templates, strengths, pois, analysis.interpolation)

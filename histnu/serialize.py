@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -44,26 +44,38 @@ def rounded(value: float, digits: int = SIGNIFICANT_DIGITS) -> float:
     return float(f"{number:.{digits - 1}e}")
 
 
-def jsonable(value: Any) -> Any:
-    """Convert arrays, tuples, paths and numpy scalars; round every float.
+def jsonable(value: Any, exact: bool = False) -> Any:
+    """Convert mappings, arrays, tuples, paths, numpy scalars and objects with ``to_json``.
+
+    Args:
+        value: what is to be written.
+        exact: keep all digits, and turn NaN and infinities into None, instead of rounding every
+            float and refusing what JSON cannot hold.
 
     Raises:
-        DataError: for NaN or infinity, which JSON cannot hold.
+        DataError: for NaN or infinity, unless exact.
+
+    >>> jsonable({"a": np.array([0.1 + 0.2, 1.0])}), jsonable((np.inf, 1), exact=True)
+    ({'a': [0.3, 1.0]}, [None, 1])
     """
-    if isinstance(value, dict):
-        return {str(k): jsonable(v) for k, v in value.items()}
+    if hasattr(value, "to_json"):
+        return jsonable(value.to_json(), exact)
+    if isinstance(value, Mapping):
+        return {str(k): jsonable(v, exact) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [jsonable(v) for v in value]
+        return [jsonable(v, exact) for v in value]
     if isinstance(value, np.ndarray):
-        return jsonable(value.tolist())
+        return jsonable(value.tolist(), exact)
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     if isinstance(value, (int, np.integer)):
         return int(value)
     if isinstance(value, (float, np.floating)):
         if not math.isfinite(value):
+            if exact:
+                return None
             raise DataError(f"{value} cannot be written to JSON")
-        return rounded(float(value))
+        return float(value) if exact else rounded(float(value))
     if isinstance(value, Path):
         return value.as_posix()
     return value

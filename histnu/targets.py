@@ -34,7 +34,7 @@ class Target:
     """
 
     name: str
-    document: dict[str, Any]
+    document: dict[str, Any] = field(repr=False)
     polynomial: PolynomialMap | None = None
     units: Mapping[str, str] = field(default_factory=dict)
     provenance: str | None = None
@@ -169,6 +169,30 @@ def load_target(text: str | Path, settings: Mapping[str, float] | None = None) -
     )
 
 
+def target_of(document: dict[str, Any], settings: Mapping[str, float] | None = None) -> Target:
+    """The target of a workspace that is there already.
+
+    Raises:
+        WorkspaceError: if it is no valid HistFactory JSON workspace.
+    """
+    return Target("workspace", require_valid(document, "workspace"), fixed=dict(settings or {}))
+
+
+def parameters_of(target: Target) -> tuple[str, ...]:
+    """What can be asked: physical parameters, parameters of interest, all others of the document.
+
+    Names of parameters per bin are those of their sets.
+    """
+    modifiers = (
+        modifier["name"]
+        for channel in target.document["channels"]
+        for sample in channel["samples"]
+        for modifier in sample["modifiers"]
+    )
+    physical = () if target.polynomial is None else target.polynomial.parameters
+    return tuple(dict.fromkeys((*physical, *target.pois, *modifiers)))
+
+
 def is_lone_square(polynomial: PolynomialMap, parameter: str) -> str | None:
     """The strength that is the square of the parameter and of nothing else, if there is one."""
     users = [
@@ -187,10 +211,11 @@ def ask(target: Target, poi: str | None) -> Question:
     A parameter of interest of the document is used as it is. A physical parameter that enters as
     the square of one strength (a magnetic moment) is asked through that strength, the other
     strengths held as the measurement says. Any other physical parameter (a charge) is asked with
-    all its companions profiled.
+    all its companions profiled. Any other parameter of the document is asked in its first
+    measurement.
 
     Raises:
-        ConfigError: for a name that is neither.
+        ConfigError: for a name that is none of these.
     """
     from histnu.inference.engine.likelihood import BatchedLikelihood
     from histnu.inference.engine.mapped import MappedLikelihood
@@ -205,20 +230,22 @@ def ask(target: Target, poi: str | None) -> Question:
     unit = target.units.get(asked, "")
     if asked in measurements:
         parameter, unit = asked, _strength_unit(target, asked)
-    elif polynomial is None or asked not in physical:
-        known = ", ".join((*target.pois, *physical))
-        raise ConfigError(
-            located(target.name, "--poi", f"unknown {asked!r}", f"use one of {known}")
-        )
-    else:
+    elif polynomial is not None and asked in physical:
         strength = is_lone_square(polynomial, asked)
         parameter = strength if strength in measurements else asked
+    else:
+        parameter = asked  # any parameter of the document, if it has one of this name
     first = target.document["measurements"][0]["name"]
     measurement = measurements.get(parameter, first)
     base = BatchedLikelihood.from_workspace(target.document, measurement=measurement)
     likelihood: AnyLikelihood = base
-    if parameter not in measurements and polynomial is not None:
+    if parameter not in measurements and polynomial is not None and parameter in physical:
         likelihood = MappedLikelihood(base, polynomial)
+    if parameter not in likelihood.parameter_names:
+        known = ", ".join(dict.fromkeys((*target.pois, *physical, *likelihood.parameter_names)))
+        raise ConfigError(
+            located(target.name, "--poi", f"unknown {asked!r}", f"use one of {known}")
+        )
     for name in target.fixed:
         likelihood.index(name)
     return Question(

@@ -132,7 +132,7 @@ def main() -> None:
     if options.verb == "run":
         run_alea(options.releases.resolve(), options.output.resolve())
     else:
-        from histnu.report.full_validation import alea_table
+        from full_validation import alea_table
 
         print(alea_table(json.loads(options.result.read_text())))
 

@@ -2,9 +2,9 @@
 
     python scripts/plot_full.py RESULTS [-o docs/figures]
 
-RESULTS is the JSON that ``histnu.report.full.run_full`` returns. Draws ``full_interpolation.png``
-(what HistFactory's interpolation costs), ``full_wimp.png`` (published limits, ours) and
-``full_dipole.png`` (the dipole portal).
+RESULTS is ``results.json`` of ``histnu reproduce full_likelihoods``. Draws
+``full_interpolation.png`` (what HistFactory's interpolation costs), ``full_wimp.png`` (published
+limits, ours) and ``full_dipole.png`` (the dipole portal).
 """
 
 from __future__ import annotations
@@ -20,12 +20,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-
-from histnu.errors import DataError
-from histnu.experiments.builders import build_experiment, built_names
-from histnu.inference.engine.likelihood import BatchedLikelihood
-from histnu.inference.profile import profile
-from histnu.report.full_validation import (
+from full_validation import (
     B8,
     STRENGTHS,
     cevns_signals,
@@ -34,6 +29,11 @@ from histnu.report.full_validation import (
     templates_from,
     wimp_limit,
 )
+
+from histnu.errors import DataError
+from histnu.experiments.builders import build_experiment, built_names
+from histnu.inference.engine.likelihood import BatchedLikelihood
+from histnu.inference.profile import profile
 from histnu.templates.morphing import blueice_events
 from histnu.workspace.build import Poi, build_workspace
 

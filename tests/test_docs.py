@@ -29,18 +29,23 @@ def test_readme_example(capsys):
 
 def test_readme_table_is_current():
     """The README's table holds the numbers that the code gives today."""
-    from histnu.report.paper import LEVEL_1D, Settings, one_bound
-    from histnu.report.tables import SYMBOLS, interval_text
+    from histnu.studies.schema import load_study
+    from histnu.studies.tables import Writer
+    from histnu.targets import load_target
+    from histnu.verbs import limit
 
+    study = load_study("deromeri2024").study
+    written = Writer({"study": study.model_dump(mode="json")})
     text = (ROOT / "README.md").read_text()
     for parameter, experiment, label in (
         ("mu_e", "combined", "combined‡"),
         ("mu_universal", "xenonnt", "XENONnT†"),
         ("q_ee", "xenonnt", "XENONnT†"),
     ):
-        row = one_bound(parameter, experiment, Settings(), LEVEL_1D)
-        symbol = SYMBOLS[parameter].replace("|", "\\|")
-        ours = interval_text(parameter, row["lower"], row["upper"])
+        model = "millicharge" if parameter.startswith("q_") else "magnetic_moment"
+        bound = limit(load_target(f"{model}_{experiment}"), parameter)
+        symbol = written.symbol(parameter).replace("|", "\\|")
+        ours = written.interval(parameter, bound.lower, bound.upper, ".2f")
         pattern = rf"\| {re.escape(symbol)} \| [^|]* \| {label} \| {re.escape(ours)} \|"
         assert re.search(pattern, text), (symbol, ours)
 

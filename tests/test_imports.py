@@ -14,7 +14,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "histnu"
 ABOVE_TEMPLATES = (
     "workspace",
     "inference",
-    "report",
+    "studies",
+    "verbs",
     "cli",
     "export",
     "plotting",
@@ -30,12 +31,12 @@ FORBIDDEN = {
     "experiments": ("sources", "templates", *ABOVE_TEMPLATES),
     "templates": ABOVE_TEMPLATES,
     "workspace": ("sources", *(n for n in ABOVE_TEMPLATES if n != "workspace")),
-    "inference": ("physics", "sources", "experiments", "templates", "report", "cli", "export",
-                  "plotting", "analyses", "building", "targets", "mass_scan"),
+    "inference": ("physics", "sources", "experiments", "templates", "studies", "verbs", "cli",
+                  "export", "plotting", "analyses", "building", "targets", "mass_scan"),
     "plotting": ("physics", "sources", "experiments", "templates", "workspace", "cli", "export",
-                 "analyses"),
-    "export": ("report", "cli"),
-    "report": ("cli",),
+                 "analyses", "studies", "verbs"),
+    "export": ("studies", "verbs", "cli"),
+    "studies": ("cli",),
 }  # fmt: skip
 HEAVY = {
     "pyhf",

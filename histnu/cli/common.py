@@ -104,8 +104,3 @@ output_option = click.option(
     "-o", "--output", type=types.Place(folder=True), default=Path("results"),
     show_default=True, help="Folder to write to.",
 )  # fmt: skip
-
-
-def numbers(value: float | None) -> str:
-    """A number for people, ``open`` where an interval has no end."""
-    return "open" if value is None else f"{value:.6g}"

@@ -191,6 +191,7 @@ def held_curve(
         "fixed": fixed,
         "certified": curve.certified,
         "provenance": curve.provenance,
+        "log": [True, True],
         "polylines": [line for line in lines if line],
     }
 

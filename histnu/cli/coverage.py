@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from histnu.cli import types
-from histnu.cli.answers import asked_of, marks
+from histnu.cli.answers import marks, stamped_json
 from histnu.cli.common import (
     allow_option,
     cl_option,
@@ -53,36 +53,31 @@ def command(
     Example:
       histnu coverage magnetic_moment_combined --poi mu_universal --true 0.5
     """
-    from histnu.inference.engine.fit import FitOptions
-    from histnu.inference.profile import best_fit
-    from histnu.inference.toys import ToyOptions, coverage
-    from histnu.serialize import dumps
+    from histnu import verbs
     from histnu.targets import ask, load_target
 
     loaded = load_target(target, settings)
     question = ask(loaded, poi)
-    fit = FitOptions(engine=engine, fixed=question.fixed, allow_uncertified=allow_uncertified)
     with progress_bar(1, quiet or as_json) as advance:
-        options = ToyOptions(
+        options = verbs.Options(
+            cl=cl,
+            engine=engine,
+            held=question.fixed,
             n_toys=n_toys,
             seed=seed,
-            fit=fit,
             progress=lambda done, total: advance(f"{done}/{total} toys"),
+            allow_uncertified=allow_uncertified,
         )
-        true = {**question.fixed, question.parameter: question.inverse(truth)}
-        found = coverage(question.likelihood, true, question.parameter, cl, options=options)
-    best = best_fit(question.likelihood, None, fit).parameters[question.parameter]
+        found = verbs.coverage(loaded, poi, truth, options)
     if as_json:
-        asked = asked_of(loaded, question, engine)
-        more = {"true": truth, "seed": seed, "best_fit": question.value(best)}
-        click.echo(dumps({**found.to_json(), **asked, **more}), nl=False)
+        click.echo(stamped_json(found, loaded), nl=False)
         return
     low, high = found.coverage_interval
     click.echo(
         f"{question.asked} = {truth:g} {question.unit}: {found.covered} of {found.n_toys} "
         f"intervals at {100 * cl:g} % CL cover: {found.coverage:.4f} in [{low:.4f}, {high:.4f}] "
         f"(68.3 %, Clopper-Pearson; {engine}, seed {seed}); best fit of the data "
-        f"{question.value(best):.6g}"
+        f"{found.best_fit:.6g}"
         + (f"; {found.failed} toys left out" if found.failed else "")
         + marks(loaded, question, found.certified)
     )

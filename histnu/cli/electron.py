@@ -1,4 +1,4 @@
-"""``histnu electron``."""
+"""``histnu electron``: an alias of ``histnu reproduce electron_recoils``."""
 
 from __future__ import annotations
 
@@ -6,14 +6,8 @@ from pathlib import Path
 
 import click
 
-from histnu.cli import types
-from histnu.cli.common import (
-    available_cores,
-    console,
-    output_option,
-    progress_bar,
-    quiet_option,
-)
+from histnu.cli import reproduce, types
+from histnu.cli.common import output_option, quiet_option
 
 
 @click.command()
@@ -27,25 +21,23 @@ from histnu.cli.common import (
 )
 @click.option("--jobs", "-j", type=types.JOBS, default=None, help="Processes.")
 @quiet_option
-def command(output: Path, overlays: tuple[str, ...], jobs: int | None, quiet: bool) -> None:
+@click.pass_context
+def command(
+    context: click.Context, output: Path, overlays: tuple[str, ...], jobs: int | None, quiet: bool
+) -> None:
     """Electron recoils: bounds, dipole contours, figures, workspaces.
 
-    Compute bounds from XENONnT, LZ and PandaX-4T electron recoils (some minutes).
+    The same as histnu reproduce electron_recoils (some minutes).
 
     \b
     Example:
       histnu electron -o electron --overlay borexino=my_table.csv
     """
-    from histnu.plotting.electron_recoils import parse_overlays
-    from histnu.report.electron_jobs import electron_results, job_count
-    from histnu.report.electron_report import comparison_text, write_electron_report
-
-    curves = parse_overlays(overlays)
-    with progress_bar(job_count(), quiet) as advance:
-        results = electron_results(None, jobs or available_cores(), advance)
-    write_electron_report(results, output, curves)
-    out = console()
-    out.print(comparison_text(results), highlight=False)
-    out.print(
-        f"written: {output}/ (electron_recoils.md, .json, figures, workspaces)", highlight=False
+    context.invoke(
+        reproduce.command,
+        study="electron_recoils",
+        output=output,
+        overlays=overlays,
+        jobs=jobs,
+        quiet=quiet,
     )

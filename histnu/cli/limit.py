@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from histnu.cli import types
-from histnu.cli.answers import asked_of, marks, region_text, segments_of
+from histnu.cli.answers import marks, stamped_json
 from histnu.cli.common import (
     allow_option,
     cl_option,
     engine_option,
     json_option,
-    numbers,
     progress_bar,
     quiet_option,
     seed_option,
     set_option,
 )
+from histnu.cli.expected import expected_line, expected_option
 
 METHODS = ("profile", "cls", "cls-toys", "toys")
 
@@ -33,6 +34,7 @@ METHODS = ("profile", "cls", "cls-toys", "toys")
     help="profile: Delta = chi2 quantile; cls: asymptotic; cls-toys; toys: Feldman-Cousins.",
 )  # fmt: skip
 @click.option("--n-toys", type=types.TOYS, default=1000, show_default=True)
+@expected_option
 @seed_option
 @set_option
 @engine_option
@@ -46,6 +48,7 @@ def command(
     dof: int,
     method: str,
     n_toys: int,
+    expected: str | None,
     seed: int,
     settings: dict[str, float],
     engine: str,
@@ -64,64 +67,39 @@ def command(
     Examples:
       histnu limit likelihood/workspace.json --poi mu2_e --method cls --cl 0.95
       histnu limit millicharge_combined --poi q_ee --json
+      histnu limit magnetic_moment_combined --poi mu_universal --method cls --expected asimov
       histnu limit sterile_dipole_combined --poi mu_e --set m4=5
     """
-    from histnu.inference.engine.fit import FitOptions
-    from histnu.inference.toys import ToyOptions
-    from histnu.serialize import dumps
+    from histnu import verbs
     from histnu.targets import ask, load_target
 
     loaded = load_target(target, settings)
     question = ask(loaded, poi)
-    fit = FitOptions(engine=engine, fixed=question.fixed, allow_uncertified=allow_uncertified)
     with progress_bar(n_toys, quiet or as_json or "toys" not in method) as advance:
-        toys = ToyOptions(n_toys=n_toys, seed=seed, fit=fit, progress=_advance(advance))
-        found = run(question, method, (cl, dof), toys)
-    best = question.value(found.best_fit.parameters[question.parameter])
-    segments = segments_of(question, found.intervals)
+        options = verbs.Options(
+            method=method,
+            cl=cl,
+            dof=dof,
+            engine=engine,
+            held=question.fixed,
+            n_toys=n_toys,
+            seed=seed,
+            progress=_advance(advance),
+            allow_uncertified=allow_uncertified,
+        )
+        found = verbs.limit_of(loaded, question, options)
+    if expected is not None:
+        silent = replace(options, progress=None)
+        bands = verbs.expected_of(question, expected == "toys", silent)
+        found = found.model_copy(update={"expected": bands})
     if as_json:
-        result = {
-            **asked_of(loaded, question, found.engine),
-            "method": found.method,
-            "cl": cl,
-            "dof": dof if method == "profile" else None,
-            "lower": question.value(found.lower),
-            "upper": question.value(found.upper),
-            "intervals": segments,
-            "best_fit": best,
-            "twice_nll": found.best_fit.twice_nll,
-            "certified": found.certified,
-            "search": found.search,
-            "boundary": list(found.boundary),
-            **({"n_toys": n_toys, "seed": seed} if "toys" in method else {}),
-        }
-        click.echo(dumps(result), nl=False)
+        click.echo(stamped_json(found, loaded), nl=False)
         return
-    how = f"{found.method}, {found.engine}"
-    how += f", {n_toys} toys, seed {seed}" if "toys" in method else ""
-    click.echo(
-        f"{question.asked}: {region_text(segments, question.unit)} at {100 * cl:g} % CL ({how}); "
-        f"best fit {numbers(best)}{marks(loaded, question, found.certified)}"
-    )
+    click.echo(f"{found}{marks(loaded, question, found.certified)}")
+    if found.expected is not None:
+        click.echo(expected_line(found.expected, question.unit))
     for note in found.boundary:
         click.echo(f"  {note}")
-
-
-def run(question: Any, method: str, level: tuple[float, int], toys: Any) -> Any:
-    """Find the region of a question with a method; returns an ``Interval``."""
-    from histnu.inference.cls import cls_limit
-    from histnu.inference.limits import IntervalOptions, interval
-    from histnu.inference.toys import feldman_cousins
-
-    cl, dof = level
-    arguments = (question.likelihood, None, question.parameter)
-    if method == "profile":
-        return interval(*arguments, cl, dof, IntervalOptions(fit=toys.fit))
-    if method == "cls":
-        return cls_limit(*arguments, cl, toys.fit)
-    if method == "cls-toys":
-        return cls_limit(*arguments, cl, toys.fit, toys)
-    return feldman_cousins(*arguments, cl, toys)[0]
 
 
 def _advance(advance: Any) -> Any:

@@ -19,16 +19,20 @@ from histnu.errors import HistnuError
 
 VERBS: dict[str, str] = {
     "build": "Build workspace, PatchSet and manifest of an analysis.",
+    "compare": "What differs between two likelihoods or two results.",
     "contour": "Two-dimensional confidence region of an analysis.",
     "coverage": "Coverage of intervals, with toys at true parameters.",
     "electron": "Electron recoils: bounds, dipole contours, figures, workspaces.",
     "export": "Write a likelihood as ROOT, XML, HS3 or a HEPData submission.",
     "fetch": "Download a public data release.",
+    "fit": "Best fit, uncertainties, correlations, goodness of fit, yields.",
+    "impacts": "Impacts and pulls of the nuisance parameters.",
     "limit": "Confidence interval or upper limit from a workspace.",
     "list": "Models, experiments, analyses and releases found here.",
-    "plot": "Draw the figures of a results folder again.",
-    "reproduce": "Reproduce the paper: bounds, figures, workspaces.",
+    "plot": "Draw a figure of a target, or the figures of a results folder again.",
+    "reproduce": "Reproduce a study (default: the paper): bounds, figures, workspaces.",
     "scan": "Profile likelihood of one parameter.",
+    "significance": "Significance of a signal, asymptotic and with toys.",
     "toys": "Limits with pseudo-experiments (CLs, Feldman-Cousins).",
     "validate": "Check a workspace, PatchSet, experiment or analysis file.",
 }

@@ -2,83 +2,149 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from histnu.cli import types
 from histnu.cli.common import (
+    ENGINES,
     available_cores,
     console,
-    engine_option,
     json_option,
     output_option,
     progress_bar,
     quiet_option,
 )
 
+if TYPE_CHECKING:
+    from histnu.studies.reproduce import Outcome, Prepared
+
+CACHE = "cache"
+"""Folder of answered questions inside the output folder."""
+
 
 @click.command()
+@click.argument("study", default="deromeri2024")
 @output_option
-@click.option(
-    "--interpolation", type=click.Choice(["normsys", "linear"]), default="normsys",
-    show_default=True, help="normsys: HistFactory's standard; linear: the paper's Eq. 15.",
-)  # fmt: skip
-@click.option(
-    "--correction", type=click.Choice(["none", "published_sm"]), default="none",
-    show_default=True, help="Scale the signal per bin to a published SM expectation.",
-)  # fmt: skip
-@click.option(
-    "--pandax-table", type=types.Place(), default=None,
-    help="Experiment YAML that replaces the reconstructed PandaX-4T channel.",
-)  # fmt: skip
-@click.option("--full", is_flag=True, help="Also the full XENONnT likelihoods (minutes).")
-@engine_option
+@click.option("--interpolation", type=click.Choice(["normsys", "linear"]), default=None,
+              help="normsys: HistFactory's standard; linear: the paper's Eq. 15.")  # fmt: skip
+@click.option("--correction", type=click.Choice(["none", "published_sm"]), default=None,
+              help="Scale the signal per bin to a published SM expectation.")  # fmt: skip
+@click.option("--replace", "replaced", multiple=True, metavar="EXPERIMENT=FILE",
+              help="Experiment YAML that takes the place of one; may be repeated.")  # fmt: skip
+@click.option("--pandax-table", type=types.Place(), default=None,
+              help="The same as --replace pandax4t_us2=FILE.")  # fmt: skip
+@click.option("--with", "options", multiple=True, metavar="OPTION",
+              help="Also the questions that the study asks with this option only.")  # fmt: skip
+@click.option("--full", is_flag=True, help="The same as --with full.")
+@click.option("--engine", type=click.Choice(ENGINES), default=None, help="Of the bounds.")
+@click.option("--fresh", is_flag=True, help="Answer every question again.")
+@click.option("--cache", type=click.Path(path_type=Path, file_okay=False), default=None,
+              help="Folder of answered questions (cache in the output folder).")  # fmt: skip
+@click.option("--overlay", "overlays", multiple=True, metavar="NAME=FILE.CSV",
+              help="Published curve (columns m4_mev, mu_b) for the figures.")  # fmt: skip
 @click.option("--jobs", "-j", type=types.JOBS, default=None, help="Processes.")
 @json_option
 @quiet_option
 def command(
+    study: str,
     output: Path,
-    interpolation: str,
-    correction: str,
+    interpolation: str | None,
+    correction: str | None,
+    replaced: tuple[str, ...],
     pandax_table: Path | None,
+    options: tuple[str, ...],
     full: bool,
-    engine: str,
+    engine: str | None,
+    fresh: bool,
+    cache: Path | None,
+    overlays: tuple[str, ...],
     jobs: int | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Reproduce the paper: bounds, figures, workspaces.
+    """Reproduce a study: bounds, figures, workspaces.
 
-    Compute Eqs. 16-22 and Figs. 1-4 and write everything into a folder.
+    STUDY is the name of a study of the package (default: the paper, Eqs. 16-22 and Figs. 1-4) or
+    a folder with study.yaml and report.md. Answered questions are kept in a cache folder: an
+    interrupted run goes on where it was. Delete the folder whenever you like.
 
     \b
-    Example:
+    Examples:
       histnu reproduce -o results
+      histnu reproduce electron_recoils -o electron
+      histnu reproduce my_study/ -o my_results
     """
-    from histnu.report.paper import Settings
-    from histnu.report.reproduce import compute, job_count, write_report
-    from histnu.serialize import dumps
+    from histnu.plotting.overlays import parse_overlays
+    from histnu.studies.plan import Settings
+    from histnu.studies.reproduce import prepare, write_study
+    from histnu.studies.schema import load_study
 
-    table = None if pandax_table is None else str(pandax_table)
-    settings = Settings(interpolation, correction, table, engine, full=full)
-    with progress_bar(job_count(settings), quiet or as_json) as advance:
-        results = compute(settings, jobs or available_cores(), advance)
-    write_report(results, settings, output)
+    fields = {"interpolation": interpolation, "correction": correction}
+    pairs = list(replaced) + ([f"pandax4t_us2={pandax_table}"] if pandax_table else [])
+    settings = Settings(
+        {k: v for k, v in fields.items() if v is not None},
+        parse_replaced(pairs),
+        engine,
+        frozenset({*options, *(["full"] if full else [])}),
+    )
+    curves = parse_overlays(overlays)
+    prepared = prepare(load_study(study), settings)
+    folder = cache or output / CACHE
+    outcome = run(prepared, folder, (jobs or available_cores(), fresh), quiet or as_json)
+    write_study(outcome, prepared.loaded, output, curves)
     if as_json:
-        click.echo(dumps(results), nl=False)
+        from histnu.serialize import dumps
+
+        click.echo(dumps(outcome.results), nl=False)
         return
-    from histnu.report import tables
+    show(outcome, output)
+
+
+def parse_replaced(pairs: Sequence[str]) -> dict[str, str]:
+    """``EXPERIMENT=FILE`` options.
+
+    Raises:
+        ConfigError: for an option of another form.
+    """
+    from histnu.errors import ConfigError
+
+    found = {}
+    for pair in pairs:
+        name, equals, file = pair.partition("=")
+        if not (name and equals and file):
+            raise ConfigError(f"--replace {pair!r} must be of the form EXPERIMENT=FILE")
+        found[name] = file
+    return found
+
+
+def run(prepared: Prepared, cache: Path, how: tuple[int, bool], quiet: bool) -> Outcome:
+    """Answer the questions of a study with a progress bar; ``how`` is (processes, fresh)."""
+    from histnu.studies.jobs import Running
+    from histnu.studies.reproduce import compute
+
+    workers, fresh = how
+    with progress_bar(len(prepared.tasks), quiet) as advance:
+        return compute(prepared, Running(workers, cache, fresh, advance))
+
+
+def show(outcome: Outcome, output: Path) -> None:
+    """Tables of the bounds on the terminal."""
+    from histnu.studies.tables import LEGEND, make_table
 
     out = console()
-    title = "90 % CL bounds, profile likelihood (1 dof)"
-    out.print(tables.rich_table(title, tables.BOUND_HEADER, tables.bound_rows(results)))
-    header, rows = tables.full_rows(results)
-    if rows:
-        out.print(tables.rich_table("Full likelihoods (expected in brackets)", header, rows))
+    results = outcome.results
+    table = make_table(results, "bounds", {"section": "bounds", "where": "dof=1"})
+    if table.rows:
+        out.print(table.rich(f"{results['study']['title']} (1 dof)"))
     for name, reason in results["skipped"].items():
         out.print(f"skipped {name}: {reason}", highlight=False)
-    out.print(tables.LEGEND, highlight=False)
+    out.print(LEGEND, highlight=False)
     out.print(
-        f"written: {output}/ (results.md, results.json, fig1-fig4, workspaces)", highlight=False
+        f"written: {output}/ (results.md, results.json, figures, workspaces); "
+        f"answered questions: {output}/{CACHE}/",
+        highlight=False,
     )

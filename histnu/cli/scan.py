@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from histnu.cli import types
-from histnu.cli.answers import asked_of, marks
+from histnu.cli.answers import marks, stamped_json
 from histnu.cli.common import allow_option, engine_option, json_option, set_option
 
 
@@ -40,36 +40,24 @@ def command(
     """
     import numpy as np
 
+    from histnu import verbs
     from histnu.errors import ConfigError
-    from histnu.inference.engine.fit import FitOptions
-    from histnu.inference.profile import profile
-    from histnu.serialize import dumps
     from histnu.targets import ask, load_target
 
     if not low < high:
         raise ConfigError(f"--from {low:g} must be below --to {high:g}")
     loaded = load_target(target, settings)
     question = ask(loaded, poi)
-    values = np.linspace(low, high, points)
-    inner = np.array([question.inverse(float(v)) for v in values])
-    options = FitOptions(engine=engine, fixed=question.fixed, allow_uncertified=allow_uncertified)
-    found = profile(question.likelihood, None, question.parameter, inner, options)
-    best = question.value(found.best_fit.parameters[question.parameter])
-    certified = bool(found.certified.all() and found.best_fit.certified)
+    options = verbs.Options(engine=engine, held=question.fixed, allow_uncertified=allow_uncertified)
+    found = verbs.scan_of(loaded, question, np.linspace(low, high, points), options)
     if as_json:
-        document = {
-            **asked_of(loaded, question, engine),
-            "values": values,
-            "delta_twice_nll": found.delta_twice_nll,
-            "best_fit": best,
-            "certified": certified,
-            "certified_points": found.certified.tolist(),
-            "search": found.search,
-        }
-        click.echo(dumps(document), nl=False)
+        click.echo(stamped_json(found, loaded), nl=False)
         return
-    notes = marks(loaded, question, certified)
-    click.echo(f"# {question.asked} [{question.unit}]  Delta(-2 log L); best fit {best:.6g}{notes}")
-    for value, delta, good in zip(values, found.delta_twice_nll, found.certified, strict=True):
-        shown = f"{delta:.6f}" if np.isfinite(delta) else "undefined"
+    notes = marks(loaded, question, found.certified)
+    best = f"best fit {found.best_fit:.6g}"
+    click.echo(f"# {question.asked} [{question.unit}]  Delta(-2 log L); {best}{notes}")
+    for value, delta, good in zip(
+        found.values, found.delta_twice_nll, found.certified_points, strict=True
+    ):
+        shown = "undefined" if delta is None else f"{delta:.6f}"
         click.echo(f"{value:.6g} {shown}" + ("" if good else "  # not certified"))

@@ -117,9 +117,12 @@ def find_source(path: str | Path) -> Source:
 def all_tables(source: Source) -> list[TableSpec]:
     """All tables of a submission, in the order limits, profiles, contours, yields."""
     results = source.results
-    tables = limit_tables([*results.get("bounds", []), *results.get("alternatives", [])])
+    contours = results.get("contours", [])
+    curves = [row for row in contours if "polylines" not in row]  # ends against a held parameter
+    bounds = [*results.get("bounds", []), *results.get("alternatives", [])]
+    tables = limit_tables([*bounds, *curves])
     tables += profile_tables(results.get("profiles", []))
-    tables += contour_tables(results.get("contours", []))
+    tables += contour_tables([row for row in contours if "polylines" in row])
     for name, file in source.documents.items():
         content = read_json(file)
         if isinstance(content, dict) and "channels" in content:

@@ -34,6 +34,8 @@ Mask = NDArray[np.bool_]
 _GROWTH = 2.0  # ratio of the distances of neighbouring grid points from the best fit
 _COUNT = 4  # distances tried at once on either side; then two: rates that grow as the fourth power
 _MORE = 2  # of a coupling are beyond any certificate a few steps further out
+_LONG = 10.0  # times the best fit, or 1: a first distance above it is tried before it is used
+_SHRINK = 8.0  # ratio of the distances that are tried
 _EDGE = 1e-7  # relative width to which the edge of what is defined is located
 _NEWTON = 8  # Newton steps before a root is also bisected
 _GUARD = 4.0  # the same ratio between where the profile is far above the level and a bound
@@ -175,7 +177,7 @@ class _Grid:
     # ------------------------------------------------------------------ reach
     def _outwards(self) -> None:
         """Scan from the best fit until the profile is far above the level, or to the bounds."""
-        center, sigma = self._f.center, self._f.sigma()
+        center, sigma = self._f.center, self._scale()
         reach = self._options.reach * max(sigma, _SMALLEST * max(1.0, abs(center)))
         offsets = dict.fromkeys((-1, 1), 0.35 * sigma)
         last = 0.35 * sigma * _GROWTH ** (_COUNT - 1)
@@ -194,6 +196,21 @@ class _Grid:
                     del offsets[sign]
                 else:
                     offsets[sign] = last * _GROWTH
+
+    def _scale(self) -> float:
+        """Return a distance at which the profile is of the order of the level on some side.
+
+        The curvature at a nearly flat minimum can suggest one that is far too long.
+        """
+        center, sigma = self._f.center, self._f.sigma()
+        for _ in range(16):
+            if sigma <= _LONG * max(1.0, abs(center)):
+                break
+            near = center + 0.35 * sigma * np.array([-1.0, 1.0])
+            if self._f.evaluate(self._clipped(near))[0].min() <= self._far:
+                break
+            sigma /= _SHRINK
+        return sigma
 
     def _clipped(self, x: Array) -> Array:
         return np.clip(x, *self._bounds)

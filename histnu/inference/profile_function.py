@@ -23,6 +23,7 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
+_BEYOND = 1e4  # Delta above which a value is excluded by one fit: no second start is asked for
 _CARRIED = 4  # most sweeps that carry a lower minimum to its neighbours
 
 
@@ -166,8 +167,9 @@ class ProfileFunction:
         known = self._known
         which = np.arange(len(known.x)) if values is None else np.searchsorted(known.x, values)
         found, asked = known.fit.select(which), Asked({self.parameter: known.x[which]})
-        defined = np.isfinite(found.twice_nll)
-        ok = require(self.likelihood, self.observed, found, asked, self._options, defined)
+        with np.errstate(invalid="ignore"):
+            matters = found.twice_nll - self.best.twice_nll <= _BEYOND
+        ok = require(self.likelihood, self.observed, found, asked, self._options, matters)
         self.certified = self.certified and ok
 
     def sigma(self) -> float:

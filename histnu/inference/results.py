@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from histnu.serialize import jsonable
+
 Array = NDArray[np.float64]
-
-
-def jsonable(value: Any) -> Any:
-    """Return plain Python of arrays, mappings and sequences; NaN and infinities become None.
-
-    >>> jsonable({"a": np.array([1.0, np.inf])})
-    {'a': [1.0, None]}
-    """
-    if isinstance(value, Result):
-        return value.to_json()
-    if isinstance(value, Mapping):
-        return {str(k): jsonable(v) for k, v in value.items()}
-    if isinstance(value, np.ndarray):
-        return jsonable(value.tolist())
-    if isinstance(value, np.generic):
-        return jsonable(value.item())
-    if isinstance(value, (list, tuple)):
-        return [jsonable(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 @dataclass(frozen=True)
@@ -40,7 +19,7 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain Python."""
-        return {f.name: jsonable(getattr(self, f.name)) for f in fields(self)}
+        return {f.name: jsonable(getattr(self, f.name), exact=True) for f in fields(self)}
 
 
 @dataclass(frozen=True)

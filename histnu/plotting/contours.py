@@ -8,22 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from histnu.plotting.style import figure_style
-from histnu.serialize import write_with
+from histnu.plotting.canvas import Header, quantity
+from histnu.plotting.planes import PlaneFigure, Region, draw_plane
 
 
-def draw_region(document: Mapping[str, Any], path: Path) -> None:
-    """Draw the polylines of ``histnu contour`` into a file; its suffix chooses the format."""
-    with figure_style() as plt:
-        figure, axes = plt.subplots(figsize=(5.6, 5.0), layout="constrained")
-        label = f"{100 * document['cl']:g} % CL ({document['dof']} dof)"
-        for i, line in enumerate(document["polylines"]):
-            xy = np.asarray(line)
-            axes.plot(xy[:, 0], xy[:, 1], color="#c2188b", label=label if i == 0 else None)
-        axes.plot(*document["best_fit"], "*", color="#c2188b", markersize=10, label="best fit")
-        axes.set_xlabel(f"{document['x']['name']} [{document['x']['unit']}]", loc="center")
-        axes.set_ylabel(f"{document['y']['name']} [{document['y']['unit']}]", loc="center")
-        axes.set_title(document["target"], fontsize=10)
-        axes.legend(frameon=False)
-        write_with(path, lambda p: figure.savefig(p))
-        plt.close(figure)
+def draw_region(document: Mapping[str, Any], path: Path) -> list[Path]:
+    """Draw what ``histnu contour`` found; ``log`` of the document says which axes are logarithmic.
+
+    Returns:
+        The files written: the figure, and its numbers as CSV.
+    """
+    log = tuple(document.get("log", (False, False)))
+    star = "*" if document.get("provenance") == "reconstructed" else ""
+    lines = tuple(np.asarray(line) for line in document["polylines"])
+    best = document["best_fit"]
+    region = Region(
+        f"{document['target']}{star}", lines, (best[0], best[1]), excluded_above=bool(log[1])
+    )
+    x, y = (quantity(document[k]["name"], document[k]["unit"]) for k in ("x", "y"))
+    note = f"{100 * document['cl']:g} % CL ({document['dof']} dof)"
+    head = Header("", document.get("provenance"), note)
+    return draw_plane(PlaneFigure(x, y, (region,), (log[0], log[1]), head), path)

@@ -11,22 +11,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-EXPERIMENT_STYLE: dict[str, dict[str, Any]] = {
-    "xenonnt": {"color": "#1f5fbf", "linestyle": "-.", "label": "XENONnT", "zorder": 3},
-    "pandax4t": {"color": "#2a9d4a", "linestyle": "--", "label": "PandaX-4T"},
-    "combined": {"color": "#c2188b", "linestyle": "-", "label": "combined"},
-    "xenonnt_4d_2024": {"color": "#5b8def", "linestyle": (0, (1, 1)), "label": "XENONnT 4-D 2024"},
-    "xenonnt_4d_2026": {"color": "#123a7a", "linestyle": ":", "label": "XENONnT 4-D 2026"},
-    "xenonnt_s2only_2026": {
-        "color": "#7a6fb0",
-        "linestyle": (0, (3, 1, 1, 1)),
-        "label": "XENONnT ionization-only 2026",
-    },
-    "combined_full": {"color": "#6b1250", "linestyle": "-", "label": "4-D 2026 + PandaX-4T"},
-    "eves": {"color": "#f0785a", "linestyle": (0, (5, 1)), "label": "EvES"},
-}
-"""Colours and dashes of the paper."""
-
 SIZES = {
     "font.size": 12.0,
     "axes.labelsize": 13.0,
@@ -58,13 +42,6 @@ def figure_style() -> Iterator[Any]:
 
     with plt.style.context([mplhep.style.ROOT, SIZES]):
         yield plt
-
-
-def curve_style(experiment: str, provenance: str) -> dict[str, Any]:
-    """Line style and label of an experiment; reconstructed inputs are marked with a star."""
-    style = dict(EXPERIMENT_STYLE.get(experiment, {"label": experiment}))
-    style["label"] = f"{style['label']}{PROVENANCE_MARK.get(provenance, '')}"
-    return style
 
 
 def provenance_note(figure: Figure, provenances: set[str]) -> None:

@@ -29,6 +29,7 @@ Mask = NDArray[np.bool_]
 
 _SIDE = 1e-300  # a kink seen from one side: a value that is zero but has a sign
 _FAR = 1.0  # expected decrease above which the expected information replaces the Hessian
+_ROUNDING = 1e-14  # of -2 log L, relative: no fit can come closer to its minimum
 _RETREAT = (0.6, 0.3, 0.1, 0.0)  # shares of the way from the suggested start to an undefined one
 _PATIENCE = 8  # steps into undefined rates after which a problem with empty bins is left
 _CHUNK_BYTES = 4e6  # temporaries of one chunk; about the size of a second-level cache
@@ -218,11 +219,12 @@ class _Run:
         step = np.zeros_like(x)
         step[self._live] = newton.step
         edm = newton.edm
-        saddle = newton.indefinite & (edm < self._options.edm) & (newton.lowest < -1e-7)
+        small = edm < self._options.edm + _ROUNDING * np.abs(s.at.value[which])
+        saddle = newton.indefinite & small & (newton.lowest < -1e-7)
         if saddle.any():
             size = np.sqrt(0.2 / np.abs(newton.lowest[saddle]))
             step[np.ix_(self._live, np.flatnonzero(saddle))] = newton.valley[:, saddle] * size
-        finished = (edm < self._options.edm) & ~saddle
+        finished = small & ~saddle
         lower, upper = self._limits(x, s.fixed[:, which])
         moved = np.where(move, np.minimum(np.maximum(x + step, lower), upper), x)
         slope = (g * (moved - x)).sum(axis=0)

@@ -1,0 +1,293 @@
+"""The public Python API: load a likelihood, ask it; the same verbs as the command line.
+
+import histnu
+likelihood = histnu.load("magnetic_moment_combined")
+likelihood.limit("mu_universal")
+histnu.limit("sterile_dipole_combined", "mu_e", held={"m4": 5.0})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike
+
+if TYPE_CHECKING:
+    from histnu.inference.impacts import Impacts
+    from histnu.inference.significance import Significance
+    from histnu.inference.summary import FitSummary
+    from histnu.results import Bound, Coverage, MassCurve, Profile, Region, Test, Toys
+    from histnu.studies.reproduce import Outcome
+    from histnu.targets import Target
+
+
+@dataclass(frozen=True, repr=False)
+class Document:
+    """A likelihood that can be asked: an analysis, or anybody's pyhf workspace.
+
+    Every method takes the options of :class:`histnu.verbs.Options` by name: ``method``, ``cl``,
+    ``dof``, ``engine``, ``held`` (parameters of the likelihood), ``n_toys``, ``seed``,
+    ``allow_uncertified``. Results are typed, frozen, and know their inputs and versions
+    (:mod:`histnu.results`).
+
+    Attributes:
+        target: what verbs work on.
+    """
+
+    target: Target
+
+    @property
+    def name(self) -> str:
+        """Name of the analysis, or path."""
+        return self.target.name
+
+    @property
+    def workspace(self) -> dict[str, Any]:
+        """The HistFactory JSON workspace, for pyhf."""
+        return self.target.document
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """What can be asked: physical parameters, parameters of interest, and all others."""
+        from histnu.targets import parameters_of
+
+        return parameters_of(self.target)
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Units of physical parameters."""
+        return dict(self.target.units)
+
+    @property
+    def held(self) -> dict[str, float]:
+        """Values of held parameters of the model (a mass)."""
+        return dict(self.target.held)
+
+    @property
+    def provenance(self) -> str | None:
+        """Weakest provenance of any input; None where nothing says."""
+        return self.target.provenance
+
+    @property
+    def channels(self) -> dict[str, int]:
+        """Channels and their numbers of bins."""
+        spec = self.workspace["channels"]
+        return {c["name"]: len(c["samples"][0]["data"]) for c in spec}
+
+    # ------------------------------------------------------------------ verbs
+    def limit(self, parameter: str | None = None, **options: Any) -> Bound:
+        """Confidence region of one parameter (:func:`histnu.verbs.limit`)."""
+        from histnu import verbs
+
+        return self._stamped(verbs.limit(self.target, parameter, verbs.Options(**options)))
+
+    def scan(self, parameter: str | None, values: ArrayLike, **options: Any) -> Profile:
+        """Profile likelihood at values of one parameter (:func:`histnu.verbs.scan`)."""
+        from histnu import verbs
+
+        return self._stamped(verbs.scan(self.target, parameter, values, verbs.Options(**options)))
+
+    def contour(self, x: str, y: str, grid: tuple[ArrayLike, ArrayLike], **options: Any) -> Region:
+        """Region of two parameters on a grid (:func:`histnu.verbs.contour`); 2 dof by default."""
+        from histnu import verbs
+
+        chosen = verbs.Options(**{"dof": 2, **options})
+        return self._stamped(verbs.contour(self.target, (x, y), grid, chosen))
+
+    def hypothesis_test(self, parameter: str | None, value: float, **options: Any) -> Test:
+        """CLs of one value, asymptotic or with ``method="cls-toys"``."""
+        from histnu import verbs
+
+        chosen = verbs.Options(**{"method": "cls", **options})
+        return self._stamped(verbs.hypothesis_test(self.target, parameter, value, chosen))
+
+    def toys(self, parameter: str | None, values: ArrayLike, **options: Any) -> Toys:
+        """Feldman-Cousins acceptance of values from toys (:func:`histnu.verbs.toys`)."""
+        from histnu import verbs
+
+        chosen = verbs.Options(**{"method": "toys", **options})
+        return self._stamped(verbs.toys(self.target, parameter, values, chosen))
+
+    def coverage(self, parameter: str | None, truth: float, **options: Any) -> Coverage:
+        """How often profile intervals cover a true value (:func:`histnu.verbs.coverage`)."""
+        from histnu import verbs
+
+        chosen = verbs.Options(**options)
+        return self._stamped(verbs.coverage(self.target, parameter, truth, chosen))
+
+    def fit(self, parameter: str | None = None, **options: Any) -> FitSummary:
+        """Best fit with uncertainties, correlations, goodness of fit and yields."""
+        from histnu.inference.summary import SummaryOptions, summarise
+        from histnu.targets import ask
+
+        question = ask(self.target, parameter)
+        return summarise(question.likelihood, None, SummaryOptions(self._fit_options(options)))
+
+    def impacts(self, parameter: str | None = None, **options: Any) -> Impacts:
+        """Impacts, pulls and constraints of the nuisance parameters."""
+        from histnu.inference.impacts import impacts
+        from histnu.targets import ask
+
+        question = ask(self.target, parameter)
+        how = self._fit_options(options)
+        return impacts(question.likelihood, None, question.parameter, how)
+
+    def significance(self, parameter: str | None = None, **options: Any) -> Significance:
+        """Significance of a signal, from q0."""
+        from histnu.inference.significance import SignificanceOptions, significance
+        from histnu.targets import ask
+
+        question = ask(self.target, parameter)
+        how = SignificanceOptions(fit=self._fit_options(options))
+        return significance(question.likelihood, None, question.parameter, how)
+
+    def pyhf(self, measurement: str | None = None) -> tuple[Any, list[float]]:
+        """The ``pyhf.Model`` of the workspace and its data."""
+        import pyhf
+
+        workspace = pyhf.Workspace(self.workspace)
+        model = workspace.model(measurement_name=measurement)
+        return model, workspace.data(model)
+
+    def _fit_options(self, options: dict[str, Any]) -> Any:
+        from histnu import verbs
+
+        held = {**self.target.fixed, **options.pop("held", {})}
+        return verbs.Options(held=held, **options).fit
+
+    def _stamped(self, result: Any) -> Any:
+        from histnu import verbs
+        from histnu.results import stamped
+
+        return stamped(result, verbs.inputs_of(self.target))
+
+    # ------------------------------------------------------------------ looks
+    def __repr__(self) -> str:
+        bins = sum(self.channels.values())
+        asked = ", ".join(self.parameters[:4]) + (", ..." if len(self.parameters) > 4 else "")
+        held = "".join(f", {k} = {v:g}" for k, v in self.held.items())
+        inputs = f", {self.provenance} inputs" if self.provenance else ""
+        size = f"{len(self.channels)} channels, {bins} bins"
+        return f"<histnu likelihood {self.name}: {size}; {asked}{held}{inputs}>"
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "channels": ", ".join(f"{k} ({n} bins)" for k, n in self.channels.items()),
+            "parameters": ", ".join(self.parameters),
+            "held": ", ".join(f"{k} = {v:g}" for k, v in self.held.items()) or "-",
+            "provenance": self.provenance or "not stated",
+        }
+        cells = "".join(
+            f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in rows.items()
+        )
+        return f"<table><caption>{escape(self.name)}</caption>{cells}</table>"
+
+
+def load(target: str | Path | Mapping[str, Any] | Document, **held: float) -> Document:
+    """Load a likelihood.
+
+    Args:
+        target: name of an analysis, an analysis file, a workspace file or its folder, a HEPData
+            archive, a pyhf workspace as a dictionary, or a document (returned as it is).
+        held: values of parameters to hold: of the model (``m4=5``), or of the likelihood.
+
+    Raises:
+        HistnuError: for anything that cannot be read, or a held parameter without a value.
+    """
+    from histnu.targets import load_target, target_of
+
+    if isinstance(target, Document):
+        return target
+    if isinstance(target, Mapping):
+        return Document(target_of(dict(target), held))
+    return Document(load_target(target, held))
+
+
+def _loaded(target: Any, options: dict[str, Any]) -> Document:
+    """The document of a call like ``limit(target, ..., held={...})``."""
+    return load(target, **options.pop("held", {}))
+
+
+def limit(target: Any, parameter: str | None = None, **options: Any) -> Bound:
+    """``load(target).limit(parameter)``; ``held={"m4": 5}`` holds parameters."""
+    return _loaded(target, options).limit(parameter, **options)
+
+
+def scan(target: Any, parameter: str | None, values: ArrayLike, **options: Any) -> Profile:
+    """``load(target).scan(parameter, values)``."""
+    return _loaded(target, options).scan(parameter, values, **options)
+
+
+def contour(
+    target: Any, x: str, y: str, grid: tuple[ArrayLike, ArrayLike], **options: Any
+) -> Region:
+    """``load(target).contour(x, y, grid)``."""
+    return _loaded(target, options).contour(x, y, grid, **options)
+
+
+def fit(target: Any, parameter: str | None = None, **options: Any) -> FitSummary:
+    """``load(target).fit(parameter)``."""
+    return _loaded(target, options).fit(parameter, **options)
+
+
+def impacts(target: Any, parameter: str | None = None, **options: Any) -> Impacts:
+    """``load(target).impacts(parameter)``."""
+    return _loaded(target, options).impacts(parameter, **options)
+
+
+def significance(target: Any, parameter: str | None = None, **options: Any) -> Significance:
+    """``load(target).significance(parameter)``."""
+    return _loaded(target, options).significance(parameter, **options)
+
+
+def toys(target: Any, parameter: str | None, values: ArrayLike, **options: Any) -> Toys:
+    """``load(target).toys(parameter, values)``."""
+    return _loaded(target, options).toys(parameter, values, **options)
+
+
+def coverage(target: Any, parameter: str | None, truth: float, **options: Any) -> Coverage:
+    """``load(target).coverage(parameter, truth)``."""
+    return _loaded(target, options).coverage(parameter, truth, **options)
+
+
+def mass_curves(
+    analysis: str | Path, held: str, parameters: Sequence[str], values: Sequence[float],
+    **options: Any,
+) -> tuple[MassCurve, ...]:  # fmt: skip
+    """Ends of parameters against a held one (:func:`histnu.verbs.mass_curves`)."""
+    from histnu import verbs
+    from histnu.analyses import load_analysis
+
+    chosen = verbs.Options(**{"dof": 2, **options})
+    return verbs.mass_curves(load_analysis(analysis), held, parameters, values, chosen)
+
+
+def build(
+    analysis: str | Path, folder: str | Path, grid: str | None = None, **held: float
+) -> list[Path]:
+    """Write ``workspace.json`` and its manifest; with ``grid`` a PatchSet. Returns the paths."""
+    from histnu.analyses import load_analysis
+    from histnu.building import grid_for, write_patchset, write_workspace
+
+    chosen = load_analysis(analysis).holding(held)
+    if grid is None:
+        return write_workspace(chosen, Path(folder))
+    return write_patchset(chosen, grid_for(chosen, grid), Path(folder))
+
+
+def reproduce(
+    study: str | Path = "deromeri2024", folder: str | Path = "results", jobs: int = 1
+) -> Outcome:
+    """Answer a study's questions and write results, report, figures and workspaces."""
+    from histnu.studies.jobs import Running
+    from histnu.studies.reproduce import compute, prepare, write_study
+    from histnu.studies.schema import load_study
+
+    prepared = prepare(load_study(str(study)))
+    outcome = compute(prepared, Running(jobs, Path(folder) / "cache"))
+    write_study(outcome, prepared.loaded, Path(folder))
+    return outcome

@@ -1,0 +1,72 @@
+"""``histnu compare``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from histnu.cli import types
+from histnu.cli.common import cl_option, console, engine_option, json_option
+from histnu.cli.envelope import poi_option
+
+_SHOWN = 40
+
+
+@click.command()
+@click.argument("first", type=types.Target())
+@click.argument("second", type=types.Target())
+@poi_option
+@click.option("--relative", type=types.POSITIVE, default=1e-6, show_default=True,
+              help="Numbers closer than this are the same.")  # fmt: skip
+@cl_option
+@engine_option
+@json_option
+def command(
+    first: str, second: str, poi: str | None, relative: float, cl: float, engine: str, as_json: bool
+) -> None:
+    """What differs between two likelihoods or two results.
+
+    FIRST and SECOND are two targets (a workspace, an analysis), or two JSON results of any verb or
+    two results.json. For likelihoods the limit on --poi is asked of both.
+
+    \b
+    Examples:
+      histnu compare magnetic_moment_combined magnetic_moment_xenonnt --poi mu_e
+      histnu compare results/results.json other/results.json
+    """
+    from histnu.comparison import Comparison, compare
+    from histnu.results import number_text
+    from histnu.serialize import dumps
+
+    answer = compare(first, second, poi, Comparison(relative, cl, engine))
+    if as_json:
+        click.echo(dumps(answer), nl=False)
+        return
+    rows = answer["differences"]
+    _show_rows(rows, f"{len(rows)} differences between {first} and {second}")
+    for row in answer["answers"]:
+        text = row.get("problem") or (
+            f"[{number_text(row['lower'])}, {number_text(row['upper'])}] {row['unit']}, best fit "
+            f"{number_text(row['best_fit'])}"
+        )
+        marks = f" [{row['provenance']} inputs]" if row.get("provenance") else ""
+        click.echo(f"{row['target']}: {row['parameter']} at {100 * cl:g} % CL: {text}{marks}")
+
+
+def _show_rows(rows: list[dict[str, Any]], title: str) -> None:
+    from rich.table import Table
+
+    click.echo(title)
+    if not rows:
+        return
+    table = Table(box=None)
+    for name in ("where", "what", "first", "second", "largest relative"):
+        table.add_column(name, overflow="fold")
+    for row in rows[:_SHOWN]:
+        apart = row["largest_relative"]
+        cells = (row["first"] or "", row["second"] or "", "" if apart is None else f"{apart:.3g}")
+        table.add_row(row["where"], row["kind"], *cells)
+    console().print(table)
+    if len(rows) > _SHOWN:
+        click.echo(f"{len(rows) - _SHOWN} more: --json")

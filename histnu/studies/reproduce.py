@@ -1,0 +1,114 @@
+"""The main job: a study, from its questions to results, report, figures and workspaces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from histnu.plotting.overlays import Curve
+from histnu.plotting.studies import draw_all
+from histnu.serialize import file_digest, staged, write_json, write_text
+from histnu.studies.document import results_document
+from histnu.studies.jobs import Running, run_tasks
+from histnu.studies.plan import Plan, Settings, of_experiment, plan
+from histnu.studies.rows import rows_of
+from histnu.studies.schema import LoadedStudy
+from histnu.studies.tasks import Answer, Task
+from histnu.studies.text import report_text
+from histnu.workspace.digests import document_digests
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study with all its tasks, before anything is computed."""
+
+    loaded: LoadedStudy
+    settings: Settings
+    plan: Plan
+
+    @property
+    def tasks(self) -> list[tuple[str, Task]]:
+        """Labelled tasks: questions, then experiments, then workspaces."""
+        questions = [(item.label, item.task) for item in self.plan.items]
+        data = [(name, of_experiment(name)) for name in self.plan.experiments]
+        return [*questions, *data, *self.plan.workspaces.items()]
+
+
+def prepare(loaded: LoadedStudy, settings: Settings | None = None) -> Prepared:
+    """Plan a study; everything that can be wrong in its files is found here.
+
+    Raises:
+        HistnuError: for anything wrong in the study, its analyses or its data.
+    """
+    chosen = settings or Settings()
+    return Prepared(loaded, chosen, plan(loaded, chosen))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The results document of a study, and its likelihoods by folder name."""
+
+    results: dict[str, Any]
+    workspaces: dict[str, dict[str, Any]]
+
+
+def compute(prepared: Prepared, running: Running) -> Outcome:
+    """Answer all questions; nothing is written but the cache."""
+    answers = run_tasks(prepared.tasks, running)
+    made = prepared.plan
+    n, m = len(made.items), len(made.experiments)
+    rows = rows_of(made.items, answers[:n])
+    experiments = [_document(a) for a in answers[n : n + m]]
+    workspaces = dict(zip(made.workspaces, map(_document, answers[n + m :]), strict=True))
+    return Outcome(results_document(made, prepared.settings, rows, experiments), workspaces)
+
+
+def _document(answer: Answer) -> dict[str, Any]:
+    return dict(answer.document or {})
+
+
+def write_study(
+    outcome: Outcome,
+    loaded: LoadedStudy,
+    folder: Path,
+    overlays: Mapping[str, Curve] | None = None,
+) -> list[Path]:
+    """Write ``results.json``, ``results.md``, figures and workspaces; return the paths.
+
+    Everything is written beside its place and moved when it is whole.
+    """
+    with staged(folder) as temporary:
+        out = temporary / "out"
+        paths = _write(outcome, loaded, out, overlays)
+    return [folder / path.relative_to(out) for path in paths]
+
+
+def _write(
+    outcome: Outcome,
+    loaded: LoadedStudy,
+    folder: Path,
+    overlays: Mapping[str, Curve] | None,
+) -> list[Path]:
+    text = report_text(outcome.results, loaded.report)
+    paths = [folder / "results.json", folder / "results.md"]
+    write_json(paths[0], outcome.results)
+    write_text(paths[1], text)
+    paths += draw_all(outcome.results, folder, overlays)
+    for name, content in outcome.workspaces.items():
+        paths.append(_write_workspace(folder / "workspaces" / name, content))
+    return paths
+
+
+def _write_workspace(folder: Path, content: dict[str, Any]) -> Path:
+    """Write a likelihood and its manifest with the digests of the file."""
+    path = folder / "workspace.json"
+    write_json(path, content["workspace"])
+    entry = {
+        "file_sha256": file_digest(path),
+        "kind": "workspace",
+        "digests": document_digests(content["workspace"]),
+    }
+    write_json(folder / "manifest.json", {**content["manifest"], "documents": {path.name: entry}})
+    return path

@@ -1,0 +1,130 @@
+"""Expected limits: the formulae, pyhf, and toys."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import ndtr
+
+from histnu.errors import FitError
+from histnu.inference.batch import asimov_data
+from histnu.inference.cls import hypotest
+from histnu.inference.engine.likelihood import BatchedLikelihood
+from histnu.inference.expected import (
+    ExpectedOptions,
+    background,
+    band_levels,
+    expected_limit,
+)
+from histnu.inference.limits import interval, threshold
+from histnu.inference.toys import ToyOptions
+from tests.inference.examples import workspace
+
+
+def many_events():
+    """A counting experiment in which everything is Gaussian to a per mille or so."""
+    signal = {"name": "signal", "data": [1000.0], "modifiers": [
+        {"name": "mu", "type": "normfactor", "data": None}]}  # fmt: skip
+    back = {"name": "back", "data": [40000.0], "modifiers": []}
+    return BatchedLikelihood.from_workspace(
+        workspace({"one": [signal, back]}, {"one": [40050.0]}, "mu")
+    )
+
+
+@pytest.mark.parametrize("name", ["textbook", "correlated", "multichannel"])
+def test_cls_bands_are_pyhfs(example, name):
+    """pyhf's own scan for the five expected limits at 95 %."""
+    import pyhf
+
+    from histnu.inference.engine.reference import numpy_backend
+
+    likelihood = example(name)
+    ours = expected_limit(likelihood, None, "mu", ExpectedOptions("cls", 0.95))
+    with numpy_backend():
+        pyhf.set_backend("numpy", pyhf.optimize.minuit_optimizer(tolerance=1e-4, strategy=2))
+        data = np.concatenate([likelihood.observation, likelihood.auxdata])
+        theirs = pyhf.infer.intervals.upper_limits.toms748_scan(
+            data.tolist(), likelihood.model, 0.0, 10.0, level=0.05, rtol=1e-6
+        )[1]
+    # minuit leaves 1e-6 to 1e-5 in q, of which the limit is the root
+    np.testing.assert_allclose(ours.upper, [float(t) for t in theirs], rtol=3e-4)
+
+
+def test_cls_bands_are_where_the_expected_cls_is_alpha(example):
+    likelihood = example("correlated")
+    found = expected_limit(likelihood, None, "mu", ExpectedOptions("cls", 0.9))
+    for k, value in enumerate(found.upper):
+        assert hypotest(likelihood, None, "mu", [value])[0].expected[k] == pytest.approx(
+            0.1, abs=1e-7
+        )
+
+
+def test_profile_median_is_the_limit_of_the_asimov_data(example):
+    likelihood = example("correlated")
+    options = ExpectedOptions("profile", 0.9, nuisances="nominal")
+    found = expected_limit(likelihood, None, "mu", options)
+    truth = background(likelihood, None, "mu", options)
+    # auxiliary data of the nominal Asimov are the model's own
+    counts = likelihood.expected(truth)[0]
+    assert asimov_data(likelihood, truth).aux[:, 0] == pytest.approx(likelihood.auxdata)
+    assert found.median == pytest.approx(interval(likelihood, counts, "mu", 0.9).upper, rel=1e-7)
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+def test_profile_levels_are_quantiles_of_gaussian_estimators(bounded):
+    """Draw estimators, compute each limit by definition, take quantiles: sigma = 1."""
+    t = threshold(0.9, 1)
+    estimate = np.random.default_rng(2).normal(size=400_000)
+    # Delta(mu) = (mu - x)^2 - (x' - x)^2 with x' the best fit, max(x, 0) where bounded
+    shift = np.minimum(estimate, 0.0) if bounded else 0.0
+    upper = estimate + np.sqrt(t + shift**2)
+    quantiles = np.quantile(upper, ndtr(np.arange(-2, 3)))
+    levels = band_levels("profile", 0.9, 1, bounded)
+    # standard error of the 2.3 % quantile of 400,000 draws is 0.007 of a standard deviation
+    np.testing.assert_allclose(levels, quantiles, atol=0.03)
+
+
+def test_toys_of_many_events_follow_the_asimov_bands():
+    likelihood = many_events()
+    asimov = expected_limit(likelihood, None, "mu", ExpectedOptions("profile", 0.9))
+    toys = ToyOptions(n_toys=4000, seed=1)
+    found = expected_limit(
+        likelihood, None, "mu", ExpectedOptions("profile", 0.9, ensemble=True, toys=toys)
+    )
+    sigma = asimov.upper[3] - asimov.upper[2]
+    # standard errors of the quantiles are 0.02 (median) to 0.045 (2 sigma) of sigma
+    np.testing.assert_allclose(found.upper, asimov.upper, atol=0.15 * sigma)
+    assert found.n_toys == 4000
+
+
+def test_cls_from_toys_follows_the_formulae_for_many_events():
+    likelihood = many_events()
+    asimov = expected_limit(likelihood, None, "mu", ExpectedOptions("cls", 0.9))
+    toys = ToyOptions(n_toys=4000, seed=1)
+    found = expected_limit(likelihood, None, "mu", ExpectedOptions("cls-toys", 0.9, toys=toys))
+    # 4000 toys leave 5 % in CLs = 0.1, 3 % in the limit; linear steps of 10 % in log CLs
+    np.testing.assert_allclose(found.upper[1:4], asimov.upper[1:4], rtol=0.08)
+
+
+def test_feldman_cousins_expected_for_many_events():
+    """For a Gaussian bounded at 0 the FC upper limit at x = 0 and 90 % is 1.64 (Table X)."""
+    likelihood = many_events()
+    sigma = np.sqrt(40050.0) / 1000.0
+    toys = ToyOptions(n_toys=1000, seed=1)
+    found = expected_limit(likelihood, None, "mu", ExpectedOptions("toys", 0.9, toys=toys))
+    # critical values from 1000 toys are good to 5 %, steps of the scan to 0.1
+    assert found.median / sigma == pytest.approx(1.64, abs=0.2)
+
+
+def test_bands_of_physical_parameters_need_toys(charges):
+    found = expected_limit(charges, None, "q_ee", ExpectedOptions("profile", 0.9))
+    assert found.median is not None
+    assert (found.upper[0], found.upper[4]) == (None, None)
+
+
+def test_faults_are_named(example):
+    with pytest.raises(FitError, match="unknown method 'bayes'"):
+        ExpectedOptions("bayes")
+    likelihood = example("correlated")
+    with pytest.raises(FitError, match="needs flux bounded at 0"):
+        expected_limit(likelihood, None, "flux", ExpectedOptions("cls"))
