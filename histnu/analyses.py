@@ -33,7 +33,13 @@ from histnu import installed
 from histnu.errors import ConfigError, PhysicsError, located
 from histnu.experiments.builders import BUILDERS
 from histnu.experiments.loader import load_experiment
-from histnu.experiments.model import Channel, Experiment, SourceChoice, weakest
+from histnu.experiments.model import (
+    Channel,
+    Experiment,
+    SourceChoice,
+    shared_data,
+    weakest,
+)
 from histnu.experiments.schema import Finite, Positive
 from histnu.experiments.user_spectrum import read_spectra
 from histnu.forms import explain
@@ -386,6 +392,15 @@ def _check_fluxes(analysis: Analysis, channels: Sequence[Channel]) -> None:
             raise ConfigError(located(analysis.name, f"fluxes.{name}", problem, "correct the name"))
 
 
+def _check_overlap(analysis: Analysis, experiments: Sequence[Experiment]) -> None:
+    """Raise a ConfigError for two experiments with events in common: they would count twice."""
+    shared = shared_data(experiments)
+    if shared is not None:
+        first, second, data_set = shared
+        problem = f"{first} and {second} share the data set {data_set}"
+        raise ConfigError(located(analysis.name, "experiments", problem, "take one of them"))
+
+
 def strengths_of(model: SignalModel, templates: Sequence[ChannelTemplates]) -> tuple[Strength, ...]:
     """Settings of the strengths of a model.
 
@@ -423,6 +438,7 @@ def templates_for(
 ) -> tuple[ChannelTemplates, ...]:
     """Fold all models with all channels, with the correction the analysis asks for."""
     channels = [c for e in experiments for c in e.channels]
+    _check_overlap(analysis, experiments)
     _check_fluxes(analysis, channels)
     return tuple(_templates(analysis, channel, models) for channel in channels)
 

@@ -31,6 +31,13 @@ B16 = "B16-GS98 standard solar model, Vinyoles et al., ApJ 835 (2017) 202, arXiv
 FERMI_CONSTANT: Final = Constant(1.1663788e-11, "MeV^-2", PDG, 0.0000006e-11)
 FINE_STRUCTURE: Final = Constant(1.0 / 137.035999084, "1", CODATA)
 ELECTRON_MASS: Final = Constant(0.51099895000, "MeV", CODATA)
+MUON_MASS: Final = Constant(105.6583755, "MeV", PDG, 0.0000023)
+TAU_MASS: Final = Constant(1776.93, "MeV", PDG, 0.09)
+PION_MASS: Final = Constant(139.57039, "MeV", PDG, 0.00018)
+MUON_LIFETIME: Final = Constant(2.1969811, "us", PDG, 0.0000022)
+PION_LIFETIME: Final = Constant(0.026033, "us", PDG, 0.000005)
+PROTON_MASS: Final = Constant(938.27208816, "MeV", CODATA)
+NEUTRON_MASS: Final = Constant(939.56542052, "MeV", CODATA)
 ATOMIC_MASS_UNIT: Final = Constant(931.49410242, "MeV", CODATA)
 HBAR_C: Final = Constant(197.3269804, "MeV fm", CODATA)
 AVOGADRO: Final = Constant(6.02214076e23, "mol^-1", CODATA, 0.0)
@@ -42,6 +49,10 @@ SIN2_THETA_W: Final = Constant(
 
 SIN2_THETA12: Final = Constant(0.318, "1", VALENCIA2020, 0.016)
 SIN2_THETA13: Final = Constant(0.0220, "1", VALENCIA2020, 0.00069)
+SIN2_THETA23: Final = Constant(
+    0.5, "1", f"maximal, as assumed by the {PAPER}, above Eq. 11; allowed by {VALENCIA2020}"
+)
+DM2_31: Final = Constant(2.55e-3, "eV^2", VALENCIA2020, 0.03e-3)
 DM2_21: Final = Constant(7.50e-5, "eV^2", VALENCIA2020, 0.22e-5)
 
 B8_FLUX: Final = Constant(

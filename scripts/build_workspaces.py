@@ -13,6 +13,8 @@ from pathlib import Path
 
 from histnu.analyses import load_analysis
 from histnu.building import write_patchset, write_workspace
+from histnu.physics.models.charge_radius import ChargeRadius
+from histnu.physics.models.light_vector import LightVector
 from histnu.physics.models.magnetic_moment import MagneticMoment
 from histnu.physics.models.millicharge import Millicharge
 from histnu.physics.models.protocol import linear, logarithmic
@@ -28,6 +30,10 @@ WORKSPACES = (
     ),
     "magnetic_moment_all",
     "millicharge_all",
+    "standard_model_coherent",
+    "standard_model_coherent_csi",
+    "standard_model_lz_b8",
+    "standard_model_pandax4t_flux",
 )
 LINEAR = ("magnetic_moment_combined", "millicharge_combined")
 PATCHSETS: dict[str, tuple[str, Grid]] = {
@@ -46,6 +52,18 @@ PATCHSETS: dict[str, tuple[str, Grid]] = {
             "dipole_e",
             [("m4", (0.001, 1.0, 4.0, 8.0, 12.0)), ("mu_e", logarithmic(1.0, 32.0, 6))],
         ),
+    ),
+    "patchset_g_bl_coherent_csi": (
+        "light_vector_coherent_csi",
+        make_grid(
+            LightVector(),
+            "mass_coupling",
+            [("m_v", (1.0, 10.0, 100.0, 1000.0)), ("g_bl", logarithmic(1.0, 100.0, 5))],
+        ),
+    ),
+    "patchset_r2_ee_coherent_csi": (
+        "charge_radius_coherent_csi",
+        make_grid(ChargeRadius(), "r2_ee", [("r2_ee", linear(-80.0, 20.0, 21))]),
     ),
 }
 

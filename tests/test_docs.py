@@ -60,3 +60,30 @@ def test_experiment_page_shows_a_valid_file(tmp_path):
     blocks = re.findall(r"```yaml\n(.*?)```", page, flags=re.S)
     section = ExperimentSection.model_validate(yaml.safe_load(blocks[0]))
     assert section.channels[0].backgrounds[0].shapes[0].up == [3.3, 1.1]
+
+
+def test_tables_of_hypotheses_are_those_of_the_numbers():
+    """docs/hypotheses.md and docs/coherent.md show what their JSON files say."""
+    import importlib.util
+    import json
+    import sys
+
+    path = ROOT / "scripts" / "global_view.py"
+    spec = importlib.util.spec_from_file_location("global_view", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["global_view"] = module
+    spec.loader.exec_module(module)
+    page = (ROOT / "docs" / "hypotheses.md").read_text()
+    table = module.markdown(json.loads((ROOT / "docs" / "global_view.json").read_text()))
+    assert table in page
+
+    page = (ROOT / "docs" / "coherent.md").read_text()
+    numbers = json.loads((ROOT / "docs" / "coherent_dipole.json").read_text())
+    for kind in ("ratio", "ratio_with_lz"):
+        for parameter in ("mu_e", "mu_mu"):
+            cells = [f"{numbers[kind][parameter][m]:.2f}" for m in ("0.01", "1", "5", "10")]
+            row = re.compile(r"\| " + r".*\| ".join(map(re.escape, cells)) + r" \|")
+            assert row.search(page), (kind, parameter)
+    for name, rows in json.loads((ROOT / "docs" / "coherent.json").read_text()).items():
+        assert f"{rows['nominal']['predicted']:.1f}" in page, name
+        assert f"{rows['nominal']['events']:.1f}" in page, name

@@ -16,6 +16,7 @@ def load_script(root: Path, name: str):
     """Import a script of the ``scripts`` folder."""
     spec = importlib.util.spec_from_file_location(name, root / "scripts" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
@@ -74,3 +75,49 @@ def test_xenonnt_totals(project_root, releases):
     background = sum(result[name].sum() for name in ("ac", "er", "neutron"))
     assert background == pytest.approx(26.4, abs=0.05)
     assert np.all(result["response"] >= 0)
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("name", ["coherent_lar_2020", "coherent_csi_2021"])
+def test_coherent(name, project_root, releases, tmp_path, monkeypatch):
+    script = load_script(project_root, f"derive_{name}")
+    run(script, monkeypatch, str(releases), "-o", str(tmp_path))
+    written = sorted(tmp_path.glob("*.csv"))
+    assert len(written) >= 7
+    for path in written:
+        assert_same_tables(project_root / "histnu/data/experiments" / name / path.name, path)
+
+
+@pytest.mark.release
+def test_beam_of_csi(project_root, releases):
+    """The mean arrival in the experiment file is the one fitted to the data."""
+    from histnu.experiments.loader import load_experiment
+
+    script = load_script(project_root, "derive_coherent_csi_2021")
+    mean, error = script.fitted_beam_mean(script.rates(releases / "coherent_csi_2021"))
+    options = load_experiment("coherent_csi_2021").channels[0].source.options
+    assert options["beam_mean_us"] == pytest.approx(mean, abs=0.005)  # two decimals are stated
+    assert options["beam_mean_sigma_us"] == pytest.approx(error, abs=0.005)
+
+
+@pytest.mark.release
+def test_lz_b8(project_root, releases, tmp_path, monkeypatch):
+    script = load_script(project_root, "reconstruct_lz_b8_2025")
+    run(script, monkeypatch, str(releases), "-o", str(tmp_path))
+    folder = project_root / "histnu/data/experiments/lz_b8_2025"
+    for name in ("response.csv", "rates.csv"):
+        ours, again = read_csv(folder / name), read_csv(tmp_path / name)
+        for column in ours:
+            # a fit of two numbers ends within 1e-4 on any machine
+            np.testing.assert_allclose(ours[column], again[column], rtol=1e-3, atol=1e-12)
+
+
+def test_pandax4t_us2_flux(project_root, tmp_path, monkeypatch):
+    script = load_script(project_root, "reconstruct_pandax4t_us2_flux")
+    response, rates, _ = script.tables(script.us2_flux.ENVELOPE["CE slope 4 electrons"])
+    folder = project_root / "histnu/data/experiments/pandax4t_us2_flux"
+    for name, columns in (("response.csv", response), ("rates.csv", rates)):
+        ours = read_csv(folder / name)
+        for column in ours:
+            # a root of the slope to 1e-4 electrons
+            np.testing.assert_allclose(ours[column], columns[column], rtol=1e-3, atol=1e-9)

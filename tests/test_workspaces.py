@@ -117,7 +117,7 @@ def test_patchsets_belong_to_their_backgrounds(project_root):
     import pyhf
 
     found = sorted((project_root / "workspaces").glob("*/patchset.json"))
-    assert len(found) == 3
+    assert len(found) == 5
     for path in found:
         background = json.loads(path.with_name("workspace.json").read_text())
         patchset = pyhf.PatchSet(json.loads(path.read_text()))

@@ -100,6 +100,7 @@ def _load(path: Path) -> Experiment:
         tuple(section.assumptions),
         {p.name: file_digest(p) for p in sorted(reader.files)},
         section.inspire,
+        tuple(section.data_sets),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,6 +23,20 @@ class Origin:
 
     provenance: str
     source: str
+
+
+def shared_data(experiments: Sequence[Experiment]) -> tuple[str, str, str] | None:
+    """Two experiments with events in common and the data set they share; None if there are none.
+
+    An experiment that is given twice shares its name.
+    """
+    owner: dict[str, str] = {}
+    for e in experiments:
+        for data_set in (e.name, *e.data_sets):
+            if data_set in owner:
+                return owner[data_set], e.name, data_set
+        owner |= dict.fromkeys((e.name, *e.data_sets), e.name)
+    return None
 
 
 def weakest(provenances: list[str]) -> str:
@@ -304,6 +318,8 @@ class Experiment:
         assumptions: what is assumed, for the reader of every result.
         files: SHA-256 of the files it was read from.
         inspire: INSPIRE record of the data (``ins`` and seven digits) where it could be verified.
+        data_sets: what was observed, one name per run and selection; two experiments that share
+            one have events in common.
     """
 
     name: str
@@ -313,6 +329,7 @@ class Experiment:
     assumptions: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     inspire: str | None = None
+    data_sets: tuple[str, ...] = ()
 
     @property
     def provenance(self) -> str:

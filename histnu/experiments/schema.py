@@ -220,6 +220,7 @@ class ExperimentSection(Strict):
     """A whole experiment file.
 
     ``target``, ``recoil`` and ``source`` are those of every channel that does not give its own.
+    ``data_sets`` names what was observed; experiments that share a name cannot be combined.
     """
 
     schema_: Literal["histnu-experiment/1"] = Field(alias="schema")
@@ -232,6 +233,7 @@ class ExperimentSection(Strict):
     references: list[str] = Field(min_length=1)
     inspire: str | None = Field(default=None, pattern=r"^ins[0-9]{7}$")
     assumptions: list[str] = Field(default_factory=list)
+    data_sets: list[Name] = Field(default_factory=list)
     channels: list[ChannelSection] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -32,7 +32,8 @@ Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 _GROWTH = 2.0  # ratio of the distances of neighbouring grid points from the best fit
-_COUNT = 8  # distances tried at once on either side
+_COUNT = 4  # distances tried at once on either side; then two: rates that grow as the fourth power
+_MORE = 2  # of a coupling are beyond any certificate a few steps further out
 _LONG = 10.0  # times the best fit, or 1: a first distance above it is tried before it is used
 _SHRINK = 8.0  # ratio of the distances that are tried
 _EDGE = 1e-5  # relative width to which the edge of what is defined is located
@@ -185,13 +186,14 @@ class _Grid:
         offsets = dict.fromkeys((-1, 1), 0.35 * sigma)
         last = 0.35 * sigma * _GROWTH ** (_COUNT - 1)
         far = self._guard((center - last, center + last))
+        count = _COUNT
         while offsets:
             new = {}
             for sign, first in offsets.items():
-                steps = first * _GROWTH ** np.arange(_COUNT)
+                steps = first * _GROWTH ** np.arange(count)
                 new[sign] = np.asarray(center + sign * steps, dtype=np.float64)
             self._f.evaluate(np.concatenate([far, *(self._clipped(x) for x in new.values())]))
-            far = far[:0]
+            far, count = far[:0], _MORE
             for sign, x in new.items():
                 last = abs(x[-1] - center)
                 if self._reached(sign) or last * _GROWTH > reach:

@@ -80,7 +80,27 @@ XENON = Target(
     f"{AME2020}; {CIAAW}",
 )
 
-TARGETS = {XENON.name: XENON}
+CESIUM_IODIDE = Target(
+    "cesium_iodide",
+    (
+        Isotope("I127", 53, 127, 126.904471853, 0.5),
+        Isotope("Cs133", 55, 133, 132.905451961, 0.5),
+    ),
+    f"{AME2020}; CsI, both elements monoisotopic; sodium doping (1e-4) neglected",
+)
+"""Cesium iodide: an "atom" of this target is half of a CsI pair."""
+
+ARGON = Target(
+    "argon",
+    (
+        Isotope("Ar36", 18, 36, 35.967545105, 0.003336),
+        Isotope("Ar38", 18, 38, 37.96273211, 0.000629),
+        Isotope("Ar40", 18, 40, 39.9623831237, 0.996035),
+    ),
+    f"{AME2020}; {CIAAW}",
+)
+
+TARGETS = {t.name: t for t in (XENON, CESIUM_IODIDE, ARGON)}
 
 
 def target(name: str) -> Target:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 
 from histnu.constants import (
@@ -21,8 +22,15 @@ from histnu.constants import (
     Constant,
 )
 from histnu.errors import ConfigError
+from histnu.physics.flavour_density import (
+    MixingParameters,
+    averaged_fractions,
+    density_matrix,
+    flavour_pairs,
+)
 from histnu.physics.flux import Flux
 from histnu.physics.oscillation import (
+    FLAVOURS,
     OscillationParameters,
     ProductionProfile,
     flavour_probabilities,
@@ -137,8 +145,38 @@ def solar_source(
     flux = load_flux(component)
     if total_cm2_s is not None:
         flux = flux.scaled(total_cm2_s)
-    p_ee = survival_probability(flux.e_nu_mev, load_production(component), parameters)
-    return NeutrinoSource(flux, flavour_probabilities(p_ee))
+    profile = load_production(component)
+    p_ee = survival_probability(flux.e_nu_mev, profile, parameters)
+    off = coherences(flux.e_nu_mev, profile, parameters)
+    return NeutrinoSource(flux, flavour_probabilities(p_ee), off)
+
+
+COHERENCE_NODES = 48
+"""Energies at which the density matrix is computed; between them it is monotone cubic."""
+
+
+def coherences(
+    e_nu_mev: ArrayLike,
+    profile: ProductionProfile,
+    parameters: OscillationParameters | None = None,
+) -> dict[tuple[str, str], NDArray[np.float64]]:
+    """Real parts of the off-diagonal density matrix at Earth, pair of flavours -> (N,).
+
+    Solar neutrinos arrive as mass states (see :mod:`histnu.physics.flavour_density`).
+
+    Args:
+        e_nu_mev: energies in MeV, increasing, shape (N,).
+        profile: production profile of the component.
+        parameters: oscillation parameters; the 2020 global fit if None.
+    """
+    e = np.asarray(e_nu_mev, dtype=float)
+    mixing = MixingParameters(parameters or OscillationParameters())
+    nodes = e if e.size <= COHERENCE_NODES else np.linspace(e[0], e[-1], COHERENCE_NODES)
+    rho = density_matrix(averaged_fractions(nodes, profile, mixing), mixing).real
+    if e.size > nodes.size:
+        rho = PchipInterpolator(nodes, rho, axis=0)(e)
+    position = {f: i for i, f in enumerate(FLAVOURS)}
+    return {(a, b): rho[:, position[a], position[b]] for a, b in flavour_pairs() if a != b}
 
 
 def solar_sources(

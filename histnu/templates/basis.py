@@ -220,7 +220,8 @@ def correct_to_published(templates: ChannelTemplates, flux_cm2_s: float) -> Chan
         flux_cm2_s: that flux in cm^-2 s^-1.
 
     Raises:
-        TemplateError: if the channel has no published expectation.
+        TemplateError: if the channel has no published expectation, or has it where the response
+            sees nothing.
     """
     published = templates.channel.published_signal
     if published is None:
@@ -228,5 +229,11 @@ def correct_to_published(templates: ChannelTemplates, flux_cm2_s: float) -> Chan
             f"channel {templates.channel.name} has no published_signal; use correction: none"
         )
     wanted = published.expected * flux_cm2_s / published.flux_cm2_s
-    factor = wanted / templates.standard_model()
+    standard = templates.standard_model()
+    if np.any((standard <= 0) & (wanted > 0)):
+        raise TemplateError(
+            f"channel {templates.channel.name}: published_signal has events where the response has "
+            "none; widen the response"
+        )
+    factor = np.divide(wanted, standard, out=np.ones_like(wanted), where=standard > 0)
     return ChannelTemplates(templates.channel, tuple(s.scaled(factor) for s in templates.signals))

@@ -56,6 +56,7 @@ def experiment_description(experiment: Experiment) -> dict[str, Any]:
         "recoil": experiment.recoil,
         "references": list(experiment.references),
         "assumptions": list(experiment.assumptions),
+        "data_sets": list(experiment.data_sets),
         "provenance": experiment.provenance,
         "inputs": {path.name: digest for path, digest in _inputs(experiment)},
         "channels": {c.name: channel_description(c) for c in experiment.channels},

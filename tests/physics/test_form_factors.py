@@ -8,7 +8,14 @@ from scipy.integrate import quad
 
 from histnu.constants import HBAR_C
 from histnu.errors import PhysicsError
-from histnu.physics.form_factors import FORM_FACTORS, form_factor, helm, klein_nystrand
+from histnu.physics.form_factors import (
+    FORM_FACTORS,
+    form_factor,
+    helm,
+    helm_charge,
+    helm_rms,
+    klein_nystrand,
+)
 
 
 @pytest.mark.parametrize("name", sorted(FORM_FACTORS))
@@ -97,3 +104,17 @@ def test_helm_and_klein_nystrand_agree_at_8b_momenta():
 def test_unknown_name():
     with pytest.raises(PhysicsError, match="unknown form factor 'gauss'; known: helm"):
         form_factor("gauss")
+
+
+def test_helm_rms_radius():
+    # F = 1 - q^2 R^2/6 + ... defines the rms radius; the next term is O((qR)^2) = 1e-3
+    slope = (1.0 - helm_rms(1.0, 4.8)) * float(HBAR_C) ** 2
+    assert slope == pytest.approx(4.8**2 / 6.0, rel=2e-3)
+    assert np.array_equal(helm_charge([1.0, 50.0], 133), helm_rms([1.0, 50.0], 4.8041))
+
+
+def test_helm_refusals():
+    with pytest.raises(PhysicsError, match=r"rms radius 1\.5 fm must exceed 1\.559 fm"):
+        helm_rms(1.0, 1.5)
+    with pytest.raises(PhysicsError, match="no charge radius for A = 56"):
+        helm_charge(1.0, 56)

@@ -252,5 +252,5 @@ def test_bad_recoil_energy(b8, xenon, bad):
 def test_bad_parameters():
     with pytest.raises(PhysicsError, match="m4 = -1"):
         SterileDipole(-1.0)
-    with pytest.raises(PhysicsError, match="unknown target 'argon'; known: xenon"):
-        target("argon")
+    with pytest.raises(PhysicsError, match="unknown target 'krypton'; known: argon, cesium"):
+        target("krypton")

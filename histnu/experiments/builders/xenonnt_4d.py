@@ -305,5 +305,11 @@ def _experiment(
             "model; the accidental rate of SR2 has the relative uncertainty of SR1 (5.76 %)"
         )
     return Experiment(
-        name, title, tuple(channels), tuple(references), tuple(assumptions), log.digests()
+        name,
+        title,
+        tuple(channels),
+        tuple(references),
+        tuple(assumptions),
+        log.digests(),
+        data_sets=tuple(f"xenonnt_{c.name[-3:]}_paired" for c in channels),
     )
