@@ -71,13 +71,13 @@ interop: $(VENV)/test.stamp interop-tools
 	OMP_NUM_THREADS=1 $(call there,cabinetry,CABINETRY) $(call there,spey,SPEY) \
 	$(call there,pyhs3,PYHS3) $(call there,root,ROOT) $(BIN)/python -m pytest tests/interop
 
-## make site: the documentation in site/, notebooks executed; a warning is an error
+## make site: the documentation in site/html, notebooks executed; a warning is an error
 $(VENV)/site.stamp: $(VENV)/test.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	touch $@
 
 site: $(VENV)/site.stamp
-	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q -W --keep-going -b html docs site
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q -W --keep-going -b html docs site/html
 
 benchmark: $(VENV)/test.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/benchmarks --benchmark-only -o addopts=""

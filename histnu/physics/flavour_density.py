@@ -5,7 +5,7 @@ oscillations average), ``rho = sum_i f_i |nu_i><nu_i|``. An interaction that is 
 flavour is sensitive to the off-diagonal elements ``rho_ab = sum_i f_i U_ai U_bi*``, which the
 probabilities P(nu_e -> nu_l) = rho_ll do not hold.
 
-The fractions f_i = |U^m_ei|^2 are those of the eigenstates of
+The fractions ``f_i = |U^m_ei|^2`` are those of the eigenstates of::
 
     H = U diag(0, dm2_21, dm2_31) U^dagger/(2 E) + V (diag(1, 0, 0) + eps),
 
@@ -39,8 +39,8 @@ ComplexArray = NDArray[np.complex128]
 class MixingParameters:
     """Mixing of three neutrinos.
 
-    The default phase keeps |U_mu i| = |U_tau i| at maximal theta_23, so that the diagonal of the
-    density matrix is that of Eq. 11 (nu_mu and nu_tau in equal numbers).
+    The default phase keeps ``|U_mu i| = |U_tau i|`` at maximal theta_23, so that the diagonal of
+    the density matrix is that of Eq. 11 (nu_mu and nu_tau in equal numbers).
 
     Attributes:
         solar: theta_12, theta_13 and dm2_21.

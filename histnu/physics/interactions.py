@@ -188,7 +188,7 @@ def vector_propagator(
 def loop_integral(q_squared_mev2: ArrayLike) -> Array:
     """``integral_0^1 dx x(1-x) ln[(m_tau^2 + x(1-x) q^2)/(m_mu^2 + x(1-x) q^2)]``, any shape.
 
-    q^2 = |q|^2 > 0 is the squared three-momentum transfer in MeV^2; at zero it is
+    ``q^2 = |q|^2 > 0`` is the squared three-momentum transfer in MeV^2; at zero it is
     ``ln(m_tau^2/m_mu^2)/6 = 0.941``.
 
     >>> round(float(loop_integral(0.0)), 3)

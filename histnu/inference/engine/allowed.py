@@ -1,7 +1,7 @@
 """Points at which no expected count is negative, for starts at which some are.
 
 From a start the smallest ``lambda_b / max(d_b, 1)`` is made as large as is needed, by a sequence
-of linear programs: with the derivatives J of the rates, maximise s subject to
+of linear programs: with the derivatives J of the rates, maximise s subject to::
 
     lambda + J dx >= s max(d, 1),  s <= 0.2,  bounds,  |dx_i| <= r width_i
 
