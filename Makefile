@@ -7,7 +7,7 @@ OUT ?= results
 # Two workers; each file is tested by one of them, so that its fixtures are made once.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark -n 2 --dist loadfile
 
-.PHONY: reproduce test check lowest lint interop-tools interop benchmark clean
+.PHONY: reproduce test check lowest lint interop-tools interop site benchmark clean
 
 $(VENV)/run.stamp: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -71,8 +71,16 @@ interop: $(VENV)/test.stamp interop-tools
 	OMP_NUM_THREADS=1 $(call there,cabinetry,CABINETRY) $(call there,spey,SPEY) \
 	$(call there,pyhs3,PYHS3) $(call there,root,ROOT) $(BIN)/python -m pytest tests/interop
 
+## make site: the documentation in site/, notebooks executed; a warning is an error
+$(VENV)/site.stamp: $(VENV)/test.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	touch $@
+
+site: $(VENV)/site.stamp
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q -W --keep-going -b html docs site
+
 benchmark: $(VENV)/test.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/benchmarks --benchmark-only -o addopts=""
 
 clean:
-	rm -rf $(VENV) .venv-lowest $(INTEROP) $(OUT) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-lowest $(INTEROP) $(OUT) site docs/_generated .pytest_cache .mypy_cache .ruff_cache

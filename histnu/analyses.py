@@ -422,9 +422,12 @@ def strengths_of(model: SignalModel, templates: Sequence[ChannelTemplates]) -> t
 def measurements_of(model: SignalModel, templates: Sequence[ChannelTemplates]) -> tuple[Poi, ...]:
     """One measurement per strength that can stand alone and has a sample.
 
-    Where none can, one measurement of the first strength with all others floating.
+    Where none can, one measurement of the first strength with all others floating. A strength
+    whose samples are zero in every bin (an interference that cancels) has none.
     """
-    made = {s.strength for t in templates for s in t.signals}
+    samples = [s for t in templates for s in t.signals]
+    seen = {s.strength for s in samples if np.any(s.expected)} & {t.name for t in model.terms}
+    made = seen or {s.strength for s in samples}
     terms = [t for t in model.terms if t.name in made]
     alone = tuple(Poi(t.name, t.name) for t in terms if t.alone)
     if alone or not terms:

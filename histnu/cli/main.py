@@ -71,7 +71,7 @@ class LazyGroup(click.Group):
 @click.version_option(histnu.__version__, prog_name="histnu")
 @click.option("--debug", is_flag=True, help="Show tracebacks and all warnings.")
 def cli(debug: bool) -> None:
-    """Neutrino electromagnetic physics as pyhf likelihoods of real xenon experiments.
+    """Neutrino physics as pyhf likelihoods of real experiments.
 
     \b
     Examples:

@@ -36,7 +36,7 @@ _COUNT = 4  # distances tried at once on either side; then two: rates that grow 
 _MORE = 2  # of a coupling are beyond any certificate a few steps further out
 _LONG = 10.0  # times the best fit, or 1: a first distance above it is tried before it is used
 _SHRINK = 8.0  # ratio of the distances that are tried
-_EDGE = 1e-7  # relative width to which the edge of what is defined is located
+_EDGE = 1e-5  # relative width to which the edge of what is defined is located
 _NEWTON = 8  # Newton steps before a root is also bisected
 _GUARD = 4.0  # the same ratio between where the profile is far above the level and a bound
 _INNER = np.linspace(0.0, 1.0, 11)[1:-1]  # where the cubic between two grid points is looked at
@@ -58,6 +58,7 @@ class IntervalOptions:
             as many where another likelihood met a second minimum.
         refinements: most rounds of refining the grid.
         reach: multiples of the standard deviation searched before an end counts as open.
+        most_starts: minimisations after which the search ends in an error.
     """
 
     fit: FitOptions = field(default_factory=FitOptions)
@@ -66,6 +67,7 @@ class IntervalOptions:
     linear_points: int = 48
     refinements: int = 12
     reach: float = 1e7
+    most_starts: int = 10_000
 
 
 def threshold(cl: float, dof: int) -> float:
@@ -115,7 +117,9 @@ def interval(
     """
     options = options or IntervalOptions()
     level = threshold(cl, dof)
-    function = ProfileFunction(likelihood, observe(likelihood, data), parameter, options.fit)
+    function = ProfileFunction(
+        likelihood, observe(likelihood, data), parameter, options.fit, options.most_starts
+    )
     if level == 0.0:
         roots = [function.center]
         segments: tuple[Segment, ...] = (Segment(function.center, function.center),)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from histnu.errors import FitError
 from histnu.inference.certification import Asked, require
-from histnu.inference.engine.boundary import LAST, with_events
+from histnu.inference.engine.boundary import boundary_pull
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.problems import BatchFit
@@ -46,13 +46,23 @@ class _Known:
 class ProfileFunction:
     """Delta and its derivative as a function of one parameter, for many values at once.
 
+    Args:
+        likelihood, observed: what is fitted. parameter: its name. options: how to fit.
+        most_starts: minimisations after which nothing more is evaluated.
+
     Raises:
         FitError: the parameter is fixed, or the likelihood is undefined at its start.
     """
 
     def __init__(
-        self, likelihood: AnyLikelihood, observed: Observed, parameter: str, options: FitOptions
+        self,
+        likelihood: AnyLikelihood,
+        observed: Observed,
+        parameter: str,
+        options: FitOptions,
+        most_starts: int = 10_000,
     ) -> None:
+        self.most_starts = most_starts
         self.likelihood = likelihood
         self.observed = observed
         self._options = options
@@ -60,9 +70,7 @@ class ProfileFunction:
         self.index = likelihood.index(parameter)
         if likelihood.fixed[self.index] or parameter in options.fixed:
             raise FitError(f"{parameter} is fixed; it has no interval")
-        self._sloped = observed
-        if np.any(observed.main == 0):
-            self._sloped = with_events(likelihood, observed, LAST)
+        self._empty = observed.main[:, 0] == 0
         self.solver = Solver(likelihood, options)
         first = self.solver.fit(observed)
         self.certified = require(likelihood, observed, first, Asked({}), options)
@@ -97,12 +105,17 @@ class ProfileFunction:
         return self._known.slope
 
     def _slopes(self, found: BatchFit) -> Array:
-        """Return dDelta/dx: with the barrier's events, whose pull on empty bins at a rate of
-        zero is the multiplier of that constraint, and nothing elsewhere."""
+        """Return dDelta/dx: the partial derivative, and the pull of empty bins at a rate of 0."""
         pars = np.ascontiguousarray(found.parameters.T)
+        defined = np.isfinite(found.twice_nll)
         with np.errstate(all="ignore"):
-            gradient = self.likelihood.derivatives(pars, self._sloped).gradient[self.index]
-        return np.where(np.isfinite(found.twice_nll), gradient, 0.0)
+            gradient = self.likelihood.derivatives(pars, self.observed).gradient
+        slope = np.where(defined, gradient[self.index], 0.0)
+        if self._empty.any():
+            slope += boundary_pull(
+                self.likelihood, (self._empty, self.index), pars, np.where(defined, gradient, 0.0)
+            )
+        return slope
 
     def evaluate(self, values: Array, near: bool = False) -> tuple[Array, Array]:
         """Return Delta (P,) and its derivative (P,); lower the best fit if undercut.
@@ -110,6 +123,11 @@ class ProfileFunction:
         Args:
             values: (P,). near: values known on both sides are near, their minima are starts.
         """
+        if self.solver.counts.starts > self.most_starts:
+            raise FitError(
+                f"{self.parameter} = {values[0]:.6g}: the region is not known after "
+                f"{self.solver.counts.starts} minimisations, more than {self.most_starts}"
+            )
         new = np.unique(values)
         new = new[~np.isin(new, self.x)]
         if len(new):
@@ -141,6 +159,7 @@ class ProfileFunction:
         changed = np.ones(len(self.x), dtype=bool)
         for _ in range(_CARRIED):
             around = changed | np.roll(changed, 1) | np.roll(changed, -1)
+            around &= np.isfinite(self.delta)  # what no walk reached stays undefined
             changed = self._carry(np.flatnonzero(around))
             if not changed.any():
                 return
@@ -153,7 +172,8 @@ class ProfileFunction:
         held = {self.parameter: self.x[todo]}
         found = self.solver.fit(self.observed, held, start, hints, near=True)
         with np.errstate(invalid="ignore"):
-            lower = found.twice_nll < fit.twice_nll[todo] - 1e-8
+            change = found.twice_nll - fit.twice_nll[todo]
+        lower = change < np.where(found.converged, -1e-8, -1e-5)
         better = lower | (found.certified & ~fit.certified[todo])
         fit.put(todo[better], found.select(better))
         self._known.slope[todo[better]] = self._slopes(found.select(better))

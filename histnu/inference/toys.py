@@ -46,7 +46,7 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Progress = Callable[[int, int], None]
 
-_TOY_SEARCH = GlobalOptions(starts=4, halton=32, distances=(2.0,))
+_TOY_SEARCH = GlobalOptions(starts=4, halton=32, distances=(2.0,), again=0)
 
 
 MAXIMUM_RATE = 1e15

@@ -36,7 +36,7 @@ class Electroweak:
 
     Attributes:
         sin2_theta_w: weak mixing angle at low momentum transfer.
-        form_factor: F(|q|, A), normalised to one at q = 0.
+        form_factor: ``F(|q|, A)``, normalised to one at q = 0.
     """
 
     sin2_theta_w: float = float(SIN2_THETA_W)

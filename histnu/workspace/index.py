@@ -15,8 +15,8 @@ def build_index(folder: str | Path) -> dict[str, Any]:
     """Index every sub-folder that has a ``manifest.json``.
 
     Returns:
-        ``{"schema", "entries": [{"folder", "analysis", "what", "provenance", "documents",
-        "interpolation", "build"}]}`` in the order of the folder names.
+        The schema and a list of ``entries`` in the order of the folder names, each with folder,
+        analysis, what it is, provenance, documents, interpolation and the command that builds it.
 
     Raises:
         DataError: for a document that is missing or is not the one its manifest describes.

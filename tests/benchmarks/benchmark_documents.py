@@ -170,9 +170,8 @@ def measure(path: Path, with_jax: bool) -> Row:
     return Row(
         document=path.stem, parameters=len(likelihood.init), bins=likelihood.n_bins,
         fit=seconds, certified=certified_seconds, profile=profile_seconds, profiled=name,
-        converged=bool(
-            found.converged.all() and certified.certified.all() and scan.converged.all()
-        ), pyhf_build=pyhf_build,
+        converged=all(map(np.all, (found.converged, certified.certified, scan.converged))),
+        pyhf_build=pyhf_build,
         pyhf=pyhf_seconds, pyhf_gap=value - minimum, at_ours=at_ours, jax=jax[0],
         jax_gap=jax[1] - minimum, **_built_alone(path),
     )  # fmt: skip
@@ -184,8 +183,7 @@ def show(row: Row) -> None:
     print(
         f"| {row.document} | {row.parameters} / {row.bins} | {row.build:.2f} | {row.memory_mb:.0f} "
         f"| {row.fit:.4f} | {row.certified:.3f} | {row.profile:.2f} | {row.pyhf_build:.2f} "
-        f"| {row.pyhf:.1f} "
-        f"| {row.ratio:.0f} | {row.pyhf_gap:+.1e} | {row.at_ours:+.0e} |{jax}",
+        f"| {row.pyhf:.1f} | {row.ratio:.0f} | {row.pyhf_gap:+.1e} | {row.at_ours:+.0e} |{jax}",
         flush=True,
     )
 

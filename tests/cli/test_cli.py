@@ -323,7 +323,7 @@ def test_a_nuisance_can_be_held(run, likelihood):
     arguments = ("limit", likelihood, "--poi", "mu_universal", "--json")
     free = json.loads(run(*arguments)[1])
     held = json.loads(run(*arguments, "--set", "b8_flux=0")[1])
-    assert held["fixed"] == {"b8_flux": 0.0}
+    assert held["held"] == {"b8_flux": 0.0}
     # less freedom, a narrower interval: both ends are of the same profile's restriction
     assert held["upper"] < free["upper"]
 

@@ -240,7 +240,9 @@ def test_histnu_limit_takes_the_upload(submission, built, capsys):
     for target in targets:
         arguments = ["limit", str(target), "--poi", "mu_universal", "--json"]
         done = CliRunner().invoke(cli, arguments, catch_exceptions=False)
-        found.append({k: v for k, v in json.loads(done.output).items() if k != "target"})
+        document = json.loads(done.output)
+        assert list(document["inputs"]) == [document.pop("target")]
+        found.append({**document, "inputs": list(document["inputs"].values())})
     assert found[0] == found[1] == found[2]
     assert found[0]["unit"] == "1e-9 mu_B"
 

@@ -158,8 +158,27 @@ class PyhfReference:
         return out
 
     def minimum(self, fixed: dict[str, float], starts: list[Array]) -> float:
-        """Lowest -2 log L with some parameters fixed, of SLSQP from all starts."""
-        return min((self._slsqp(fixed, s) for s in starts), default=np.inf)
+        """Lowest -2 log L with some parameters fixed, of SLSQP from all starts.
+
+        Where all are undefined the starts are first moved to where all rates are positive.
+        """
+        lowest = min((self._slsqp(fixed, s) for s in starts), default=np.inf)
+        if np.isfinite(lowest):
+            return lowest
+        return min((self._slsqp(fixed, self._allowed(fixed, s)) for s in starts), default=np.inf)
+
+    def _allowed(self, fixed: dict[str, float], start: Array) -> Array:
+        """Where the squares of missing rates, below 0.2 of the counts, are least from a start."""
+        x, free = self._free(fixed, start)
+        least = 0.2 * np.maximum(self.data[: self.model.config.nmaindata], 1.0)
+
+        def missing(z: Array) -> float:
+            y = x.copy()
+            y[free] = z
+            return float(np.square(np.maximum(least - self.rates(y), 0.0)).sum())
+
+        x[free] = minimize(missing, x[free], method="L-BFGS-B", bounds=self.bounds[free]).x
+        return x
 
     def _free(self, fixed: dict[str, float], start: Array) -> tuple[Array, Array]:
         x, free = start.copy(), ~self.held

@@ -22,7 +22,7 @@ from histnu.inference import (
     profile,
     region,
 )
-from histnu.inference.engine.multistart import Ledger, MultiStart
+from histnu.inference.engine.multistart import Ledger, MultiStart, StartOptions
 from histnu.inference.engine.problems import BatchFit, Problems
 from histnu.inference.limits import threshold
 from histnu.inference.toys import ToyStatistics, accepted, check_toys, critical_value
@@ -100,7 +100,7 @@ def test_a_ledger_counts_different_starts_that_agree() -> None:
 def test_uncertified_fits_are_an_error_that_names_the_value(example: Example) -> None:
     """One iteration is not enough for any fit, and MIGRAD is not asked."""
     hasty = MinimiseOptions(max_iterations=1, stragglers=False)
-    options = FitOptions(minimise=hasty)
+    options = FitOptions(minimise=hasty, starts=StartOptions(patience=1))
     likelihood = example("correlated")
     with pytest.raises(FitError, match=r"the free fit: the fit did not converge .*of 1 fits"):
         interval(likelihood, None, "mu", options=IntervalOptions(options))

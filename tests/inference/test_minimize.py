@@ -239,3 +239,52 @@ def test_newton_step_solves_the_moving_block(size: tuple[int, int], definite: bo
         if definite and len(k) and np.abs(out.step[:, p]).max() * np.sqrt(h[p].max()) < 5:
             exact = -np.linalg.solve(h[p][np.ix_(k, k)], g[k, p])
             np.testing.assert_allclose(out.step[k, p], exact, rtol=1e-6, atol=1e-9)
+
+
+def product() -> BatchedLikelihood:
+    """Two bins with 10 and 7 events: 12 f s + 9 and 4 f + 9 are expected."""
+    background = {
+        "name": "b", "data": [12.0],
+        "modifiers": [
+            {"name": "f", "type": "normfactor", "data": None},
+            {"name": "s", "type": "shapefactor", "data": None},
+        ],
+    }  # fmt: skip
+    other = {"name": "o", "data": [4.0], "modifiers": [{"name": "f", "type": "normfactor",
+             "data": None}]}  # fmt: skip
+    certain = {"name": "c", "data": [9.0], "modifiers": []}
+    return BatchedLikelihood.from_workspace({
+        "channels": [
+            {"name": "free", "samples": [background, certain]},
+            {"name": "empty", "samples": [other, certain]},
+        ],
+        "observations": [{"name": "free", "data": [10.0]}, {"name": "empty", "data": [7.0]}],
+        "measurements": [{"name": "m", "config": {"poi": "f", "parameters": [
+            {"name": "s", "bounds": [[0.0, 10.0]], "inits": [1.0]},
+        ]}}],
+        "version": "1.0.0",
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("start", [0.05, 0.2])
+def test_a_plateau_of_idle_parameters_is_left(start: float) -> None:
+    """At f = 0 the shapefactor s does nothing, and f = 0 is a minimum for small s only.
+
+    -2 log L = 2 [12 f s + 9 - 10 log(12 f s + 9) + 4 f + 9 - 7 log(4 f + 9)] + const. Its slope
+    in f at 0 is 2 [12 s (1 - 10/9) + 4 (1 - 7/9)], negative for s > 2/3 only. The minimum has s
+    at its bound, 10, where f solves 120 (1 - 10 / (120 f + 9)) + 4 (1 - 7 / (4 f + 9)) = 0.
+    """
+    from scipy.optimize import brentq
+
+    likelihood = product()
+    at = {"f": 0.0, "s[0]": start}
+    found = minimise(
+        likelihood,
+        likelihood.observe(likelihood.observation),
+        Problems.make(likelihood, 1, None, [at[n] for n in likelihood.parameter_names]),
+    )
+    f = brentq(lambda f: 120 * (1 - 10 / (120 * f + 9)) + 4 * (1 - 7 / (4 * f + 9)), 0, 1)
+    named = dict(zip(likelihood.parameter_names, found.parameters[0], strict=True))
+    assert found.converged[0]
+    assert named["s[0]"] == 10.0
+    assert named["f"] == pytest.approx(f, rel=1e-6)  # edm 1e-9 at a curvature of 3e3

@@ -8,11 +8,17 @@ import numpy as np
 import pytest
 
 from histnu.errors import FitError
-from histnu.inference import BatchedLikelihood, interval, profile
+from histnu.inference import BatchedLikelihood, Interval, interval, profile
 from tests.inference.random_documents import PyhfReference, document
 
 TOLERANCE = 1e-4  # in -2 log L: SLSQP with ftol 1e-10 is within 1e-5 of a minimum
-REASONS = ("did not converge", "no two starts agree", "undefined", "no root of the profile")
+REASONS = (
+    "did not converge",
+    "no two starts agree",
+    "undefined",
+    "no root of the profile",
+    "more than",
+)
 
 
 def check(seed: int, starts: int, counts: Counter[str]) -> list[str]:
@@ -39,7 +45,7 @@ def check(seed: int, starts: int, counts: Counter[str]) -> list[str]:
     low, high = likelihood.bounds[likelihood.index(poi)]
     scale = max(ends, default=1.0, key=abs)
     more = np.clip(rng.uniform(-0.5, 1.5, 2) * abs(scale), low, high)
-    faults = []
+    faults = beyond_edges(found, reference, reference.starts(starts, rng))
     for x in (*ends, *more):
         first = reference.starts(starts, rng)
         try:
@@ -67,11 +73,23 @@ def check(seed: int, starts: int, counts: Counter[str]) -> list[str]:
     return faults
 
 
+def beyond_edges(found: Interval, reference: PyhfReference, starts: list[np.ndarray]) -> list[str]:
+    """Return the edges of what is defined beyond which the reference is defined too."""
+    faults = []
+    for s in found.intervals:
+        for end, kind, sign in ((s.lower, s.lower_end, -1), (s.upper, s.upper_end, 1)):
+            if kind == "edge" and end is not None:
+                x = end + sign * 1e-3 * max(1.0, abs(end))
+                if np.isfinite(value := reference.minimum({found.parameter: x}, starts)):
+                    faults.append(f"{found.parameter} = {x:g} beyond an edge is {value}")
+    return faults
+
+
 def run(seeds: range, starts: int) -> None:
     counts: Counter[str] = Counter(documents=len(seeds))
     faults = [fault for seed in seeds for fault in check(seed, starts, counts)]
     assert not faults, (dict(counts), faults)
-    assert counts["error"] <= 0.05 * len(seeds)
+    assert counts["error"] <= 1
 
 
 def test_20_documents() -> None:
@@ -79,5 +97,6 @@ def test_20_documents() -> None:
 
 
 @pytest.mark.slow
-def test_200_documents() -> None:
-    run(range(20, 220), 2)
+@pytest.mark.parametrize("first", range(20, 220, 25))
+def test_200_documents(first: int) -> None:
+    run(range(first, first + 25), 2)

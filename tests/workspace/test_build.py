@@ -19,7 +19,9 @@ from histnu.workspace.modifiers import linear_bounds, rate_modifier
 
 pyhf = pytest.importorskip("pyhf")
 
-NAMES = sorted(builtin())
+PULSED = [n for n, a in builtin().items() if any("coherent" in e for e in a.experiments)]
+NAMES = sorted((set(builtin()) - set(PULSED)) | {"standard_model_coherent"})
+"""All analyses; of the largest documents, those of pulsed sources, one."""
 PAPER = [
     n
     for n in NAMES

@@ -17,15 +17,19 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 
+from histnu.inference.engine.allowed import allowed_point, rate_slopes
 from histnu.inference.engine.likelihood import Likelihood, Observed
 from histnu.inference.engine.newton import newton
 from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
 
+Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-LAST = 1e-9  # events of the barrier in an empty bin at the end
-_EVENTS = (0.1, 1e-3, 1e-6, LAST)
+_EVENTS = (1.0, 0.1, 1e-2, 1e-4, 1e-6, 1e-9)  # of the barrier in an empty bin
+_MOST = 40  # points from which a point inside is looked for by linear programs
+_ACTIVE = 1e-5  # rate below which an empty bin is at the boundary
 _INWARDS = 0.05  # share of the way back to the suggested start from where Newton stalled
 
 
@@ -52,21 +56,61 @@ def on_the_boundary(
     inwards = np.where(part.fixed, at, inwards)
     allowed = np.isfinite(likelihood.value(inwards, with_events(likelihood, data, 1.0)))
     start = np.where(allowed, inwards, part.start)
-    inner = replace(options, boundary=False, max_iterations=40)
-    for events in _EVENTS:
-        found = newton(
-            likelihood,
-            with_events(likelihood, data, events),
-            Problems(start, part.fixed, part.refuge),
-            inner,
-        )
-        start = found.parameters.T
-    value = likelihood.value(np.ascontiguousarray(start), data)
-    better = found.converged & (value <= fit.twice_nll[left] + options.edm)
+    little = np.flatnonzero(~allowed)
+    start[:, little] = _inside(
+        likelihood, data.select(little), at[:, little], part.fixed[:, little]
+    )
+    found = _follow(likelihood, data, Problems(start, part.fixed, part.refuge), options)
+    value = likelihood.value(np.ascontiguousarray(found.parameters.T), data)
+    excess = 2 * _EVENTS[-1] * (data.main == 0).sum(axis=0)  # what the barrier leaves
+    better = found.converged & (value <= fit.twice_nll[left] + options.edm + excess)
     out = fit.copy()
     found.twice_nll[:] = value
     out.put(left[better], found.select(better))
     return out
+
+
+def _inside(likelihood: Likelihood, observed: Observed, at: Array, fixed: Mask) -> Array:
+    """Return points (n, P) well inside the allowed rates, found from points at their boundary.
+
+    Equal points are looked at once; where nothing is found the point stays.
+    """
+    out = at.copy()
+    known: dict[bytes, Array | None] = {}
+    for k in range(at.shape[1]):
+        place = at[:, k].round(6).tobytes()
+        if place not in known and len(known) < _MOST:
+            counts = observed.main[:, k if observed.size is not None else 0]
+            start = (at[:, k], fixed[:, k])
+            known[place] = allowed_point(likelihood, counts, start, np.ones(len(at)))
+        found = known.get(place)
+        if found is not None:
+            out[:, k] = np.where(fixed[:, k], at[:, k], found)
+    return out
+
+
+def _follow(
+    likelihood: Likelihood, observed: Observed, problems: Problems, options: MinimiseOptions
+) -> BatchFit:
+    """Return the minima for the last of the falling events, each started from those before.
+
+    The minima depend smoothly on the events, so that they are extrapolated along a line.
+    """
+    inner = replace(options, boundary=False, max_iterations=40)
+    start = ahead = problems.start
+    before = np.inf  # the first move is no part of the line
+    low, high = likelihood.bounds.T[:, :, None]
+    for events, after in zip(_EVENTS, (*_EVENTS[1:], 0.0), strict=True):
+        data = with_events(likelihood, observed, events)
+        allowed = np.isfinite(likelihood.value(np.ascontiguousarray(ahead), data))
+        first = np.where(allowed, ahead, start)
+        found = newton(likelihood, data, Problems(first, problems.fixed, problems.refuge), inner)
+        moved = found.parameters.T - start
+        start = found.parameters.T
+        ahead = np.clip(start + (after - events) / (events - before) * moved, low, high)
+        ahead = np.where(problems.fixed, start, ahead)
+        before = events
+    return found
 
 
 def with_events(likelihood: Likelihood, observed: Observed, events: float) -> Observed:
@@ -75,3 +119,32 @@ def with_events(likelihood: Likelihood, observed: Observed, events: float) -> Ob
     if observed.templates is None:
         return likelihood.observe(main, observed.aux.T)
     return likelihood.observe(main, observed.aux.T, observed.templates.T)  # type: ignore[call-arg]
+
+
+def boundary_pull(
+    likelihood: Likelihood, of: tuple[Mask, int], pars: Array, gradient: Array
+) -> Array:
+    """Return what empty bins at a rate of zero add to the slope of a profile, (P,).
+
+    At a minimum with ``lambda_b = 0`` the gradient of -2 log L in the free parameters is
+    ``sum_b nu_b dlambda_b/dtheta`` with multipliers ``nu_b >= 0``; in the parameter that is held
+    at x the same sum is what the constraints add: ``dDelta/dx = g_x - sum_b nu_b dlambda_b/dx``.
+
+    Args:
+        of: mask (B,) of the empty bins and index of the parameter that is held.
+        pars: (n, P) minima. gradient: (n, P) of -2 log L at them.
+    """
+    empty, index = of
+    rates = likelihood.expected(pars.T)
+    out = np.zeros(pars.shape[1])
+    with np.errstate(invalid="ignore"):
+        active = empty & (np.abs(rates) < _ACTIVE)
+    low, high = likelihood.bounds.T
+    for p in np.flatnonzero(active.any(axis=1)):
+        x = pars[:, p]
+        free = ~likelihood.fixed & (x > low) & (x < high)
+        free[index] = False
+        slopes = rate_slopes(likelihood, x)[:, active[p]]
+        multipliers = nnls(slopes[free], gradient[free, p])[0]
+        out[p] = -slopes[index] @ multipliers
+    return out

@@ -60,6 +60,7 @@ class GlobalOptions:
         separation: distance in the reduced variables between two starts.
         sweeps: most neighbour sweeps of an ordered scan.
         anchors: points of a scan of more than twice as many that are searched fully.
+        again: times that what only one start reached is searched again, with thrice the starts.
         minimise: options of the Newton minimiser.
     """
 
@@ -69,6 +70,7 @@ class GlobalOptions:
     separation: float = 0.7
     sweeps: int = 4
     anchors: int = 200
+    again: int = 2
     minimise: MinimiseOptions = field(default_factory=MinimiseOptions)
 
 
@@ -164,7 +166,39 @@ def global_minimise(
         fit = _search(likelihood, observed, problems, (reduce, points), options)
     if ordered and count > 1:
         fit = _sweep(likelihood, observed, problems, fit, options)
-    return _finish(likelihood, observed, problems, fit, options)
+    fit = _finish(likelihood, observed, problems, fit, options)
+    return _search_again(likelihood, observed, problems, (reduce, fit), options)
+
+
+def _search_again(
+    likelihood: MappedLikelihood,
+    observed: Observed,
+    problems: Problems,
+    found: tuple[Array, BatchFit],
+    options: GlobalOptions,
+) -> BatchFit:
+    """Search what only one start reached with more and nearer starts of a larger design."""
+    reduce, fit = found
+    for _ in range(options.again):
+        left = np.flatnonzero(~fit.certified & np.isfinite(fit.twice_nll))
+        if not len(left):
+            break
+        options = replace(
+            options,
+            starts=3 * options.starts,
+            halton=3 * options.halton,
+            separation=options.separation / 2,
+        )
+        plan = (reduce, design(likelihood, reduce, options))
+        data, part = observed.select(left), problems.select(left)
+        again = _search(likelihood, data, part, plan, options)
+        with np.errstate(invalid="ignore"):
+            same = np.abs(again.twice_nll - fit.twice_nll[left]) <= _AGREE
+        agreeing = again.agreeing + np.where(same, fit.agreeing[left], 0)
+        lower = again.twice_nll < fit.twice_nll[left] - 1e-8
+        fit.put(left[lower], again.select(lower))
+        fit.agreeing[left[same | lower]] = agreeing[same | lower]
+    return fit
 
 
 def nearby_minima(

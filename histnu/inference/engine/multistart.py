@@ -29,6 +29,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from histnu.inference.engine.allowed import allowed_point
 from histnu.inference.engine.likelihood import Likelihood, Observed
 from histnu.inference.engine.minimize import minimise
 from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
@@ -54,7 +55,7 @@ class StartOptions:
         stride: points of a long scan per point that gets a spread start.
         rounds: most sweeps between neighbours.
         basins: most minima that are remembered as starts.
-        walks: problems, undefined at every start, that are walked to from defined ones.
+        patience: times as many iterations take the last starts, where no two agreed before.
         probed: data sets that are started from ``spread`` points; share: of the others.
     """
 
@@ -65,7 +66,7 @@ class StartOptions:
     stride: int = 12
     rounds: int = 12
     basins: int = 8
-    walks: int = 16
+    patience: int = 4
     probed: int = 16
     share: float = 0.03
 
@@ -99,6 +100,8 @@ class Ledger:
         self.fit = BatchFit.of(problems.start.T.copy(), np.full(points, np.inf), none.copy())
         self.tries = np.zeros(points, dtype=np.intp)
         self.second = none.copy()
+        self.closed = none.copy()  # no allowed rates were found
+        self.inside = np.full(problems.start.shape, np.nan)  # points well inside, where looked for
         self.met: list[Array] = []
         self._agreement = agreement
 
@@ -177,14 +180,12 @@ class MultiStart:
         layers = self._layers(problems, hints)
         if near:
             every = np.arange(points)
-            self._run(observed, problems, ledger, (every, layers[1:2]))
-            self._run(observed, problems, ledger, (every, layers[2:]), loose=not self.second)
+            self._run(observed, problems, ledger, (every, layers[1:]))
         elif ordered and points > 4 * self._starts.stride and not self.second:
             self._in_between(observed, problems, (ledger, layers))
         else:
             self._densely(observed, problems, (ledger, layers))
-        if not near:
-            self._reach(observed, problems, ledger)
+        self._reach(observed, problems, ledger)
         self._settle(observed, problems, ledger, ordered, every=not near)
         return self._close(observed, problems, ledger)
 
@@ -279,11 +280,12 @@ class MultiStart:
                 ~ledger.fit.certified & (every | np.isfinite(ledger.fit.twice_nll))
             )
         for effort in (1, 2):
+            todo = todo[~ledger.closed[todo]]
             if not len(todo):
                 return
             spread = self._starts.many * effort if self.second else self._starts.spread * effort
             layers = [*self._known(len(todo)), *self._spread_starts(observed, spread, len(todo))]
-            self._run(observed, problems, ledger, (todo, layers))
+            self._run(observed, problems, ledger, (todo, layers), patient=effort > 1)
             if not self.second and ledger.second.any():
                 self._settle(observed, problems, ledger, ordered, every, toys)
                 return
@@ -296,50 +298,37 @@ class MultiStart:
             todo = np.flatnonzero(~(ledger.fit.converged if enough else ledger.fit.certified))
 
     def _reach(self, observed: Observed, problems: Problems, ledger: Ledger) -> None:
-        """Walk to problems that are undefined at every start from the nearest defined one.
+        """Look for allowed rates where every start is undefined, and start there.
 
-        The fixed parameters move in steps that are halved where the walk leaves what is defined.
+        What stays undefined then is taken to be so: it is given no further starts.
         """
         lost = np.flatnonzero(~np.isfinite(ledger.fit.twice_nll))
-        known = np.flatnonzero(np.isfinite(ledger.fit.twice_nll))
-        if not len(lost) or not problems.fixed.any():
+        if not len(lost):
             return
-        good = [ledger.fit.parameters[k] for k in known]
-        if self._last is not None:
-            good.append(self._last)
-        moving = problems.fixed & ~self._likelihood.fixed[:, None]
-        for p in lost[: self._starts.walks]:
-            held = moving[:, p]
-            target = problems.start[:, p]
-            if not good or not held.any():
-                return
-            near = min(good, key=lambda x: float(np.abs(x[held] - target[held]).sum()))
-            end = self._walk(observed.select(np.array([0])), (near, target), problems.fixed[:, [p]])
-            if end is not None:
-                good.append(end)
-                self._run(observed, problems, ledger, (np.array([p]), [end[:, None]]))
-
-    def _walk(self, observed: Observed, ends: tuple[Array, Array], fixed: Mask) -> Array | None:
-        """Return a defined point (n,) at the end of a walk, or None."""
-        at, target = ends
-        held = fixed[:, 0]
-        origin, share, step = at.copy(), 0.0, 1.0
-        while step > 1 / 64:
-            trial = at.copy()
-            trial[held] = (origin + min(share + step, 1.0) * (target - origin))[held]
-            found = minimise(
-                self._likelihood, observed, Problems(trial[:, None], fixed, trial[:, None]),
-                self._first,
-            )  # fmt: skip
-            self.counts.starts += 1
-            if np.isfinite(found.twice_nll[0]):
-                at, share = found.parameters[0], min(share + step, 1.0)
-                if share >= 1.0:
-                    return at
-                step *= 2
+        counts, width = observed.main[:, 0], self._scale(observed)
+        starts = np.empty((2, len(problems.start), len(lost)))
+        near: Array = self._likelihood.init if self._last is None else self._last
+        origins = [self._likelihood.init, near]
+        for m, p in enumerate(lost):
+            held, target = problems.fixed[:, p], problems.start[:, p]
+            for k, origin in enumerate(origins):
+                start = np.where(held, target, origin)
+                found = allowed_point(self._likelihood, counts, (start, held), width)
+                if found is None:
+                    ledger.closed[p] = True
+                    starts[:, :, m] = target
+                    break
+                starts[k, :, m] = found
             else:
-                step /= 2
-        return None
+                ledger.inside[:, p] = starts[0, :, m]
+                origins[1] = starts[1, :, m]
+        self._run(observed, problems, ledger, (lost, list(starts)))
+
+    def _scale(self, observed: Observed) -> Array:
+        """Return a width (n,) of every parameter."""
+        if self._spread is None:
+            self._spread = Spread(self._likelihood, observed)
+        return self._spread.width
 
     def _sweep(self, observed: Observed, problems: Problems, ledger: Ledger) -> None:
         """Carry every minimum to both neighbours until none becomes lower."""
@@ -372,8 +361,8 @@ class MultiStart:
         """Return ``count`` layers (n, points) of spread starts, different at every point."""
         if not count or not points:
             return []
-        if self._spread is None:
-            self._spread = Spread(self._likelihood, observed)
+        self._scale(observed)
+        assert self._spread is not None
         if points > 64 or self.second:  # in turn, not to exhaust the sequence
             table = self._spread.take(count)
             turn = (np.arange(count)[:, None] + np.arange(points)) % max(count, 1)
@@ -400,8 +389,13 @@ class MultiStart:
         ledger: Ledger,
         task: tuple[Index, Sequence[Array]],
         loose: bool = False,
+        patient: bool = False,
     ) -> Mask:
-        """Minimise some problems from several layers of starts (n, M) in one batch."""
+        """Minimise some problems from several layers of starts (n, M) in one batch.
+
+        Args:
+            loose: only confirm minima. patient: take more iterations, for long curved valleys.
+        """
         where, layers = task
         lower = np.zeros(problems.start.shape[1], dtype=bool)
         if not len(where) or not len(layers):
@@ -412,6 +406,8 @@ class MultiStart:
         count, n, size = starts.shape
         known = np.isfinite(ledger.fit.twice_nll[where])
         refuge = np.where(known, ledger.fit.parameters[where].T, self._likelihood.init[:, None])
+        inside = ledger.inside[:, where]
+        refuge = np.where(np.isnan(inside), refuge, inside)
         many = Problems(
             np.ascontiguousarray(np.moveaxis(starts, 0, 1)).reshape(n, count * size),
             np.tile(part.fixed, (1, count)),
@@ -421,6 +417,10 @@ class MultiStart:
         if observed.size is not None:
             data = observed.select(np.tile(where, count))
         options = replace(self._first, edm=max(_LOOSE, self._first.edm)) if loose else self._first
+        if patient:
+            options = replace(
+                options, max_iterations=self._starts.patience * options.max_iterations
+            )
         found = minimise(self._likelihood, data, many, options)
         self.counts.starts += count * size
         for k in range(count):

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from histnu.inference.engine.likelihood import Derivatives, Likelihood, Observed
 from histnu.inference.engine.linalg import NewtonStep, newton_step
+from histnu.inference.engine.plateau import Resting, idle, way_off
 from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
 
 Array = NDArray[np.float64]
@@ -232,12 +233,36 @@ class _Run:
         if climbs.any():
             safe = np.abs(s.at.hessian[np.arange(len(x)), np.arange(len(x))][:, which])
             step = np.where(climbs, -np.where(move, g, 0.0) / np.maximum(safe, 1e-12), step)
+        finished &= ~self._leave_plateaus(s, (which, finished), move, step)
         s.step[:, which], s.length[which] = step, 1.0
         s.far[which] = edm > _FAR
         self._finish(s, (which, finished), moved, edm)
         done[which] = finished
         s.fresh[:] = False
         return done
+
+    def _leave_plateaus(
+        self, s: _State, which: tuple[slice | Mask, Mask], move: Mask, step: Array
+    ) -> Mask:
+        """Give finished problems that rest on a plateau a step to its edge; return which."""
+        chosen, finished = which
+        out = np.zeros(len(finished), dtype=bool)
+        x = s.x[:, chosen]
+        lower, upper = self._limits(x, s.fixed[:, chosen])
+        held = ~s.fixed[:, chosen] & ~move & ((x <= lower) | (x >= upper))
+        k = np.flatnonzero(finished & held.any(axis=0))
+        if not len(k):
+            return out
+        low, high = (np.broadcast_to(b, x.shape)[:, k] for b in (lower, upper))
+        at = Resting(x[:, k], (low, high), held[:, k], move[:, k])
+        gradient, hessian = s.at.gradient[:, chosen], s.at.hessian[:, :, chosen]
+        still = idle(at, gradient[:, k], hessian[:, :, k])
+        if not still.any():
+            return out
+        observed = s.observed.select(chosen).select(k)
+        there, out[k] = way_off(self._likelihood, observed, at, still)
+        step[:, k] = np.where(out[k], there, step[:, k])
+        return out
 
     def _newton(self, s: _State, which: slice | Mask) -> tuple[NewtonStep, Mask]:
         """Return Newton steps of the live variables and the (n, P) mask of moving ones."""

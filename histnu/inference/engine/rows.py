@@ -9,7 +9,7 @@ nominal yields plus its histosys. With ``L_i = phi_i' / phi_i`` and ``a_j`` the 
     d2r/di2 = r phi_i'' / phi_i + 2 F L_i a_i + F a_ii,
 
 since a parameter enters ``F`` once. The Hessian of the Poisson part, with weights ``w_b`` of
-products of first derivatives of the counts lambda and ``s_b`` of second derivatives, is then
+products of first derivatives of the counts lambda and ``s_b`` of second derivatives, is then::
 
     multiplicative:  L' (K + diag S) L,  K_rq = sum_b w_b r_rb r_qb (rows of one channel),
                      S_r = sum_b s_b r_rb; on the diagonal S phi''/phi takes the place of S L^2;
