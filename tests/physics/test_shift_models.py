@@ -117,6 +117,14 @@ def test_electron_neutrinos_alone_make_no_l_mu_minus_l_tau():
     assert LMuLTauVector().basis_spectra(scattering, ENERGIES) == {}
 
 
+@pytest.mark.parametrize("recoil", ["nuclear", "electron"])
+def test_flavours_of_the_sun_cancel_in_the_interference(recoil):
+    """nu_mu and nu_tau arrive in equal numbers with opposite charges: only g^4 is left."""
+    spectra = LMuLTauVector().basis_spectra(solar(recoil), ENERGIES)
+    assert list(spectra) == ["g_lmutau_4"]
+    assert np.all(spectra["g_lmutau_4"] > 0)
+
+
 def test_heavy_vector_is_vector_nsi():
     scattering, mass, g = solar("nuclear"), 5e4, 900.0
     theta = {}

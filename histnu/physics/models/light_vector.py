@@ -37,11 +37,17 @@ def _parameter(name: str, symbol: str) -> tuple[Parameter, ...]:
 
 
 def _terms(name: str) -> tuple[Term, ...]:
-    """Interference and square; neither is physical without the other."""
+    """Interference and square; an interference cannot stand alone."""
     return (
         Term(f"{name}_2", ((1.0, {name: 2}),), (0.0, LARGEST**2), alone=False),
-        Term(f"{name}_4", ((1.0, {name: 4}),), (0.0, LARGEST**4), alone=False),
+        Term(f"{name}_4", ((1.0, {name: 4}),), (0.0, LARGEST**4)),
     )
+
+
+def _cancel(spectra: Array) -> bool:
+    """Whether flavours cancel: nu_mu and nu_tau of the Sun, whose charges are opposite."""
+    size = np.sum(np.abs(spectra), axis=0)
+    return bool(np.all(np.abs(np.sum(spectra, axis=0)) <= 1e-12 * size))
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,11 @@ class VectorMediator(Model):
             [shifted.interference(f, e_recoil_kev) for f in flavours],
             [shifted.square(f, e_recoil_kev) for f in flavours],
         )
-        return {t.name: np.sum(p, axis=0) for t, p in zip(self.terms, parts, strict=True)}
+        return {
+            t.name: np.sum(p, axis=0)
+            for t, p in zip(self.terms, parts, strict=True)
+            if not _cancel(np.array(p))
+        }
 
 
 @dataclass(frozen=True)
