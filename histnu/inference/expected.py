@@ -108,7 +108,7 @@ def band_levels(method: str, cl: float, dof: int, bounded: bool) -> Array:
     """Return ``g(N)`` (5,) of the module's description.
 
     >>> band_levels("cls", 0.95, 1, True).round(4).tolist()
-    [1.0546, 1.4102, 1.96, 2.7258, 3.656]
+    [1.0518, 1.412, 1.96, 2.7272, 3.656]
     """
     n = np.array(SIGMAS)
     if method == "cls":

@@ -181,7 +181,7 @@ def warm_up(cases: Sequence[Case]) -> None:
 
     import histnu.cli.main as entry
 
-    importlib.import_module("histnu.plotting.paper")
+    importlib.import_module("histnu.plotting.studies")
     with importlib.import_module("histnu.plotting.style").figure_style():
         pass  # imports matplotlib and reads its fonts
     for verb in entry.VERBS:
