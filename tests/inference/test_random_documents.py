@@ -109,7 +109,9 @@ def test_200_documents(first: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=False, reason="a free fit ends in a local minimum that several starts agree on")
+@pytest.mark.xfail(
+    strict=False, reason="a free fit ends in a local minimum that several starts agree on"
+)
 @pytest.mark.parametrize("seed", sorted(OPEN))
 def test_what_is_wrong_still(seed: int) -> None:
     """The region is right, but a free fit alone is certified 10.8 above the minimum.
