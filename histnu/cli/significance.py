@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,6 +26,9 @@ from histnu.cli.envelope import (
     say_written,
     toy_options,
 )
+
+if TYPE_CHECKING:
+    from histnu.inference.significance import Significance
 
 
 @click.command()
@@ -86,8 +90,18 @@ def command(
             nl=False,
         )
         return
+    text = described(found, question.asked, (seed, signal))
+    click.echo(
+        f"{text}; best fit {best:.6g} {question.unit}".rstrip()
+        + marks(loaded, question, found.certified)
+    )
+
+
+def described(found: Significance, asked: str, given: tuple[int, float | None]) -> str:
+    """The significance in words; ``given`` is the seed and the expected signal of the options."""
+    seed, signal = given
     text = (
-        f"{question.asked} = 0 is disfavoured with {found.significance:.3f} standard deviations "
+        f"{asked} = 0 is disfavoured with {found.significance:.3f} standard deviations "
         f"(q0 = {found.q0:.4f}, p = {found.p_value:.3g}, asymptotic, {found.engine})"
     )
     if found.significance_toys is not None:
@@ -98,7 +112,4 @@ def command(
         )
     if found.expected is not None:
         text += f"; expected {found.expected:.3f} at {signal:g}"
-    click.echo(
-        f"{text}; best fit {best:.6g} {question.unit}".rstrip()
-        + marks(loaded, question, found.certified)
-    )
+    return text
