@@ -58,14 +58,14 @@ def command(
 
     loaded = load_target(target, settings)
     interest = parameter_of_interest(loaded, poi)
-    with progress_bar(1, quiet or as_json) as advance:
+    with progress_bar(1, quiet or as_json, "toys") as advance:
         options = verbs.Options(
             cl=cl,
             engine=engine,
             held=interest.fixed,
             n_toys=n_toys,
             seed=seed,
-            progress=lambda done, total: advance(f"{done}/{total} toys"),
+            progress=advance,
             allow_uncertified=allow_uncertified,
         )
         found = verbs.coverage(loaded, poi, truth, options)

@@ -63,7 +63,7 @@ def command(
 
     loaded = load_target(target, settings)
     interest = parameter_of_interest(loaded, poi)
-    with progress_bar(1, quiet or as_json) as advance:
+    with progress_bar(1, quiet or as_json, "toys") as advance:
         options = verbs.Options(
             method="toys" if value is None else "cls-toys",
             cl=cl,
@@ -71,7 +71,7 @@ def command(
             held=interest.fixed,
             n_toys=n_toys,
             seed=seed,
-            progress=lambda done, total: advance(f"{done}/{total} toys"),
+            progress=advance,
             allow_uncertified=allow_uncertified,
         )
         found: Bound | Test

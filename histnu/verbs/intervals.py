@@ -9,13 +9,9 @@ from histnu.inference.expected import ExpectedOptions, expected_limit
 from histnu.inference.limits import interval
 from histnu.inference.results import Interval
 from histnu.inference.toys import feldman_cousins
+from histnu.verbs.envelope import Segment
 from histnu.verbs.options import METHODS, Options, common_fields, required, settled, toy_fields
-from histnu.verbs.results import (
-    Bound,
-    Expected,
-    Segment,
-    Test,
-)
+from histnu.verbs.results import Bound, Expected, Test
 
 
 def find_interval(interest: ParameterOfInterest, options: Options) -> Interval:
