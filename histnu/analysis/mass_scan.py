@@ -23,13 +23,14 @@ from histnu.analysis.hypothesis import require_held, signal_model
 from histnu.analysis.schema import Analysis
 from histnu.analysis.target import ParameterOfInterest, Target, parameter_of_interest
 from histnu.core.errors import ConfigError, FitError
+from histnu.core.units import split_unit
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import Experiment, weakest
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions
 from histnu.inference.limits import IntervalOptions, interval, threshold
 from histnu.inference.profile import best_fit
 from histnu.inference.results import BestFit
-from histnu.physics.models.protocol import InUnit, SignalModel, Term, split_unit
+from histnu.physics.models.protocol import InUnit, SignalModel, Term
 from histnu.physics.models.standard_model import StandardModel
 from histnu.templates.basis import ChannelTemplates
 from histnu.workspace.build import build_workspace
@@ -51,12 +52,14 @@ class ScanOptions:
         cl, dof: confidence level and degrees of freedom of the threshold (2 for a contour).
         fit: how to fit.
         asimov: use the expectation without a signal as data, for a sensitivity.
+        refine: how often values are added where a curve bends, climbs or ends.
     """
 
     cl: float = 0.9
     dof: int = 2
     fit: FitOptions = field(default_factory=FitOptions)
     asimov: bool = False
+    refine: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ class _Scan:
 
     parameter: str
     unit: str
-    points: list[_Point | None] = field(default_factory=list)
+    points: dict[float, _Point | None] = field(default_factory=dict)
 
 
 def mass_scan(
@@ -145,15 +148,47 @@ def mass_scan(
             kind = "held parameters" if known is held_units else "parameters"
             raise ConfigError(f"{model.name} has no {name!r} here; {kind}: {names}")
     scans = [_Scan(p, units[p]) for p in parameters]
-    for value in values:
-        chosen = analysis.holding({held: float(value)})
-        _add_value(chosen, data, (held, float(value)), scans, options)
-        progress(float(value))
     provenance = weakest([e.provenance for e in data])
-    return tuple(
-        _curve(s, (held, held_units[held], tuple(map(float, values))), options, provenance)
-        for s in scans
-    )
+    asked, todo = (held, held_units[held]), [float(v) for v in values]
+    for _ in range(options.refine + 1):
+        for value in todo:
+            _add_value(analysis.holding({held: value}), data, (held, value), scans, options)
+            progress(value)
+        curves = tuple(_curve(s, asked, options, provenance) for s in scans)
+        todo = sorted({v for c in curves for v in values_to_add(c.values, c.upper)})
+        if not todo:
+            break
+    return curves
+
+
+STEEP, BENT, CLOSE = 0.2, 0.02, 1.01
+"""A curve is refined where its logarithm changes by more than ``STEEP`` between neighbours or is
+``BENT`` off their chord, unless the neighbours differ by less than the factor ``CLOSE``."""
+
+
+def values_to_add(values: Sequence[float], ends: Sequence[float | None]) -> list[float]:
+    """Geometric means of neighbours where a positive curve bends, climbs or ends.
+
+    Args:
+        values: (N,) ascending, positive. ends: (N,) the curve, None or NaN where it is open.
+
+    >>> values_to_add([1.0, 4.0, 16.0], [1.0, 1.0, 3.0])
+    [2.0, 8.0]
+    >>> values_to_add([1.0, 4.0, 16.0], [1.0, 1.1, 1.21])
+    []
+    """
+    x = np.log(np.asarray(values, dtype=float))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        y = np.log(np.array([np.nan if e is None else e for e in ends], dtype=float))
+        slope = np.diff(y) / np.diff(x)
+        step = np.diff(x)
+        off = np.abs(np.diff(slope)) * step[1:] * step[:-1] / (step[1:] + step[:-1])
+        split = (np.abs(np.diff(y)) > STEEP) | (np.diff(np.isnan(y).astype(int)) != 0)
+    bent = off > BENT
+    split[1:] |= bent
+    split[:-1] |= bent
+    split &= step > np.log(CLOSE)
+    return [float(np.sqrt(values[i] * values[i + 1])) for i in np.flatnonzero(split)]
 
 
 def _add_value(
@@ -170,7 +205,7 @@ def _add_value(
     for scan in scans:
         ratio = _ratio(model, templates, scan.parameter)
         if ratio is None:
-            scan.points.append(None)
+            scan.points[at[1]] = None
             log.info("%s = %g: no signal of %s", *at, scan.parameter)
             continue
         target = _target(analysis, model, templates, scan, ratio)
@@ -179,7 +214,7 @@ def _add_value(
         best = best_fit(interest.likelihood, counts, options.fit)
         if options.fit.engine == "batched":
             _forget_model(interest.likelihood)
-        scan.points.append(_Point(at[1], interest, ratio, counts, best))
+        scan.points[at[1]] = _Point(at[1], interest, ratio, counts, best)
 
 
 def _ratio(
@@ -246,20 +281,23 @@ def _forget_model(likelihood: AnyLikelihood) -> None:
 
 def _curve(
     scan: _Scan,
-    held: tuple[str, str, tuple[float, ...]],
+    held: tuple[str, str],
     options: ScanOptions,
     provenance: str,
 ) -> MassCurve:
     """Ends at all values, above the common minimum."""
-    reached = [p for p in scan.points if p is not None]
+    values = tuple(sorted(scan.points))
+    reached = [p for p in scan.points.values() if p is not None]
     if not reached:
         raise FitError(f"{scan.parameter}: no {held[0]} of the scan can be made")
     lowest = min(reached, key=lambda p: p.best.twice_nll)
     cut = threshold(options.cl, options.dof)
-    ends = [_ends(p, cut - _excess(p, lowest), options) if p else NO_END for p in scan.points]
+    at = [scan.points[v] for v in values]
+    ends = [_ends(p, cut - _excess(p, lowest), options) if p else NO_END for p in at]
     best = lowest.interest.value(lowest.best.parameters[lowest.interest.parameter])
     return MassCurve(
         *held,
+        values,
         scan.parameter,
         scan.unit,
         tuple(e.lower for e in ends),

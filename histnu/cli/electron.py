@@ -16,8 +16,8 @@ from histnu.cli.common import output_option, quiet_option
     "--overlay",
     "overlays",
     multiple=True,
-    metavar="NAME=FILE.CSV",
-    help="Published dipole curve for the figure (columns m4_mev, mu_b); may be repeated.",
+    metavar="NAME[=FILE.csv]",
+    help="Published limit: a name (histnu list published) or a table (m4_mev, mu_b).",
 )
 @click.option("--jobs", "-j", type=types.JOBS, default=None, help="Processes.")
 @quiet_option

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histnu import verbs
+from histnu.analysis.mass_scan import values_to_add
 from histnu.analysis.target import ParameterOfInterest, Target, load_target, parameter_of_interest
 from histnu.core.errors import ConfigError, FitError
 from histnu.inference.engine.fit import FitOptions
-from histnu.plotting.canvas import Header, quantity
+from histnu.plotting.canvas import Header, quantity, unit_of
+from histnu.plotting.planes import PlaneFigure, Region, draw_plane
 from histnu.verbs.options import Options
 
 log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 Targets = tuple[str, ...]
-
-_STEEP = 0.2  # change of the logarithm of a limit between neighbours
 
 
 @dataclass(frozen=True)
@@ -146,8 +145,11 @@ def draw_scans(targets: Targets, path: Path, options: PlotOptions) -> list[Path]
 
     loaded = [load_target(t, options.settings) for t in targets]
     asked = [(t, parameter_of_interest(t, options.poi)) for t in loaded]
-    level = (options.cl, options.dof or 1)
-    return draw_scan(scan_figure(asked, options.values, level, options.fit), path)
+    figure = scan_figure(asked, options.values, (options.cl, options.dof or 1), options.fit)
+    limits = with_published(PlaneFigure("", figure.x, ()), options.overlay)
+    if limits.regions:
+        raise ConfigError("histnu plot scan: --overlay takes published limits that are one number")
+    return draw_scan(replace(figure, marks=dict(limits.limits)), path)
 
 
 def draw_nuisance_paths(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
@@ -187,7 +189,6 @@ def draw_goodness(targets: Targets, path: Path, options: PlotOptions) -> list[Pa
 
 def draw_regions(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     """Regions of two parameters, or of one against a held one, one per target."""
-    from histnu.plotting.planes import draw_plane
     from histnu.verbs.planes import Plane, plane_figure, plane_result
 
     if options.x_name is None or options.y_name is None:
@@ -199,28 +200,22 @@ def draw_regions(targets: Targets, path: Path, options: PlotOptions) -> list[Pat
     plane = Plane(options.x_name, options.y_name, x_range, options.y_range, points)
     how = replace(options.verb(Target("", {})), dof=options.dof or 2)
     found = [plane_result(t, plane, how, options.settings)[0] for t in targets]
-    return draw_plane(plane_figure(found, published(options.overlay)), path)
+    return draw_plane(with_published(plane_figure(found), options.overlay), path)
 
 
-def published(overlays: tuple[str, ...]) -> list[Any]:
-    """Curves of ``NAME=FILE.csv`` options: the first two columns of each file.
+def with_published(figure: PlaneFigure, overlays: Sequence[str]) -> PlaneFigure:
+    """A figure with the published limits of ``NAME`` and ``LABEL=FILE.csv`` options over it.
 
     Raises:
-        ConfigError: for an option of another form, or a file with fewer than two columns.
+        ConfigError: for an unknown name or a limit on another quantity. DataError: for a bad file.
     """
-    from histnu.core.tables import read_csv
-    from histnu.plotting.planes import Region
+    from histnu.plotting.overlays import parse_overlays
 
-    found = []
-    for option in overlays:
-        name, separator, file = option.partition("=")
-        if not (separator and name and file):
-            raise ConfigError(f"--overlay {option!r} must be of the form NAME=FILE.csv")
-        columns = list(read_csv(file).values())
-        if len(columns) < 2:
-            raise ConfigError(f"{file}: a curve needs two columns, x and y")
-        found.append(Region(name, (np.column_stack(columns[:2]),), published=True))
-    return found
+    units = (unit_of(figure.x), unit_of(figure.y))
+    found = [(o.label, o.is_number, o.columns(*units)) for o in parse_overlays(overlays)]
+    curves = [Region(label, (xy,), published=True) for label, number, xy in found if not number]
+    limits = tuple((label, float(y[0, 0])) for label, number, y in found if number)
+    return replace(figure, regions=(*figure.regions, *curves), limits=limits)
 
 
 @dataclass(frozen=True)
@@ -281,19 +276,12 @@ def missing_note(missing: list[float]) -> str:
 def refined(values: Array, curve: Callable[[float], Array], rounds: int = 5) -> tuple[Array, Array]:
     """Evaluate a curve (..., one row per value) with more points where it bends or ends.
 
-    Between two values of which one is open, or whose last columns differ by more than a fifth, the
-    geometric mean is added, ``rounds`` times at most.
+    The last column decides (:func:`histnu.analysis.mass_scan.values_to_add`), in ``rounds`` at most.
     """
     rows = {float(v): np.atleast_1d(curve(float(v))) for v in values}
     for _ in range(rounds):
         order = sorted(rows)
-        more = []
-        for a, b in pairwise(order):
-            y, z = rows[a][-1], rows[b][-1]
-            open_ends = np.isnan(y) + np.isnan(z)
-            steep = not open_ends and abs(np.log(z / y)) > _STEEP
-            if open_ends == 1 or steep:
-                more.append(float(np.sqrt(a * b)))
+        more = values_to_add(order, [rows[v][-1] for v in order])
         if not more:
             break
         rows |= {v: np.atleast_1d(curve(v)) for v in more}
@@ -347,8 +335,6 @@ def draw_expected_band(targets: Targets, path: Path, options: PlotOptions) -> li
 
 def draw_mass_plane(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     """Upper ends of a coupling against a held mass, one curve per target."""
-    from histnu.plotting.planes import PlaneFigure, Region, draw_plane
-
     regions, marked, x, y = [], None, "", ""
     missing: list[float] = []
     for text in targets:
@@ -369,9 +355,8 @@ def draw_mass_plane(targets: Targets, path: Path, options: PlotOptions) -> list[
         line = np.column_stack([values, ends[:, 0]])
         regions.append(Region(f"{text}{star}", (line,), excluded_above=True))
     note = f"{100 * options.cl:g} % CL ({options.dof or 1} dof) at each {x}{missing_note(missing)}"
-    figure = PlaneFigure(x, y, (*regions, *published(options.overlay)), (True, True),
-                         Header("", marked, note))  # fmt: skip
-    return draw_plane(figure, path)
+    figure = PlaneFigure(x, y, tuple(regions), (True, True), Header("", marked, note))
+    return draw_plane(with_published(figure, options.overlay), path)
 
 
 def draw_recoil_spectra(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import click
 
 from histnu.cli import types
 from histnu.cli.common import cl_option, seed_option
 from histnu.cli.expected import expected_line, expected_option
-from histnu.cli.given import Given, likelihood_verb, poi_option
+from histnu.cli.given import Given, likelihood_verb, plot_option, poi_option, say_written
 
 METHODS = ("profile", "cls", "cls-toys", "toys")
 
@@ -26,6 +27,7 @@ METHODS = ("profile", "cls", "cls-toys", "toys")
 @click.option("--n-toys", type=types.TOYS, default=1000, show_default=True)
 @expected_option
 @seed_option
+@plot_option
 def command(
     given: Given,
     poi: str | None,
@@ -35,6 +37,7 @@ def command(
     n_toys: int,
     expected: str | None,
     seed: int,
+    plot: Path | None,
 ) -> None:
     """Confidence region or upper limit of one parameter.
 
@@ -48,7 +51,7 @@ def command(
       histnu limit likelihood/workspace.json --poi mu2_e --method cls --cl 0.95
       histnu limit millicharge_combined --poi q_ee --json
       histnu limit magnetic_moment_combined --poi mu_universal --method cls --expected asimov
-      histnu limit sterile_dipole_combined --poi mu_e --set m4=5
+      histnu limit sterile_dipole_combined --poi mu_e --set m4=5 --plot profile.png
     """
     from histnu import verbs
 
@@ -60,6 +63,11 @@ def command(
         silent = replace(options, progress=None)
         bands = verbs.expected_of(interest, expected == "toys", silent)
         found = found.model_copy(update={"expected": bands})
+    if plot is not None:
+        from histnu.plotting.statistics import draw_scan
+        from histnu.verbs.figures import limit_figure
+
+        say_written(draw_scan(limit_figure(loaded, interest, found, how), plot))
     if given.show(found, loaded):
         return
     click.echo(f"{found}{given.marks(loaded, interest, found)}")

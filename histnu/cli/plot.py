@@ -44,7 +44,12 @@ KINDS: dict[str, str] = {
 @click.option("--y-range", nargs=2, type=types.ANY_NUMBER, default=None, help="Range of --y.")
 @click.option("--points", type=click.IntRange(2), default=None, help="Points along an axis.")
 @click.option("--along", default=None, help="Held parameter of a band or mass figure (m4).")
-@click.option("--overlay", multiple=True, help="NAME=FILE.csv: a published curve (two columns).")
+@click.option(
+    "--overlay",
+    multiple=True,
+    metavar="NAME[=FILE.csv]",
+    help="Published limit: a name (histnu list published), or a curve (two columns) of your own.",
+)
 @click.option("--n-toys", type=types.TOYS, default=2000, show_default=True)
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Rows shown.")
 @click.option("--dof", type=types.DEGREES, default=None, help="Of the threshold.")

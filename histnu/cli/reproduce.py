@@ -43,8 +43,8 @@ CACHE = "cache"
 @click.option("--fresh", is_flag=True, help="Answer every question again.")
 @click.option("--cache", type=click.Path(path_type=Path, file_okay=False), default=None,
               help="Folder of answered questions (cache in the output folder).")  # fmt: skip
-@click.option("--overlay", "overlays", multiple=True, metavar="NAME=FILE.CSV",
-              help="Published curve (columns m4_mev, mu_b) for the figures.")  # fmt: skip
+@click.option("--overlay", "overlays", multiple=True, metavar="NAME[=FILE.csv]",
+              help="Published limit: a name (histnu list published) or a table (m4_mev, mu_b).")  # fmt: skip
 @click.option("--jobs", "-j", type=types.JOBS, default=None, help="Processes.")
 @json_option
 @quiet_option
@@ -76,7 +76,7 @@ def command(
       histnu reproduce electron_recoils -o electron
       histnu reproduce my_study/ -o my_results
     """
-    from histnu.plotting.overlays import parse_overlays
+    from histnu.plotting.overlays import parse_mass_overlays
     from histnu.studies.plan import Settings
     from histnu.studies.reproduce import prepare, write_study
     from histnu.studies.schema import load_study
@@ -88,7 +88,7 @@ def command(
         engine,
         frozenset({*options, *(["full"] if full else [])}),
     )
-    curves = parse_overlays(overlays)
+    curves = parse_mass_overlays(overlays)
     prepared = prepare(load_study(study), settings)
     folder = cache or output / CACHE
     outcome = run(prepared, folder, (jobs or available_cores(), fresh), quiet or as_json)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from histnu.cli import types
-from histnu.cli.given import Given, likelihood_verb, poi_option
+from histnu.cli.given import Given, likelihood_verb, plot_option, poi_option, say_written
 
 
 @click.command()
@@ -14,14 +16,17 @@ from histnu.cli.given import Given, likelihood_verb, poi_option
 @click.option("--from", "low", type=types.ANY_NUMBER, required=True, help="First value.")
 @click.option("--to", "high", type=types.ANY_NUMBER, required=True, help="Last value.")
 @click.option("--points", type=types.Integer(2, 100_000), default=51, show_default=True)
-def command(given: Given, poi: str | None, low: float, high: float, points: int) -> None:
+@plot_option
+def command(
+    given: Given, poi: str | None, low: float, high: float, points: int, plot: Path | None
+) -> None:
     """Profile likelihood of one parameter.
 
     Print value and Delta(-2 log L) of a scan; all other parameters are profiled.
 
     \b
     Example:
-      histnu scan millicharge_combined --poi q_ee --from -8 --to 12
+      histnu scan millicharge_combined --poi q_ee --from -8 --to 12 --plot profile.png
     """
     import numpy as np
 
@@ -33,6 +38,11 @@ def command(given: Given, poi: str | None, low: float, high: float, points: int)
     loaded, interest = given.load(poi)
     values = np.linspace(low, high, points)
     found = verbs.scan_of(loaded, interest, values, given.options(loaded))
+    if plot is not None:
+        from histnu.plotting.statistics import draw_scan
+        from histnu.verbs.figures import profile_figure
+
+        say_written(draw_scan(profile_figure(loaded, found), plot))
     if given.show(found, loaded):
         return
     notes = given.marks(loaded, interest, found)

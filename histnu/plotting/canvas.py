@@ -70,6 +70,15 @@ def quantity(name: str, unit: str = "") -> str:
     return f"{name} [{unit}]" if unit else name
 
 
+def unit_of(title: str) -> str:
+    """The unit in an axis title of :func:`quantity`; ``1`` where there is none.
+
+    >>> unit_of("mu_e [1e-9 mu_B]"), unit_of("b8_strength")
+    ('1e-9 mu_B', '1')
+    """
+    return title.rpartition("[")[2].rstrip("]") if title.endswith("]") else "1"
+
+
 def label_axes(axes: Axes, x: str, y: str) -> None:
     """Titles in the middle of both axes."""
     axes.set_xlabel(x, loc="center")

@@ -45,7 +45,10 @@ class Region:
 
 @dataclass(frozen=True)
 class PlaneFigure:
-    """Regions in one plane; ``log`` says which axes (x, y) are logarithmic."""
+    """Regions in one plane; ``log`` says which axes (x, y) are logarithmic.
+
+    ``limits`` are published upper limits of y that are one number: (label, value).
+    """
 
     x: str
     y: str
@@ -53,6 +56,7 @@ class PlaneFigure:
     log: tuple[bool, bool] = (False, False)
     header: Header = Header()
     zero: bool = True
+    limits: tuple[tuple[str, float], ...] = ()
 
 
 def draw_plane(spec: PlaneFigure, path: Path) -> list[Path]:
@@ -63,10 +67,14 @@ def draw_plane(spec: PlaneFigure, path: Path) -> list[Path]:
         axes.set_yscale("log" if spec.log[1] else "linear")
         ours = [r for r in spec.regions if not r.published]
         theirs = [r for r in spec.regions if r.published]
+        greys = iter(np.linspace(0.15, 0.65, max(len(theirs) + len(spec.limits), 1)))
         for k, region in enumerate(ours):
             _region(axes, region, COLORS[k % len(COLORS)], DASHES[k % len(DASHES)])
         for k, region in enumerate(theirs):
-            _region(axes, region, str(0.25 + 0.5 * k / max(len(theirs), 1)), DASHES[k % 4])
+            _region(axes, region, str(next(greys)), DASHES[k % len(DASHES)])
+        for k, (label, value) in enumerate(spec.limits, len(theirs)):
+            axes.axhline(value, color=str(next(greys)), linestyle=DASHES[k % len(DASHES)],
+                         linewidth=1.3, label=label)  # fmt: skip
         if spec.zero and not any(spec.log):
             axes.axhline(0, color="0.85", linewidth=0.8, zorder=0)
             axes.axvline(0, color="0.85", linewidth=0.8, zorder=0)
@@ -74,7 +82,7 @@ def draw_plane(spec: PlaneFigure, path: Path) -> list[Path]:
         label_axes(axes, spec.x, spec.y)
         figure.legend(loc="outside upper center", ncols=2, frameon=False)
         finish(figure, axes, spec.header)
-        return write_figure(figure, _columns(spec.regions), path)
+        return write_figure(figure, _columns(spec), path)
 
 
 def _region(axes: Axes, region: Region, color: str, dash: Any) -> None:
@@ -99,11 +107,13 @@ def _shade(axes: Axes, regions: Sequence[Region]) -> None:
     axes.set_ylim(low, high)
 
 
-def _columns(regions: Sequence[Region]) -> dict[str, list[Any]]:
-    out: dict[str, list[Any]] = {"region": [], "line": [], "x": [], "y": []}
-    for region in regions:
-        for k, line in enumerate(region.lines):
-            for x, y in np.asarray(line):
-                for key, value in zip(out, (region.label, k, float(x), float(y)), strict=True):
-                    out[key].append(value)
-    return out
+def _columns(spec: PlaneFigure) -> dict[str, list[Any]]:
+    rows = [
+        (region.label, k, float(x), float(y))
+        for region in spec.regions
+        for k, line in enumerate(region.lines)
+        for x, y in np.asarray(line)
+    ]
+    rows += [(label, 0, np.nan, value) for label, value in spec.limits]
+    columns = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return dict(zip(("region", "line", "x", "y"), map(list, columns), strict=True))

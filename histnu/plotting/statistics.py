@@ -42,12 +42,13 @@ class Curve:
 
 @dataclass(frozen=True)
 class ScanFigure:
-    """Profiles of one parameter; levels: text -> Delta."""
+    """Profiles of one parameter; levels: text -> Delta; marks: text -> value of the parameter."""
 
     x: str
     curves: tuple[Curve, ...]
     levels: Mapping[str, float]
     header: Header = Header()
+    marks: Mapping[str, float] = field(default_factory=dict)
 
 
 def draw_scan(spec: ScanFigure, path: Path) -> list[Path]:
@@ -62,6 +63,8 @@ def draw_scan(spec: ScanFigure, path: Path) -> list[Path]:
         axes.set_xlim(low, high)
         for text, level in spec.levels.items():
             threshold_line(axes, level, text, _free_place(spec.curves, (low, high), level))
+        for k, (text, value) in enumerate(spec.marks.items()):
+            axes.axvline(value, color="0.3", linewidth=1.2, linestyle=DASHES[1 + k], label=text)
         highest = max(spec.levels.values(), default=4.0)
         tallest = max(float(np.max(c.delta[np.isfinite(c.delta)])) for c in spec.curves)
         axes.set_ylim(0, min(max(1.25 * tallest, 1.5), 2.2 * highest))
@@ -103,6 +106,8 @@ def _scan_columns(spec: ScanFigure) -> dict[str, Column]:
         tag = f"_{k}" if len(spec.curves) > 1 else ""
         columns |= {f"value{tag}": curve.values, f"delta_twice_nll{tag}": curve.delta}
         columns[f"crossing{tag}"] = [x for x, _ in curve.crossings]
+    if spec.marks:
+        columns |= {"mark": list(spec.marks), "mark_value": list(spec.marks.values())}
     return columns
 
 

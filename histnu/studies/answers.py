@@ -193,8 +193,9 @@ def _mass_curve(task: Task) -> Answer:
     for data in ("observed", "asimov") if task.expected else ("observed",):
         options = replace(options_of(task), data=data)
         results += mass_curves(
-            setup.analysis, x.name, task.parameters, task.grids[0], options, setup.experiments
-        )
+            setup.analysis, x.name, task.parameters, task.grids[0], options, setup.experiments,
+            task.refine,
+        )  # fmt: skip
     model = signal_model(setup.analysis.model)
     provenance = weakest([e.provenance for e in setup.experiments])
     return Answer(results=tuple(results), model=model.name, provenance=provenance)

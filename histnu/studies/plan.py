@@ -321,6 +321,7 @@ def _mass_curves(q: MassCurveQuestion, analysis: Analysis) -> Expanded:
         dof=q.level.dof,
         grids=(values_of(q.values),),
         x=Axis(name=q.x),
+        refine=q.refine,
         expected=q.expected,
     )
     yield task, None

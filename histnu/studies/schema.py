@@ -208,7 +208,8 @@ class MassCurveQuestion(Question):
     """Upper ends against a held parameter.
 
     Attributes:
-        x: the held parameter. values: where, in its unit.
+        x: the held parameter. values: where, in its unit. refine: how often values are added
+            where a curve bends, climbs or ends.
         parameters: parameter -> id of its rows. copies: as for bounds, parameter -> parameter.
         base_unit: also the ends in the unit without its power of ten (``upper_mu_b``).
     """
@@ -216,11 +217,18 @@ class MassCurveQuestion(Question):
     kind: Literal["mass_curve"]
     x: Word
     values: Values
+    refine: int = Field(default=0, ge=0, le=6)
     parameters: dict[str, str] = Field(min_length=1)
     level: Level = Level(dof=2)
     expected: bool = False
     copies: dict[str, str] = Field(default_factory=dict)
     base_unit: bool = False
+
+    @model_validator(mode="after")
+    def _same_values(self) -> MassCurveQuestion:
+        if self.refine and self.expected:
+            raise ValueError("refine: observed and expected curves need the same values; use 0")
+        return self
 
 
 class RatesQuestion(Question):

@@ -49,7 +49,8 @@ class Task(Strict):
         held: held parameters of the model or the likelihood. others: companions are profiled or
             zero. tie: new parameter -> those that are equal to it.
         changes: of the experiments. grids: values for profiles, regions and mass curves.
-        x: held parameter of a mass curve. expected: the Asimov sensitivity as well.
+        x: held parameter of a mass curve. refine: rounds of values that are added to it.
+        expected: the Asimov sensitivity as well.
         name: of an experiment, for its description.
     """
 
@@ -70,6 +71,7 @@ class Task(Strict):
     changes: tuple[Change, ...] = ()
     grids: tuple[tuple[float, ...], ...] = ()
     x: Axis | None = None
+    refine: int = 0
     expected: bool = False
     name: str = ""
 

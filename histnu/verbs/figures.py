@@ -34,8 +34,14 @@ from histnu.plotting.statistics import (
 )
 from histnu.verbs.envelope import Envelope
 from histnu.verbs.fit_results import FitSummary, Impacts, Significance
+from histnu.verbs.options import Options
+from histnu.verbs.profiles import scan_of
+from histnu.verbs.results import Bound, Profile
 
 Array = NDArray[np.float64]
+
+ONE_SIGMA = 0.6826894921370859
+"""Probability within one standard deviation of a normal distribution: erf(1 / sqrt(2))."""
 
 
 def header(target: Target, what: str = "", note: str = "") -> Header:
@@ -207,13 +213,66 @@ def _required(x: float | None) -> float:
 def default_values(interest: ParameterOfInterest, found: Interval, points: int = 121) -> Array:
     """Values that show an interval with a margin of 35 % on both sides, inside the bounds."""
     center = found.best_fit.parameters[interest.parameter]
+    return values_around(interest, (found.lower, found.upper, *found.other_roots, center), points)
+
+
+def values_around(
+    interest: ParameterOfInterest, ends: Sequence[float | None], points: int = 121
+) -> Array:
+    """Values (in the unit asked) around ends of the likelihood's parameter, inside its bounds."""
     bounds = interest.likelihood.bounds[interest.likelihood.index(interest.parameter)]
-    ends = [e for e in (found.lower, found.upper, *found.other_roots, center) if e is not None]
-    low, high = min(ends), max(ends)
+    known = [e for e in ends if e is not None]
+    low, high = min(known), max(known)
     margin = 0.35 * (high - low) or 1.0
     low, high = max(low - margin, float(bounds[0])), min(high + margin, float(bounds[1]))
     first, last = interest.value(low), interest.value(high)
     return np.linspace(_required(first), _required(last), points)
+
+
+def limit_figure(
+    target: Target, interest: ParameterOfInterest, found: Bound, options: Options
+) -> ScanFigure:
+    """The profile around a limit: its level and crossings, or the ends of another method.
+
+    Args:
+        target, interest: what was asked. found: the answer. options: those it was found with.
+    """
+    ends = [e for s in found.intervals for e in (s.lower, s.upper)] or [found.lower, found.upper]
+    inner = [None if e is None else interest.inverse(e) for e in (*ends, found.best_fit)]
+    scanned = scan_of(target, interest, values_around(interest, inner), options)
+    levels, crossings = {}, ()
+    percent = f"{100 * found.cl:g} % CL"
+    if found.dof is not None:
+        cut = threshold(found.cl, found.dof)
+        levels = {f"{percent} ({found.dof} dof)": cut}
+        crossings = tuple(
+            (end, cut)
+            for s in found.intervals
+            for end, kind in ((s.lower, s.lower_end), (s.upper, s.upper_end))
+            if kind == CROSSING and end is not None
+        )
+    sides = (("lower", found.lower), ("upper", found.upper))
+    marks = {} if levels else {f"{k} end, {percent}, {found.method}": e for k, e in sides}
+    if found.expected is not None:
+        marks["expected upper end, median"] = found.expected.upper[2]
+    figure = profile_figure(target, scanned, levels, crossings)
+    return replace(figure, marks={k: e for k, e in marks.items() if e is not None})
+
+
+def profile_figure(
+    target: Target,
+    found: Profile,
+    levels: Mapping[str, float] | None = None,
+    crossings: tuple[tuple[float, float], ...] = (),
+) -> ScanFigure:
+    """A profile as it was scanned; levels of 68.3 and 90 % (1 dof) unless others are given."""
+    if levels is None:
+        levels = {f"{100 * cl:.3g} % CL (1 dof)": threshold(cl, 1) for cl in (ONE_SIGMA, 0.9)}
+    delta = np.array([np.nan if d is None else d for d in found.delta_twice_nll])
+    name = header(target).title
+    curve = Curve(name, np.array(found.values), delta, crossings, found.best_fit)
+    return ScanFigure(quantity(found.parameter, found.unit), (curve,), levels,
+                      result_header(found, f"profile of {found.parameter}"))  # fmt: skip
 
 
 def scan_figure(

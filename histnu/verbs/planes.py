@@ -131,10 +131,8 @@ def polylines(result: Region | MassCurve) -> tuple[Array, ...]:
     return tuple(side for side in sides if len(side))
 
 
-def plane_figure(
-    results: Sequence[Region | MassCurve], more: Sequence[DrawnRegion] = ()
-) -> PlaneFigure:
-    """The figure of regions in one plane; ``more`` are published curves."""
+def plane_figure(results: Sequence[Region | MassCurve]) -> PlaneFigure:
+    """The figure of regions in one plane."""
     regions = []
     for result in results:
         star = "*" if result.provenance == "reconstructed" else ""
@@ -151,4 +149,4 @@ def plane_figure(
         y, log = quantity(first.y.name, first.y.unit), (False, False)
     note = f"{100 * first.cl:g} % CL ({first.dof} dof), all other parameters profiled"
     x = quantity(first.x.name, first.x.unit)
-    return PlaneFigure(x, y, (*regions, *more), log, Header("", marked, note))
+    return PlaneFigure(x, y, tuple(regions), log, Header("", marked, note))

@@ -124,6 +124,7 @@ def mass_curves(
     values: Sequence[float],
     options: Options | None = None,
     experiments: Sequence[Experiment] | None = None,
+    refine: int = 0,
 ) -> tuple[MassCurve, ...]:
     """Ends of parameters against one that the model holds: the contour of -2 log L in both.
 
@@ -133,13 +134,14 @@ def mass_curves(
         parameters: physical parameters, each on its own.
         options: level (2 dof for the contour), engine and data.
         experiments: use these instead of loading the analysis' experiments.
+        refine: how often values are added where a curve bends, climbs or ends.
 
     Raises:
         HistnuError: for an unknown parameter, or a process that is closed everywhere.
     """
     options = options or Options(dof=2)
     asimov_data = options.data == "asimov"
-    level = ScanOptions(options.cl, options.dof, options.fit, asimov_data)
+    level = ScanOptions(options.cl, options.dof, options.fit, asimov_data, refine)
     found = mass_scan(analysis, held, parameters, values, level, experiments)
     return tuple(_mass_curve(analysis.name, curve, options) for curve in found)
 
