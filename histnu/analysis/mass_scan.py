@@ -106,11 +106,12 @@ class _Point:
 
 @dataclass
 class _Scan:
-    """Everything of one parameter while values are added."""
+    """Everything of one parameter while values are added; ends by value and level."""
 
     parameter: str
     unit: str
     points: dict[float, _Point | None] = field(default_factory=dict)
+    ends: dict[tuple[float, float], _Ends] = field(default_factory=dict)
 
 
 def mass_scan(
@@ -292,8 +293,14 @@ def _curve(
         raise FitError(f"{scan.parameter}: no {held[0]} of the scan can be made")
     lowest = min(reached, key=lambda p: p.best.twice_nll)
     cut = threshold(options.cl, options.dof)
-    at = [scan.points[v] for v in values]
-    ends = [_ends(p, cut - _excess(p, lowest), options) if p else NO_END for p in at]
+    ends = []
+    for value in values:
+        point, level = scan.points[value], cut
+        if point is not None:
+            level -= _excess(point, lowest)
+            if (value, level) not in scan.ends:
+                scan.ends[value, level] = _ends(point, level, options)
+        ends.append(NO_END if point is None else scan.ends[value, level])
     best = lowest.interest.value(lowest.best.parameters[lowest.interest.parameter])
     return MassCurve(
         *held,

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 ENGINES = ("batched", "pyhf", "pyhf-scipy")
 
 
-def console() -> Console:
-    """Console on standard output, without a width limit where it is no terminal."""
+def console(width: int = 160) -> Console:
+    """Console on standard output, of a fixed width where it is no terminal."""
     from rich.console import Console
 
     class Output(Console):
@@ -30,7 +30,7 @@ def console() -> Console:
             raise BrokenPipeError
 
     found = Output()
-    return found if found.is_terminal else Output(width=160)
+    return found if found.is_terminal else Output(width=width)
 
 
 def available_cores() -> int:

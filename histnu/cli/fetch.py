@@ -10,7 +10,7 @@ from histnu.cli import types
 
 
 @click.command(name="fetch")
-@click.argument("release", type=types.Release())
+@click.argument("release", type=types.Release(), required=False)
 @click.option("--from", "source", metavar="PATH|URL", help="Archive, folder or URL, not the DOI.")
 @click.option("--checksum", metavar="ALGORITHM:HEX", help="Checksum of the archive or URL.")
 @click.option(
@@ -21,14 +21,30 @@ from histnu.cli import types
 )
 @click.option("--force", is_flag=True, help="Replace a release that is already there.")
 def command(
-    release: str, source: str | None, checksum: str | None, output: Path | None, force: bool
+    release: str | None, source: str | None, checksum: str | None, output: Path | None, force: bool
 ) -> None:
     """Download a public data release, check it and print its folder.
 
+    A release that is there already, in any folder that histnu searches, is not downloaded again
+    (--force does). Without RELEASE: what is there and what is not.
+
     \b
-    Example:
+    Examples:
+      histnu fetch
       histnu fetch xenonnt_cevns_2026
     """
+    from histnu.releases import found
+
+    here = found()
+    if release is None:
+        for name, path in here.items():
+            click.echo(f"{name}: {path or f'not here; run: histnu fetch {name}'}")
+        return
+    place = here.get(release)
+    if place is not None and output is None and source is None and not force:
+        click.echo(f"{release} is complete in {place}; --force downloads it again", err=True)
+        click.echo(str(place))
+        return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 

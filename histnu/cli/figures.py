@@ -276,7 +276,7 @@ def missing_note(missing: list[float]) -> str:
 def refined(values: Array, curve: Callable[[float], Array], rounds: int = 5) -> tuple[Array, Array]:
     """Evaluate a curve (..., one row per value) with more points where it bends or ends.
 
-    The last column decides (:func:`histnu.analysis.mass_scan.values_to_add`), in ``rounds`` at most.
+    The last column decides (:func:`histnu.analysis.mass_scan.values_to_add`); ``rounds`` at most.
     """
     rows = {float(v): np.atleast_1d(curve(float(v))) for v in values}
     for _ in range(rounds):

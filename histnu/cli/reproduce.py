@@ -44,7 +44,8 @@ CACHE = "cache"
 @click.option("--cache", type=click.Path(path_type=Path, file_okay=False), default=None,
               help="Folder of answered questions (cache in the output folder).")  # fmt: skip
 @click.option("--overlay", "overlays", multiple=True, metavar="NAME[=FILE.csv]",
-              help="Published limit: a name (histnu list published) or a table (m4_mev, mu_b).")  # fmt: skip
+              help="Published limit: a name (histnu list published) or a table (m4_mev, "
+              "mu_b).")  # fmt: skip
 @click.option("--jobs", "-j", type=types.JOBS, default=None, help="Processes.")
 @json_option
 @quiet_option

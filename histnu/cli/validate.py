@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from histnu.cli import types
 from histnu.core.serialize import dumps
 
+if TYPE_CHECKING:
+    from histnu.workspace.findings import Finding
+
 FAULTY = 2
 """Exit status for a document with errors, as for any other bad input."""
 STRICT = 1
 """Exit status for warnings under ``--strict``."""
+SHOWN = 3
+"""Findings of one check that are printed before the rest is counted."""
 
 
 @click.command("validate")
@@ -25,11 +32,15 @@ STRICT = 1
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.option("--strict", is_flag=True, help="Exit with status 1 for warnings.")
-def command(file: Path, background: Path | None, as_json: bool, strict: bool) -> int:
+@click.option("--all", "everything", is_flag=True, help="Print every finding, none counted.")
+def command(
+    file: Path, background: Path | None, as_json: bool, strict: bool, everything: bool
+) -> int:
     """Check FILE beyond the schema: each finding has its place, its problem and its mend.
 
     FILE is a HistFactory workspace or PatchSet (JSON), or an experiment or analysis (YAML).
-    Exit status: 0 without errors, 2 with errors, 1 for warnings under --strict.
+    Of many findings of one check the first are printed and the rest is counted; --all and --json
+    give them all. Exit status: 0 without errors, 2 with errors, 1 for warnings under --strict.
 
     \b
     Example:
@@ -44,9 +55,20 @@ def command(file: Path, background: Path | None, as_json: bool, strict: bool) ->
         document = {"file": file.as_posix(), "findings": findings, "errors": count["error"]}
         click.echo(dumps({**document, "warnings": count["warning"]}), nl=False)
     else:
-        for finding in found:
-            click.echo(str(finding))
+        for line in map(str, found) if everything else summary(found):
+            click.echo(line)
         click.echo(f"{file}: {count['error']} errors, {count['warning']} warnings")
     if count["error"]:
         return FAULTY
     return STRICT if strict and count["warning"] else 0
+
+
+def summary(found: Sequence[Finding]) -> Iterator[str]:
+    """Lines of the first findings of each check and severity, and how many more there are."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in found:
+        groups.setdefault((finding.severity, finding.check), []).append(finding)
+    for (severity, check), group in groups.items():
+        yield from map(str, group[:SHOWN])
+        if len(group) > SHOWN:
+            yield f"{severity}: {len(group) - SHOWN} more [{check}]; --all shows them"

@@ -61,3 +61,17 @@ def located(file: str | Path | None, field: str, problem: str, mend: str) -> str
         parts.append(field)
     text = ": ".join([*parts, problem])
     return f"{text}; {mend}" if mend else text
+
+
+def missing_extra(what: str, package: str, extra: str) -> str:
+    """Return the hint for an optional dependency that is not installed, as one line.
+
+    >>> missing_extra("downloads", "pooch", "releases")
+    "downloads need pooch; run: pip install 'histnu[releases]'"
+    """
+    return f"{what} need {package}; run: {install_extra(extra)}"
+
+
+def install_extra(extra: str) -> str:
+    """The command that installs an extra, quoted for shells that expand brackets."""
+    return f"pip install 'histnu[{extra}]'"

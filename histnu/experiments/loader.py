@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +41,7 @@ from histnu.physics.nuclei import material
 log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
+T = TypeVar("T")
 
 MAXIMUM_EVENTS = 1e15
 """Above this a double no longer tells one event from the next, and no experiment counts so many."""
@@ -93,9 +96,9 @@ def _load(path: Path) -> Experiment:
     except ValidationError as error:
         raise ConfigError(explain(path, error)) from None
     reader = _Reader(path, section)
-    channels = tuple(reader.channel(c, f"channels.{i}") for i, c in enumerate(section.channels))
-    for i, channel in enumerate(channels):
-        reader.check_energies(channel, f"channels.{i}")
+    tried = [reader.channel(c, f"channels.{i}") for i, c in enumerate(section.channels)]
+    channels = tuple(c for c in tried if c is not None)
+    reader.finish()
     return Experiment(
         section.name,
         section.title,
@@ -127,12 +130,29 @@ def recoil_end_kev(target_name: str, recoil: str) -> float:
 
 
 class _Reader:
-    """Resolves the sections of one file; remembers the files it read."""
+    """Resolves the sections of one file; remembers the files it read and every mistake."""
 
     def __init__(self, path: Path, section: schema.ExperimentSection) -> None:
         self.path = path
         self.section = section
         self.files = {path}
+        self.mistakes: list[HistnuError] = []
+
+    def tried(self, make: Callable[[], T]) -> T | None:
+        """What is made, or None and one mistake more."""
+        try:
+            return make()
+        except HistnuError as error:
+            self.mistakes.append(error)
+            return None
+
+    def finish(self) -> None:
+        """Raise all mistakes as one line."""
+        if self.mistakes:
+            texts = [str(e).removeprefix(f"{self.path}: ") for e in self.mistakes]
+            first = str(self.mistakes[0]).startswith(f"{self.path}: ")
+            text = "; ".join(dict.fromkeys(texts))
+            raise type(self.mistakes[0])(f"{self.path}: {text}" if first else text)
 
     def fail(self, field: str, problem: str, mend: str) -> DataError:
         return DataError(located(self.path, field, problem, mend))
@@ -204,48 +224,64 @@ class _Reader:
             )
             raise self.fail(field, problem, "give e_recoil_kev in keV (these look like eV)")
 
-    def channel(self, c: schema.ChannelSection, field: str) -> Channel:
-        """A channel with its tables."""
-        r = c.response
+    def channel(self, c: schema.ChannelSection, field: str) -> Channel | None:
+        """A channel with its tables; None where something in it is wrong."""
+        before = len(self.mistakes)
+        r, at = c.response, f"{field}.response"
+        response = self.tried(lambda: self.response(r.file, r.interpolation, f"{at}.file"))
         variations = {
             name: tuple(
-                self.response(f, r.interpolation, f"{field}.response.variations.{name}")
+                self.tried(lambda f=f, n=name: self.response(  # type: ignore[misc]
+                    f, r.interpolation, f"{at}.variations.{n}"))
                 for f in files
             )
             for name, files in r.variations.items()
-        }
+        }  # fmt: skip
+        backgrounds = [
+            self.tried(lambda b=b, i=i: self.background(b, f"{field}.backgrounds.{i}"))  # type: ignore[misc]
+            for i, b in enumerate(c.backgrounds)
+        ]
+        observed = self.tried(lambda: self.counts(c.observed.counts, f"{field}.observed.counts"))
+        beam = self.tried(lambda: self.beam(c.beam, f"{field}.beam"))
+        signal = f"{field}.published_signal"
+        published = self.tried(lambda: self.published(c.published_signal, signal))
+        if len(self.mistakes) > before:
+            return None
         sections: dict[str, schema.Sourced] = {
             "exposure": c.exposure,
             "response": r,
             "observed": c.observed,
+            **({} if c.beam is None else {"beam": c.beam}),
         }
-        if c.beam is not None:
-            sections["beam"] = c.beam
+        make = lambda: Channel(  # noqa: E731
+            name=c.name,
+            title=c.title,
+            recoil=c.recoil or self.section.recoil,
+            target=c.target or self.section.target,
+            source=_source(c.source or self.section.source),
+            beam=beam,
+            exposure_tonne_year=c.exposure.value,
+            observable=_observable(c.observable),
+            response=response,  # type: ignore[arg-type]
+            backgrounds=tuple(backgrounds),  # type: ignore[arg-type]
+            observed=observed,  # type: ignore[arg-type]
+            signal_rates=tuple(_rate(u) for u in c.signal_uncertainties),
+            origins={k: Origin(s.provenance, s.source) for k, s in sections.items()},
+            published_signal=published,
+            response_variations=variations,  # type: ignore[arg-type]
+        )
+        return self.tried(lambda: self.checked(make, field))
+
+    def checked(self, make: Callable[[], Channel], field: str) -> Channel:
+        """A channel whose parts fit together and that can see neutrinos."""
         try:
-            return Channel(
-                name=c.name,
-                title=c.title,
-                recoil=c.recoil or self.section.recoil,
-                target=c.target or self.section.target,
-                source=_source(c.source or self.section.source),
-                beam=self.beam(c.beam, f"{field}.beam"),
-                exposure_tonne_year=c.exposure.value,
-                observable=_observable(c.observable),
-                response=self.response(r.file, r.interpolation, f"{field}.response.file"),
-                backgrounds=tuple(
-                    self.background(b, f"{field}.backgrounds.{i}")
-                    for i, b in enumerate(c.backgrounds)
-                ),
-                observed=self.counts(c.observed.counts, f"{field}.observed.counts"),
-                signal_rates=tuple(_rate(u) for u in c.signal_uncertainties),
-                origins={k: Origin(s.provenance, s.source) for k, s in sections.items()},
-                published_signal=self.published(c.published_signal, f"{field}.published_signal"),
-                response_variations=variations,  # type: ignore[arg-type]
-            )
+            channel = make()
         except DataError as error:
             if str(error).startswith("channel "):
                 raise self.fail(field, str(error), "make the numbers agree") from None
             raise
+        self.check_energies(channel, field)
+        return channel
 
     def beam(self, section: schema.BeamSection | None, field: str) -> Beam | None:
         """The time axis of a pulsed source, if the channel has one."""

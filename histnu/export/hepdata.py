@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from histnu.core.errors import ConfigError, DataError, ExportError, located
+from histnu.core.errors import ConfigError, DataError, ExportError, located, missing_extra
 from histnu.core.serialize import read_json, staged
 from histnu.core.strict_yaml import parse_documents
 from histnu.export.bundle import (
@@ -191,7 +191,7 @@ def _library() -> Any:
     try:
         import hepdata_lib
     except ImportError:
-        raise ExportError("a submission needs hepdata-lib; install histnu[hepdata]") from None
+        raise ExportError(missing_extra("submissions", "hepdata-lib", "hepdata")) from None
     return hepdata_lib
 
 
@@ -244,7 +244,7 @@ def thumbnails(figures: Sequence[Path], folder: Path) -> dict[str, list[tuple[Pa
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
-        log.warning("figures left out: thumbnails need pillow, install histnu[hepdata]")
+        log.warning("figures left out: %s", missing_extra("thumbnails", "pillow", "hepdata"))
         return found
     for figure in figures:
         target = folder / f"thumb_{figure.name}"
@@ -269,7 +269,8 @@ def validate_submission(path: str | Path) -> None:
     try:
         from hepdata_validator.full_submission_validator import FullSubmissionValidator
     except ImportError:
-        raise ExportError("validation needs hepdata-validator; install histnu[hepdata]") from None
+        hint = missing_extra("validations", "hepdata-validator", "hepdata")
+        raise ExportError(hint) from None
     path = Path(path)
     validator = FullSubmissionValidator()
     where = {"directory": str(path)} if path.is_dir() else {"archive": str(path)}

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from histnu.core.errors import DataError, located
-from histnu.plotting.overlays import Curve
+from histnu.plotting.canvas import COLORS, DASHES, Column, write_figure
+from histnu.plotting.overlays import Published, load_published
+from histnu.plotting.prediction import poisson_interval, pulls
 from histnu.plotting.style import (
     PROVENANCE_MARK,
     figure_style,
     provenance_note,
-    save,
     threshold_line,
 )
 
@@ -35,12 +36,12 @@ class Drawing:
 
     Attributes:
         results: the document. section: the figure as the study declares it.
-        overlays: published curves by name, drawn in grey on curves.
+        overlays: published limits, drawn in grey on mass curves.
     """
 
     results: Results
     section: Json
-    overlays: Mapping[str, Curve]
+    overlays: Sequence[Published] = ()
 
     def rows(self, identifier: str) -> list[Json]:
         """Rows of a panel, in the order of the data sets."""
@@ -58,12 +59,26 @@ class Drawing:
         style["linestyle"] = line if isinstance(line, str) else (line[0], tuple(line[1]))
         if data.get("color"):
             style["color"] = data["color"]
+        if data.get("linewidth"):  # a broad line lies below the narrow ones that would hide it
+            style |= {"linewidth": data["linewidth"], "zorder": 2 - 0.01 * data["linewidth"]}
         return style
 
     def axis(self, name: str, unit: str = "") -> str:
         """Label of a parameter's axis."""
         known = self.results["study"]["parameters"].get(name, {})
         return str(known.get("latex") or (f"{name} [{unit}]" if unit else name))
+
+    def columns(self, fields: Mapping[str, str]) -> dict[str, Column]:
+        """Numbers of all panels: ``panel``, ``data`` and, by title, lists of the rows."""
+        out: dict[str, list[Any]] = {k: [] for k in ("panel", "data", *fields)}
+        for panel in self.section["panels"]:
+            for row in self.rows(panel["id"]):
+                lists = [row[name] for name in fields.values()]
+                for values in zip(*lists, strict=True):
+                    head = (panel["id"], row["experiment"])
+                    for key, value in zip(out, (*head, *values), strict=True):
+                        out[key].append(value)
+        return dict(out)
 
     @contextmanager
     def panels(self, **options: Any) -> Iterator[tuple[Figure, list[tuple[Axes, Json]]]]:
@@ -131,7 +146,8 @@ def profiles(d: Drawing, stem: Path) -> list[Path]:
                 axes.set_xlim(*panel["xlim"])
         _legend(figure, drawn)
         provenance_note(figure, used)
-        return save(figure, stem)
+        numbers = d.columns({"value": "values", "delta_chi2": "delta_chi2"})
+        return write_figure(figure, numbers, stem)
 
 
 def _published_ends(axes: Axes, d: Drawing, name: str, cut: float) -> None:
@@ -155,6 +171,7 @@ def _published_ends(axes: Axes, d: Drawing, name: str, cut: float) -> None:
 
 def regions(d: Drawing, stem: Path) -> list[Path]:
     """Regions in planes of two parameters, with their best fits."""
+    numbers: dict[str, list[Any]] = {k: [] for k in ("panel", "data", "line", "x", "y")}
     with d.panels() as (figure, drawn):
         used, level = set(), ""
         for axes, panel in drawn:
@@ -166,8 +183,11 @@ def regions(d: Drawing, stem: Path) -> list[Path]:
                 for i, line in enumerate(row["polylines"]):
                     xy = np.asarray(line)
                     axes.plot(xy[:, 0], xy[:, 1], **style, label=name if i == 0 else None)
-                color = style.get("color")
-                axes.plot(*row["best_fit"], marker="*", markersize=9, linestyle="none", color=color)
+                    for x, y in xy:
+                        place = (panel["id"], row["experiment"], i, float(x), float(y))
+                        for key, value in zip(numbers, place, strict=True):
+                            numbers[key].append(value)
+                _best_fit(axes, row["best_fit"], style.get("color"), name)
                 used.add(row["provenance"])
             axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
             axes.axvline(0, color="0.8", linewidth=0.8, zorder=0)
@@ -177,11 +197,19 @@ def regions(d: Drawing, stem: Path) -> list[Path]:
                 axes.set_ylabel(d.axis(y["name"], y["unit"]), loc="center")
         _legend(figure, drawn, title=level)
         provenance_note(figure, used)
-        return save(figure, stem)
+        return write_figure(figure, numbers, stem)
+
+
+def _best_fit(axes: Axes, at: Sequence[float], color: Any, name: str) -> None:
+    """A star with an edge, so that it is seen on any line."""
+    axes.plot(*at, marker="*", markersize=11, linestyle="none", color=color, zorder=6,
+              markeredgecolor="black", markeredgewidth=0.6, label=f"best fit, {name}")  # fmt: skip
 
 
 def mass_curves(d: Drawing, stem: Path) -> list[Path]:
     """Exclusion curves against a held parameter, logarithmic, without powers of ten in units."""
+    limits = [*map(load_published, d.section.get("published", ())), *d.overlays]
+    numbers: dict[str, list[Any]] = {k: [] for k in ("panel", "data", "x", "upper")}
     with d.panels(sharey=True) as (figure, drawn):
         used, level = set(), ""
         for axes, panel in drawn:
@@ -190,54 +218,101 @@ def mass_curves(d: Drawing, stem: Path) -> list[Path]:
                 x = row["x"]
                 upper = np.array([np.nan if u is None else u for u in row["upper"]])
                 power = float(row["unit"].partition(" ")[0])
-                axes.plot(row[f"{x['name']}_{x['unit'].lower()}"], upper * power, **d.style(row))
+                values = row[f"{x['name']}_{x['unit'].lower()}"]
+                axes.plot(values, upper * power, **d.style(row))
                 level = f"{100 * row['cl']:g} % CL ({row['dof']} dof)"
                 axes.set_xlabel(f"{d.axis(x['name'])} [{x['unit']}]", loc="center")
                 used.add(row["provenance"])
-            shades = np.linspace(0.35, 0.7, max(2, len(d.overlays)))
-            for (name, (x_values, y)), shade in zip(d.overlays.items(), shades, strict=False):
-                axes.plot(x_values, y, color=str(shade), linewidth=1.2, label=name)
+                place = ([panel["id"]] * len(values), [row["experiment"]] * len(values))
+                for key, column in zip(numbers, (*place, values, upper * power), strict=True):
+                    numbers[key].extend(column)
             if panel["xlim"]:
                 axes.set_xlim(*panel["xlim"])
+            _published(axes, limits)
         drawn[0][0].set_ylabel(d.section["ylabel"], loc="center")
         _legend(figure, drawn, title=level)
         provenance_note(figure, used)
-        return save(figure, stem)
+        return write_figure(figure, dict(numbers), stem)
+
+
+LIGHT = 10.0
+"""A limit that is one number is drawn from the lightest state shown to this many times its mass:
+it was found without a heavy state, so it holds where the mass changes no spectrum."""
+
+
+def _published(axes: Axes, limits: Sequence[Published]) -> None:
+    """Published limits in grey: curves, and numbers as short lines where the state is light."""
+    shades = np.linspace(0.1, 0.65, max(2, len(limits)))
+    first = axes.get_xlim()[0]
+    for k, (limit, shade) in enumerate(zip(limits, shades, strict=False)):
+        xy, label = limit.points, limit.label
+        if limit.is_number:
+            xy = np.array([[first, xy[0, 0]], [LIGHT * first, xy[0, 0]]])
+            label += r", moment ($m_4\to0$)"
+        axes.plot(xy[:, 0], xy[:, 1], color=str(shade), linewidth=1.4, label=label,
+                  linestyle=DASHES[k % len(DASHES)])  # fmt: skip
 
 
 def spectra(d: Drawing, stem: Path) -> list[Path]:
-    """Data, prediction and a signal at its limit, one panel per data set."""
-    with d.panels() as (figure, drawn):
-        used = set()
-        for axes, panel in drawn:
+    """Data, stacked prediction and a signal at its limit, one panel per data set, with pulls."""
+    panels = d.section["panels"]
+    columns = min(d.section["columns"], len(panels))
+    blocks = -(-len(panels) // columns)
+    width, height = d.section["size"]
+    numbers: dict[str, list[Any]] = {}
+    with figure_style() as plt:
+        figure = plt.figure(figsize=(width * columns, 1.25 * height * blocks), layout="constrained")
+        grid = figure.add_gridspec(2 * blocks, columns, height_ratios=[3, 1] * blocks)
+        used, drawn = set(), []
+        for k, panel in enumerate(panels):
+            line, column = divmod(k, columns)
+            main = figure.add_subplot(grid[2 * line, column])
+            below = figure.add_subplot(grid[2 * line + 1, column], sharex=main)
+            drawn.append((main, panel))
             for row in d.rows(panel["id"]):
                 for channel, signal in zip(row["channels"], row["signal"], strict=True):
-                    _spectrum(axes, channel, np.asarray(signal))
+                    table = _spectrum(main, below, channel, np.asarray(signal))
+                    for key, values in {"panel": [panel["id"]] * len(signal), **table}.items():
+                        numbers.setdefault(key, []).extend(values)
                 used.add(row["provenance"])
                 data = d.results["study"]["data"].get(row["experiment"], {})
                 mark = PROVENANCE_MARK.get(row["provenance"], "")
-                axes.set_title(f"{data.get('title', row['experiment'])}{mark}")
+                main.set_title(f"{data.get('title', row['experiment'])}{mark}")
         _legend(figure, drawn)
         provenance_note(figure, used)
-        return save(figure, stem)
+        return write_figure(figure, dict(numbers), stem)
 
 
-def _spectrum(axes: Axes, channel: Json, signal: np.ndarray) -> None:
-    """Counts and expectations per unit of the observable of one channel."""
+def _spectrum(
+    axes: Axes, below: Axes, channel: Json, signal: np.ndarray
+) -> dict[str, Sequence[float]]:
+    """Stacked expectations and data of one channel per unit of its observable, and its pulls."""
     edges = np.asarray(channel["edges"])
     width, middle = np.diff(edges), 0.5 * (edges[1:] + edges[:-1])
-    other, model, n = (np.asarray(channel[k]) for k in ("background", "signal", "observed"))
-    axes.stairs((other + model) / width, edges, color="#1f5fbf", label="background + solar $\\nu$")
-    axes.stairs(model / width, edges, color="#2a9d4a", label="solar $\\nu$, Standard Model")
-    label = "+ signal at its 90 % CL limit"
-    total = (other + model + signal) / width
-    axes.stairs(total, edges, color="#c2188b", linestyle="--", label=label)
-    error = np.sqrt(np.maximum(n, 1.0)) / width
-    axes.errorbar(middle, n / width, yerr=error, fmt="ko", markersize=4, linewidth=1, label="data")
-    axes.set_xlabel("Reconstructed energy [keV]", loc="center")
-    axes.set_ylabel("Events / keV", loc="center")
+    other, model, n = (np.asarray(channel[k], float) for k in ("background", "signal", "observed"))
+    total = other + model
+    axes.stairs(other / width, edges, fill=True, color=COLORS[3], alpha=0.55, label="background")
+    axes.stairs(total / width, edges, baseline=other / width, fill=True, color=COLORS[0],
+                label="solar $\\nu$, Standard Model")  # fmt: skip
+    axes.stairs((total + signal) / width, edges, color=COLORS[2], linestyle="--", linewidth=1.6,
+                label="+ signal at its 90 % CL limit")  # fmt: skip
+    low, high = poisson_interval(n)
+    axes.errorbar(middle, n / width, yerr=[(n - low) / width, (high - n) / width], fmt="ko",
+                  markersize=3.5, linewidth=1, label="data")  # fmt: skip
+    axes.set_ylabel("events / keV", loc="center")
     axes.set_xlim(edges[0], edges[-1])
-    axes.set_ylim(0, 1.35 * float(np.max(n / width)))
+    axes.set_ylim(0, 1.12 * float(np.max(high / width)))
+    axes.tick_params(axis="x", labelbottom=False)
+    pull = pulls(n, total, np.zeros_like(total))
+    below.axhspan(-1, 1, color="0.9", zorder=0)
+    below.axhline(0, color="0.4", linewidth=0.9, zorder=1)
+    below.stairs(pull, edges, baseline=0.0, fill=True, color=COLORS[0], zorder=2)
+    reach = max(2.4, 1.15 * float(np.nanmax(np.abs(pull), initial=0.0)))
+    below.set(ylim=(-reach, reach))
+    below.set_ylabel("pull (stat.)", loc="center")
+    below.set_xlabel("reconstructed energy [keV]", loc="center")
+    return {"low": edges[:-1], "high": edges[1:], "observed": n, "background": other,
+            "standard_model": model, "signal_at_limit": signal, "pull": pull}  # fmt: skip
 
 
 KINDS: Mapping[str, Callable[[Drawing, Path], list[Path]]] = {
@@ -249,10 +324,8 @@ KINDS: Mapping[str, Callable[[Drawing, Path], list[Path]]] = {
 """Figures by kind."""
 
 
-def draw_all(
-    results: Results, folder: Path, overlays: Mapping[str, Curve] | None = None
-) -> list[Path]:
-    """Draw every figure that the study declares, as PNG and PDF, and return the paths.
+def draw_all(results: Results, folder: Path, overlays: Sequence[Published] = ()) -> list[Path]:
+    """Draw every figure that the study declares, as PNG, PDF, SVG and CSV; return the paths.
 
     Raises:
         DataError: if the document does not say what its study draws.
@@ -263,5 +336,5 @@ def draw_all(
         raise DataError(located("results.json", "study", "the figures are not declared", mend))
     paths: list[Path] = []
     for name, section in figures.items():
-        paths += KINDS[section["kind"]](Drawing(results, section, overlays or {}), folder / name)
+        paths += KINDS[section["kind"]](Drawing(results, section, overlays), folder / name)
     return paths

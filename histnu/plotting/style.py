@@ -1,10 +1,9 @@
-"""One look for all figures: mplhep's style with sizes for papers, and saving as PNG and PDF."""
+"""One look for all figures: mplhep's style with sizes for papers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ SIZES = {
     "xtick.minor.size": 3.0,
     "ytick.minor.size": 3.0,
     "pdf.fonttype": 42,
+    "svg.hashsalt": "histnu",
 }
 PROVENANCE_MARK = {"published": "", "derived": "", "reconstructed": "*"}
 PROVENANCE_NOTE = "* uses reconstructed (assumed) inputs"
@@ -58,20 +58,6 @@ def provenance_note(figure: Figure, provenances: set[str]) -> None:
             frameon=False,
             title_fontsize=8.5,
         )
-
-
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """Write ``stem.png`` and ``stem.pdf`` (whole or not at all) and close the figure."""
-    import matplotlib.pyplot as plt
-
-    from histnu.core.serialize import write_with
-
-    paths = [stem.with_suffix(".png"), stem.with_suffix(".pdf")]
-    for path in paths:
-        metadata = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
-        write_with(path, lambda p, m=metadata: figure.savefig(p, metadata=m))  # type: ignore[misc]
-    plt.close(figure)
-    return paths
 
 
 def threshold_line(axes: Axes, level: float, text: str, x: float = 0.985) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from histnu.core.errors import ConfigError, DataError, located
+from histnu.core.errors import ConfigError, DataError, located, missing_extra
 from histnu.core.serialize import folder_for
 from histnu.releases.archive import extract
 from histnu.releases.locate import cache_folder, missing_files
@@ -132,7 +132,7 @@ def _pooch() -> Any:
     try:
         import pooch
     except ImportError:
-        raise ConfigError("downloads need pooch; run: pip install histnu[releases]") from None
+        raise ConfigError(missing_extra("downloads", "pooch", "releases")) from None
     return pooch
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from histnu.core.errors import ConfigError, DataError, located
+from histnu.core.errors import ConfigError, DataError, located, missing_extra
 from histnu.core.tables import read_csv
 
 Array = NDArray[np.float64]
@@ -61,7 +61,7 @@ def read_template(path: Path, shape: tuple[int, ...]) -> Template:
     try:
         import h5py
     except ImportError:
-        raise ConfigError("HDF5 templates need h5py; run: pip install histnu[releases]") from None
+        raise ConfigError(missing_extra("HDF5 templates", "h5py", "releases")) from None
     try:
         with h5py.File(path) as file:
             contents = np.asarray(file["templates/template"][()], dtype=float)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from histnu.core.serialize import file_digest, staged, write_json, write_text
-from histnu.plotting.overlays import Curve
+from histnu.plotting.overlays import Published
 from histnu.plotting.studies import draw_all
 from histnu.studies.document import results_document
 from histnu.studies.jobs import Running, run_tasks
@@ -73,7 +73,7 @@ def write_study(
     outcome: Outcome,
     loaded: LoadedStudy,
     folder: Path,
-    overlays: Mapping[str, Curve] | None = None,
+    overlays: Sequence[Published] = (),
 ) -> list[Path]:
     """Write ``results.json``, ``results.md``, figures and workspaces; return the paths.
 
@@ -89,7 +89,7 @@ def _write(
     outcome: Outcome,
     loaded: LoadedStudy,
     folder: Path,
-    overlays: Mapping[str, Curve] | None,
+    overlays: Sequence[Published],
 ) -> list[Path]:
     text = report_text(outcome.results, loaded.report)
     paths = [folder / "results.json", folder / "results.md"]

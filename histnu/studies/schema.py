@@ -68,11 +68,12 @@ class SearchSection(Strict):
 
 
 class DataSet(Strict):
-    """How a data set is called and drawn."""
+    """How a data set is called and drawn; a broad ``linewidth`` lies below narrower lines."""
 
     title: str
     legend: str | None = None
     color: str | None = None
+    linewidth: float | None = Field(default=None, gt=0)
     linestyle: str | tuple[float, tuple[float, ...]] = "-"
 
 
@@ -330,10 +331,15 @@ class RegionFigure(FigureBase):
 
 
 class MassCurveFigure(FigureBase):
-    """Exclusion curves, logarithmic; ``ylabel`` and ``scale`` turn the unit into the axis'."""
+    """Exclusion curves, logarithmic, without the unit's power of ten.
+
+    Attributes:
+        published: names of published limits (``histnu list published``) in MeV and mu_B.
+    """
 
     kind: Literal["mass_curves"]
     ylabel: str
+    published: tuple[Word, ...] = ()
     ylim: tuple[float, float]
     suffix: dict[str, str] = Field(default_factory=dict)
 
