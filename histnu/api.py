@@ -77,6 +77,12 @@ class Document:
         spec = self.workspace["channels"]
         return {c["name"]: len(c["samples"][0]["data"]) for c in spec}
 
+    def cite(self) -> str:
+        """BibTeX of everything that a result rests on (:mod:`histnu.analysis.citation`)."""
+        from histnu.analysis.citation import bibtex
+
+        return bibtex(self.target.name)
+
     # ------------------------------------------------------------------ verbs
     def limit(self, parameter: str | None = None, **options: Any) -> Bound:
         """Confidence region of one parameter (:func:`histnu.verbs.limit`)."""

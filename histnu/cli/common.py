@@ -43,9 +43,10 @@ def available_cores() -> int:
 
 @contextmanager
 def progress_bar(total: int, quiet: bool, unit: str = "") -> Iterator[Any]:
-    """Give a function ``advance(done, total)`` that moves a bar with the time that is left.
+    """Give a function ``advance(done, total, label)`` that moves a bar with the time that is left.
 
-    It is drawn where a terminal shows errors; ``unit`` says what is counted.
+    ``done`` may be None: only the label is new. It is drawn where a terminal shows errors; ``unit``
+    says what is counted.
     """
     if quiet or not sys.stderr.isatty():
         yield lambda done, total, label="": None
@@ -72,7 +73,7 @@ def progress_bar(total: int, quiet: bool, unit: str = "") -> Iterator[Any]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=total)
 
-        def advance(done: int, total: int, label: str = "") -> None:
+        def advance(done: int | None, total: int, label: str = "") -> None:
             progress.update(task, completed=done, total=total, description=label)
 
         yield advance

@@ -18,6 +18,7 @@ from histnu.core.errors import HistnuError
 
 VERBS: dict[str, str] = {
     "build": "Build workspace, PatchSet and manifest of an analysis.",
+    "cite": "BibTeX of everything that a result rests on.",
     "compare": "What differs between two likelihoods or two results.",
     "contour": "Two-dimensional confidence region of an analysis.",
     "coverage": "Coverage of intervals, with toys at true parameters.",

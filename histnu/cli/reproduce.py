@@ -128,7 +128,8 @@ def run(prepared: Prepared, cache: Path, how: tuple[int, bool], quiet: bool) -> 
     total, done = len(prepared.tasks), count(1)
     with progress_bar(total, quiet, "questions") as advance:
         progress = lambda label: advance(next(done), total, label)  # noqa: E731
-        return compute(prepared, Running(workers, cache, fresh, progress))
+        started = lambda label: advance(None, total, label)  # noqa: E731
+        return compute(prepared, Running(workers, cache, fresh, progress, started))
 
 
 def show(outcome: Outcome, output: Path) -> None:

@@ -90,7 +90,10 @@ class Component:
 
 @runtime_checkable
 class Source(Protocol):
-    """A neutrino source."""
+    """A neutrino source.
+
+    It may have ``references``, texts of what its flavours and fluxes rest on (``histnu cite``).
+    """
 
     @property
     def name(self) -> str: ...

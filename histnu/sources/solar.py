@@ -208,6 +208,11 @@ class Solar:
 
     hep: bool = False
     name = "solar"
+    references = (
+        "oscillation: de Salas et al., JHEP 02 (2021) 071, arXiv:2006.11237",
+        "production: Lopes and Turck-Chieze, ApJ 765 (2013) 14, arXiv:1302.2791",
+        "electron density: Bahcall, Serenelli and Basu, ApJ 621 (2005) L85, arXiv:astro-ph/0412440",
+    )
 
     def components(self, recoil: str) -> tuple[Component, ...]:
         """Fluxes for a kind of recoil."""

@@ -26,13 +26,15 @@ class Running:
 
     Attributes:
         workers: processes. cache: folder of answers, or None. fresh: read no stored answer.
-        progress: called with a label for each answered task.
+        progress: called for each answered task with the label of the longest one that is still
+            open; started: called once with that of the first.
     """
 
     workers: int = 1
     cache: Path | None = None
     fresh: bool = False
     progress: Callable[[str], None] = lambda label: None
+    started: Callable[[str], None] = lambda label: None
 
 
 def run_tasks(tasks: Sequence[tuple[str, Task]], running: Running) -> list[Answer]:
@@ -59,12 +61,16 @@ def run_tasks(tasks: Sequence[tuple[str, Task]], running: Running) -> list[Answe
     log.info("%d questions, %d to compute, %d stored", len(tasks), len(todo), len(found))
     bundles = bundled(todo)
     jobs = [Job(f"{len(b)} {b[0][1]}", answer_bundle, (b, running.cache)) for b in bundles]
-    sizes = iter([len(b) for b in bundles])
+    waiting = [job.label for job in jobs]
 
     def advance(label: str) -> None:
-        for _ in range(next(sizes, 1)):
-            running.progress(label)
+        waiting.remove(label)
+        size, _, name = label.partition(" ")
+        for _ in range(int(size)):
+            running.progress(waiting[0].partition(" ")[2] if waiting else name)
 
+    if jobs:
+        running.started(jobs[0].label.partition(" ")[2])
     for pairs in run_jobs(jobs, running.workers, advance):
         found.update({key: Answer.model_validate(content) for key, content in pairs})
     return [found[key] for key in keys]

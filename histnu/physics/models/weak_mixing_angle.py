@@ -52,7 +52,7 @@ class WeakMixingAngle(Model):
         Term("s2w_lin", ((1.0, {"delta_s2w": 1}),), (-LARGEST, LARGEST), alone=False),
         Term("s2w_sq", ((1.0, {"delta_s2w": 2}),), (0.0, LARGEST**2)),
     )
-    reference = "Eqs. 1-2; docs/physics.md"
+    reference = "Eqs. 1-2 of De Romeri et al. 2024; docs/physics.md"
 
     def basis_spectra(self, scattering: Scattering, e_recoil_kev: ArrayLike) -> dict[str, Array]:
         """Return linear and squared dR/dT for a unit of sin^2 theta_W, summed over flavours."""
