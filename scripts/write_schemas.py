@@ -2,8 +2,9 @@
 
     python scripts/write_schemas.py
 
-``histnu/data/schemas/``: ``result.json`` (of every verb), ``results.json`` (the document of
-a study) and ``study.json`` (what ``study.yaml`` may say). A test compares them with the types.
+``histnu/data/schemas/``: ``result.json`` (of every verb), ``results.json`` (the document of a
+study), and ``experiment.json``, ``analysis.json``, ``study.json`` (what the YAML files may say;
+editors use them). A test compares what they allow with the types.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from histnu.studies.jobs import Running, run_tasks
 from histnu.studies.plan import Settings, plan
 from histnu.studies.reproduce import compute, prepare, write_study
 from histnu.studies.schema import builtin_studies, load_study
-from histnu.studies.schemas import schemas
+from histnu.studies.schemas import schemas, structure
 from histnu.studies.tasks import Task, identity
 
 
@@ -59,9 +59,23 @@ def test_every_study_of_the_package_is_valid_and_can_be_planned(name):
     assert labels or made.skipped
 
 
-def test_shipped_schemas_are_those_of_the_types():
-    for name, document in schemas().items():
-        assert read_json(data_path(f"schemas/{name}.json")) == json.loads(dumps(document)), name
+@pytest.mark.parametrize("name", schemas())
+def test_shipped_schemas_are_those_of_the_types(name):
+    """They allow the same; names of definitions and prose differ between versions of pydantic."""
+    made = json.loads(dumps(schemas()[name]))
+    assert structure(read_json(data_path(f"schemas/{name}.json"))) == structure(made)
+
+
+def test_structure_sees_what_a_schema_allows():
+    shipped = read_json(data_path("schemas/analysis.json"))
+    other = json.loads(json.dumps(shipped).replace("FluxSection", "Flux"))
+    other["properties"]["interpolation"]["title"] = "Another"
+    assert structure(other) == structure(shipped)
+    other["properties"]["interpolation"]["enum"].append("quadratic")
+    assert structure(other) != structure(shipped)
+    closed = json.loads(json.dumps(shipped))
+    closed["$defs"]["FluxSection"]["properties"]["relative"]["exclusiveMaximum"] = 2
+    assert structure(closed) != structure(shipped)
 
 
 def test_study_files_obey_the_shipped_schema(project_root):
