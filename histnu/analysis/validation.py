@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,23 @@ def _check_yaml(path: Path) -> list[Finding]:
 def _check_analysis(path: Path) -> list[Finding]:
     """Findings of the workspace that an analysis file builds."""
     from histnu.analysis.assemble import assemble
+    from histnu.analysis.hypothesis import signal_model
     from histnu.analysis.schema import load_analysis
+    from histnu.experiments.loader import load_experiment
 
-    workspace: Any = assemble(load_analysis(path)).workspace
-    return check_workspace(workspace)
+    analysis = load_analysis(path)
+    parts: dict[str, Callable[[], Any]] = {"/model": lambda: signal_model(analysis.model)}
+    for i, name in enumerate(analysis.experiments):
+        parts[f"/experiments/{i}"] = lambda name=name: load_experiment(name)  # type: ignore[misc]
+    found = [f for at, make in parts.items() for f in _faults(path, at, make)]
+    workspace: Any = None if found else assemble(analysis).workspace
+    return found or check_workspace(workspace)
+
+
+def _faults(path: Path, at: str, make: Callable[[], Any]) -> list[Finding]:
+    """The mistake in one part of a file, if there is one."""
+    try:
+        make()
+    except HistnuError as fault:
+        return [error("schema", at, str(fault).removeprefix(f"{path}: "), "correct the file")]
+    return []

@@ -12,7 +12,7 @@ from histnu.core.serialize import shortened
 
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e30, le=1e30)]
 """A number, neither a text nor ``true``."""
-SHOWN = 5
+SHOWN = 20
 """Mistakes named one by one before the rest is counted."""
 
 

@@ -252,15 +252,15 @@ def limit_figure(
             if kind == CROSSING and end is not None
         )
     sides = (("lower", found.lower), ("upper", found.upper))
-    marks = {} if levels else {f"{k} end, {percent}, {found.method}": e for k, e in sides}
+    method = found.method.replace("cls", "CLs")
+    marks = {} if levels else {f"{k} end, {percent}, {method}": e for k, e in sides}
     if found.expected is not None:
         marks["expected upper end, median"] = found.expected.upper[2]
-    figure = profile_figure(target, scanned, levels, crossings)
+    figure = profile_figure(scanned, levels, crossings)
     return replace(figure, marks={k: e for k, e in marks.items() if e is not None})
 
 
 def profile_figure(
-    target: Target,
     found: Profile,
     levels: Mapping[str, float] | None = None,
     crossings: tuple[tuple[float, float], ...] = (),
@@ -269,8 +269,7 @@ def profile_figure(
     if levels is None:
         levels = {f"{100 * cl:.3g} % CL (1 dof)": threshold(cl, 1) for cl in (ONE_SIGMA, 0.9)}
     delta = np.array([np.nan if d is None else d for d in found.delta_twice_nll])
-    name = header(target).title
-    curve = Curve(name, np.array(found.values), delta, crossings, found.best_fit)
+    curve = Curve("profile likelihood", np.array(found.values), delta, crossings, found.best_fit)
     return ScanFigure(quantity(found.parameter, found.unit), (curve,), levels,
                       result_header(found, f"profile of {found.parameter}"))  # fmt: skip
 

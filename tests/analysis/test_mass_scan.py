@@ -74,3 +74,17 @@ def test_errors():
         mass_scan(load_analysis("millicharge_xenonnt"), "m4", ["q_ee"], (1.0,))
     with pytest.raises(ConfigError, match=r"sterile_dipole has no 'q_ee' here; parameters: mu_e"):
         mass_scan(load_analysis("sterile_dipole_xenonnt"), "m4", ["q_ee"], (1.0,))
+
+
+def test_values_are_added_where_a_curve_climbs():
+    """The curve itself does not change: what was there before is there after."""
+    analysis, masses = load_analysis("sterile_dipole_xenonnt"), (1.0, 8.0, 12.0)
+    (plain,) = mass_scan(analysis, "m4", ["mu_e"], masses)
+    (fine,) = mass_scan(analysis, "m4", ["mu_e"], masses, ScanOptions(refine=1))
+    added = sorted(set(fine.values) - set(masses))
+    assert added == [math.sqrt(8.0), math.sqrt(96.0)]
+    at = dict(zip(fine.values, fine.upper, strict=True))
+    if fine.best_fit_held in masses:  # the common minimum is the same
+        for value, upper in zip(plain.values, plain.upper, strict=True):
+            assert at[value] == pytest.approx(upper, rel=1e-9)
+    assert at[8.0] < at[math.sqrt(96.0)] < at[12.0]

@@ -117,6 +117,55 @@ def test_list_json(run):
     assert provenance["pandax4t_us2"] == "reconstructed"
 
 
+def test_list_fits_80_columns_and_breaks_no_name(run):
+    _, out, _ = run("list")
+    assert max(map(len, out.splitlines())) <= 80
+    names = json.loads(run("list", "--json")[1])
+    assert set(names) == {"models", "experiments", "analyses", "releases", "published"}
+    words = set(out.split())
+    assert {row["name"] for rows in names.values() for row in rows} <= words
+
+
+def test_list_one_section(run):
+    _, out, _ = run("list", "published", "--json")
+    (rows,) = json.loads(out).values()
+    limits = {r["name"]: r["limit"] for r in rows}
+    # arXiv:1707.09355
+    assert limits["borexino_2017"] == "2.8e-11 mu_B"
+    assert "magnetic_moment_combined" not in out
+
+
+def test_fetch_says_what_is_here(run, tmp_path, monkeypatch):
+    from histnu.releases.registry import release
+
+    name = "xenonnt_cevns_2026"
+    monkeypatch.setenv("HISTNU_RELEASES", str(tmp_path))
+    for file in release(name).expected:
+        (tmp_path / name / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name / file).touch()
+    status, out, err = run("fetch", name)
+    assert (status, out.strip()) == (0, str(tmp_path / name))
+    assert err == f"{name} is complete in {tmp_path / name}; --force downloads it again\n"
+    assert f"{name}: {tmp_path / name}" in run("fetch")[1]
+
+
+def test_validate_counts_what_repeats(run, tmp_path):
+    """Twelve patches touch no sample of the second channel: three are printed, nine counted."""
+    from histnu.cli.validate import summary
+    from histnu.workspace.findings import error, warning
+
+    found = [error("names", "/a", "p", "m")]
+    found += [warning("channels", f"/patches/{i}", "p", "m") for i in range(12)]
+    lines = list(summary(found))
+    assert lines[:2] == ["error: /a: p; m [names]", "warning: /patches/0: p; m [channels]"]
+    assert lines[-1] == "warning: 9 more [channels]; --all shows them" and len(lines) == 5
+
+
+def test_cite(run):
+    status, out, _ = run("cite", "magnetic_moment_combined")
+    assert status == 0 and out.startswith("@article{") and "@misc{histnu," in out
+
+
 def test_build_writes_the_same_bytes_twice(run, likelihood, tmp_path):
     run("build", "magnetic_moment_combined", "-o", tmp_path)
     for name in ("workspace.json", "manifest.json"):

@@ -177,7 +177,54 @@ def test_published_curves_are_drawn_over_ours(run, tmp_path):
     assert status == 0, err
     assert "square,0,-1,-1" in (tmp_path / "c.csv").read_text()
     status, _, err = run(*arguments, "--overlay", "square", "-o", tmp_path / "d.png")
-    assert status == 2 and "must be of the form NAME=FILE.csv" in err
+    assert status == 2 and "unknown published limit 'square'; known: borexino_2017" in err
+    status, _, err = run(*arguments, "--overlay", "borexino_2017", "-o", tmp_path / "d.png")
+    assert status == 2 and "Borexino 2017 is in mu_B, the axis in 1e-8 e" in err
+
+
+def test_limit_draws_its_profile(run, folder, tmp_path):
+    """The crossing that is marked is the limit that is printed."""
+    arguments = ("limit", folder, "--poi", "mu_universal", "--json", "--plot", tmp_path / "l.svg")
+    _, out, err = run(*arguments)
+    upper = json.loads(out)["upper"]
+    table = _table(tmp_path / "l.csv")
+    assert float(table[0]["crossing"]) == pytest.approx(upper, rel=1e-8)  # ten digits
+    assert "wrote" in err and (tmp_path / "l.svg").exists()
+    at = [float(row["value"]) for row in table]
+    assert min(at) < upper < max(at)
+
+
+def test_limit_of_another_method_marks_its_end(run, folder, tmp_path):
+    _, out, _ = run("limit", folder, "--poi", "mu_universal", "--json", "--method", "cls",
+                    "--expected", "asimov", "--plot", tmp_path / "l.png")  # fmt: skip
+    found = json.loads(out)
+    marks = {r["mark"]: float(r["mark_value"]) for r in _table(tmp_path / "l.csv") if r["mark"]}
+    assert marks["upper end, 90 % CL, CLs"] == pytest.approx(found["upper"], rel=1e-8)
+    median = found["expected"]["upper"][2]
+    assert marks["expected upper end, median"] == pytest.approx(median, rel=1e-8)
+
+
+def test_scan_draws_what_it_prints(run, folder, tmp_path):
+    arguments = ("scan", folder, "--poi", "mu_universal", "--from", "0", "--to", "2",
+                 "--points", "5")  # fmt: skip
+    _, out, _ = run(*arguments, "--json", "--plot", tmp_path / "s.pdf")
+    drawn = [float(r["delta_twice_nll"]) for r in _table(tmp_path / "s.csv")]
+    assert drawn == pytest.approx(json.loads(out)["delta_twice_nll"], rel=1e-8, abs=1e-9)
+
+
+def test_published_number_is_drawn_in_the_unit_of_the_axis(run, folder, tmp_path):
+    arguments = ("plot", "scan", folder, "--poi", "mu_universal", "--from", "0", "--to", "2")
+    run(*arguments, "--points", "5", "--overlay", "xenonnt_er_2022", "-o", tmp_path / "s.png")
+    (mark,) = [r for r in _table(tmp_path / "s.csv") if r["mark"]]
+    # 6.4e-12 mu_B (arXiv:2207.11330) on an axis in 1e-9 mu_B
+    assert (mark["mark"], float(mark["mark_value"])) == ("XENONnT 2022", pytest.approx(6.4e-3))
+
+
+def _table(path):
+    import csv
+
+    with open(path, newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 def test_masses_are_added_where_a_curve_bends_or_ends():

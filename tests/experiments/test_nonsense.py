@@ -154,3 +154,29 @@ def test_an_analysis_that_builds_passes(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text(ANALYSIS.format(experiment="xenonnt_sr01", model="{name: millicharge}"))
     assert [f for f in check_file(file) if f.severity == "error"] == []
+
+
+def test_every_mistake_of_a_file_is_named_at_once(folder, tmp_path):
+    """Tables, counts and the response are looked at even where another part is wrong."""
+    file = folder / "experiment.yaml"
+    text = file.read_text().replace(COUNTS, "counts: [16, -1, 7]")
+    text = text.replace("expected: rates.csv:ac", "expected: rates.csv:nothing", 1)
+    file.write_text(text.replace("file: response.csv", "file: absent.csv", 1))
+    with pytest.raises(HistnuError) as caught:
+        load_experiment(file)
+    message = str(caught.value)
+    for part in ("absent.csv", "backgrounds.0.expected: rates.csv has no column 'nothing'",
+                 "channels.0.observed.counts.1: -1 is no count of events"):  # fmt: skip
+        assert part in message
+    assert "\n" not in message
+
+
+def test_every_mistake_of_an_analysis_is_named_at_once(tmp_path):
+    file = tmp_path / "analysis.yaml"
+    file.write_text(
+        "schema: histnu-analysis/1\nname: a\ntitle: a\nexperiments: [nowhere, absent.yaml]\n"
+        "model: {name: sterile_dipole, held: {m5: 1.0}}\n"
+    )
+    found = {f.path: f.problem for f in check_file(file)}
+    assert set(found) == {"/model", "/experiments/0", "/experiments/1"}
+    assert "m5" in found["/model"] and "unknown experiment 'nowhere'" in found["/experiments/0"]

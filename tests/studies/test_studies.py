@@ -9,6 +9,7 @@ import yaml
 
 from histnu.core.errors import ConfigError, DataError
 from histnu.core.serialize import dumps, read_json
+from histnu.core.strict_yaml import read_yaml
 from histnu.core.tables import data_path
 from histnu.studies import jobs
 from histnu.studies.cache import Cache
@@ -323,3 +324,25 @@ def test_absent_releases_are_skipped_and_named(monkeypatch):
     assert not made.items
     assert made.skipped["combined_full"] == "release of xenonnt_4d_2026 not found"
     assert set(made.skipped) == set(load_study("full_likelihoods").study.data)
+
+
+def _yaml_files(root):
+    """YAML files of the package and the examples with the schema each names for editors."""
+    folders = [data_path(""), root / "examples"]
+    for path in (p for f in folders for p in sorted(f.rglob("*.yaml"))):
+        if path.name != "references.yaml":
+            yield path
+
+
+def test_editors_find_the_schema_of_every_yaml_file(project_root):
+    jsonschema = pytest.importorskip("jsonschema")
+    loaded = {}
+    for path in _yaml_files(project_root):
+        text = path.read_text()
+        first, _, second = text.splitlines()[0].partition("$schema=")
+        assert first == "# yaml-language-server: ", path
+        file = (path.parent / second).resolve()
+        validator = loaded.setdefault(file, jsonschema.Draft202012Validator(read_json(file)))
+        kind = text.splitlines()[1].removeprefix("schema: histnu-").partition("/")[0]
+        assert file == data_path(f"schemas/{kind}.json").resolve(), path
+        assert validator.is_valid(read_yaml(path)), path
