@@ -55,7 +55,8 @@ def command(
     options = Options(
         cl=cl, dof=dof, engine=given.engine, allow_uncertified=given.allow_uncertified
     )
-    plane = Plane(x_name, y_name, x_range, y_range, points)
+    refine = 0 if plot is None else 2  # of a mass: no corners in the figure
+    plane = Plane(x_name, y_name, x_range, y_range, points, refine)
     found, loaded = plane_result(given.target, plane, options, given.settings)
     if plot is not None:
         from histnu.plotting.planes import draw_plane

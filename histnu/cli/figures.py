@@ -197,7 +197,7 @@ def draw_regions(targets: Targets, path: Path, options: PlotOptions) -> list[Pat
     if options.low is not None or options.high is not None:
         x_range = options.range("--from and --to (the range of --x)")
     points = options.points or 41
-    plane = Plane(options.x_name, options.y_name, x_range, options.y_range, points)
+    plane = Plane(options.x_name, options.y_name, x_range, options.y_range, points, refine=2)
     how = replace(options.verb(Target("", {})), dof=options.dof or 2)
     found = [plane_result(t, plane, how, options.settings)[0] for t in targets]
     return draw_plane(with_published(plane_figure(found), options.overlay), path)

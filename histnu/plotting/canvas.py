@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,10 +80,43 @@ def unit_of(title: str) -> str:
     return title.rpartition("[")[2].rstrip("]") if title.endswith("]") else "1"
 
 
+def typeset(title: str) -> str:
+    """An axis title with its unit as physicists write it.
+
+    >>> typeset("recoil energy [keV]")
+    'recoil energy [keV]'
+    >>> print(typeset("mu_e [1e-9 mu_B]"), typeset("r2_ee [1e-32 cm^2]"))
+    mu_e [$10^{-9}\\,\\mu_B$] r2_ee [$10^{-32}\\,\\mathrm{cm}^2$]
+    """
+    unit = unit_of(title)
+    found = re.fullmatch(r"(\(?)1e([-+]?\d+)(?: (\w+)(?:\^(\d+))?)?(\)\^2)?", unit)
+    if found is None:
+        return title
+    opened, power, base, square, closed = found.groups()
+    word = {None: "", "mu_B": r"\,\mu_B", "e": r"\,e"}.get(base, rf"\,\mathrm{{{base}}}")
+    text = f"10^{{{int(power)}}}{word}" + (f"^{square}" if square else "")
+    return title.removesuffix(f"[{unit}]") + f"[${opened and '('}{text}{closed or ''}$]"
+
+
 def label_axes(axes: Axes, x: str, y: str) -> None:
     """Titles in the middle of both axes."""
-    axes.set_xlabel(x, loc="center")
-    axes.set_ylabel(y, loc="center")
+    axes.set_xlabel(typeset(x), loc="center")
+    axes.set_ylabel(typeset(y), loc="center")
+
+
+_SHORT = 1.5  # decades: a logarithmic axis that spans less has its ticks written as plain numbers
+
+
+def plain_ticks(axes: Axes) -> None:
+    """Plain numbers on a logarithmic x axis that spans little more than a decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = axes.get_xlim()
+    if axes.get_xscale() != "log" or not high < low * 10**_SHORT:
+        return
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def finish(figure: Figure, axes: Axes, header: Header) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from histnu.plotting.canvas import (
     Header,
     finish,
     label_axes,
+    plain_ticks,
     write_figure,
 )
 from histnu.plotting.style import figure_style
@@ -72,9 +73,11 @@ def draw_plane(spec: PlaneFigure, path: Path) -> list[Path]:
             _region(axes, region, COLORS[k % len(COLORS)], DASHES[k % len(DASHES)])
         for k, region in enumerate(theirs):
             _region(axes, region, str(next(greys)), DASHES[k % len(DASHES)])
+        if spec.log[0]:
+            _fit_x(axes, spec.regions)
         for k, (label, value) in enumerate(spec.limits, len(theirs)):
-            axes.axhline(value, color=str(next(greys)), linestyle=DASHES[k % len(DASHES)],
-                         linewidth=1.3, label=label)  # fmt: skip
+            style = {"color": str(next(greys)), "linestyle": DASHES[k % len(DASHES)]}
+            draw_number(axes, label, value, style)
         if spec.zero and not any(spec.log):
             axes.axhline(0, color="0.85", linewidth=0.8, zorder=0)
             axes.axvline(0, color="0.85", linewidth=0.8, zorder=0)
@@ -83,6 +86,32 @@ def draw_plane(spec: PlaneFigure, path: Path) -> list[Path]:
         figure.legend(loc="outside upper center", ncols=2, frameon=False)
         finish(figure, axes, spec.header)
         return write_figure(figure, _columns(spec), path)
+
+
+MARK = 0.07
+"""Length of the mark of a massless limit, as a fraction of the mass axis."""
+
+
+def draw_number(axes: Axes, label: str, value: float, style: Mapping[str, Any]) -> None:
+    """A published limit on y that is one number.
+
+    Against a mass it is a mark at the left end: it was found without a heavy state, and says
+    nothing of where the mass begins to matter.
+    """
+    if axes.get_xscale() != "log":
+        axes.axhline(value, linewidth=1.4, label=label, **style)
+        return
+    axes.plot([0.0, MARK], [value, value], transform=axes.get_yaxis_transform(), linewidth=2.2,
+              label=f"{label}, massless limit", **style)  # fmt: skip
+
+
+def _fit_x(axes: Axes, regions: Sequence[Region]) -> None:
+    """A mass axis that ends where our curves end."""
+    lines = [np.asarray(line) for r in regions if not r.published for line in r.lines]
+    x = np.concatenate([line[:, 0] for line in lines]) if lines else np.zeros(0)
+    if len(x) and np.nanmin(x) < np.nanmax(x):
+        axes.set_xlim(np.nanmin(x), np.nanmax(x))
+    plain_ticks(axes)
 
 
 def _region(axes: Axes, region: Region, color: str, dash: Any) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.plotting.canvas import COLORS, Header, finish, write_figure
+from histnu.plotting.canvas import COLORS, Header, finish, typeset, write_figure
 from histnu.plotting.style import figure_style
 
 if TYPE_CHECKING:
@@ -124,14 +124,27 @@ def draw_prediction(spec: PredictionFigure, path: Path) -> list[Path]:
         return write_figure(figure, _columns(spec), path)
 
 
-def _colors(names: Sequence[str], signals: Sequence[str]) -> dict[str, str]:
-    """A colour per sample; red and its neighbours are kept for signals."""
-    kept = (COLORS[2], COLORS[6], COLORS[5])
-    others = [c for c in COLORS if c not in kept]
-    back = [n for n in names if n not in signals]
+def _colors(names: Sequence[str], signals: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Colour and hatch of every sample; red and its neighbours are kept for signals.
+
+    Where there are more samples than colours, the next round is hatched: no two look the same.
+    """
+    kept = [COLORS[2], COLORS[6], COLORS[5]]
     front = [n for n in names if n in signals]
-    found = {n: others[k % len(others)] for k, n in enumerate(back)}
-    return found | {n: kept[k % len(kept)] for k, n in enumerate(front)}
+    others = [c for c in COLORS if c not in kept] + kept[len(front) :]
+    kept = kept if len(front) <= len(kept) else [*kept, *others]
+
+    def looks(group: Sequence[str], colors: Sequence[str]) -> dict[str, tuple[str, str]]:
+        return {
+            n: (colors[k % len(colors)], HATCHES[k // len(colors) % len(HATCHES)])
+            for k, n in enumerate(group)
+        }
+
+    return looks([n for n in names if n not in signals], others) | looks(front, kept)
+
+
+HATCHES = ("", "....", "xxxx", "\\\\\\\\")
+"""Hatches of samples beyond the first round of colours."""
 
 
 def _per_row(panels: Sequence[Panel]) -> int:
@@ -157,15 +170,16 @@ def _shown(spec: PredictionFigure) -> list[str]:
     return plain + [n for n in spec.order if seen.get(n)]
 
 
-def _main(axes: Axes, panel: Panel, colors: Mapping[str, str], overlay: str) -> None:
+def _main(axes: Axes, panel: Panel, colors: Mapping[str, tuple[str, str]], overlay: str) -> None:
     """Stack, band, data."""
     edges, total = panel.bin_edges, panel.yields.sum(axis=0)
     base = np.zeros_like(total)
     rows = dict(zip(panel.samples, panel.yields, strict=True))
-    for name, color in colors.items():
+    for name, (color, hatch) in colors.items():
         row = rows.get(name, np.zeros_like(total))
         top = base + row
-        axes.stairs(top, edges, baseline=base, fill=True, color=color, label=name, linewidth=0)
+        axes.stairs(top, edges, baseline=base, fill=True, facecolor=color, hatch=hatch or None,
+                    edgecolor="white", label=name, linewidth=0)  # fmt: skip
         base = top
     axes.stairs(total, edges, color="black", linewidth=1.2, label="post-fit total")
     axes.stairs(
@@ -221,7 +235,7 @@ def _pulls(axes: Axes, panel: Panel) -> None:
     axes.stairs(pull, edges, baseline=0.0, fill=True, color="#3f90da", zorder=2)
     reach = max(2.4, 1.15 * float(np.nanmax(np.abs(pull), initial=0.0)))
     axes.set_ylim(-reach, reach)
-    axes.set_xlabel(textwrap.fill(panel.x, _WIDEST), loc="center")
+    axes.set_xlabel(textwrap.fill(typeset(panel.x), _WIDEST), loc="center")
     axes.tick_params(axis="x", labelbottom=True)
 
 

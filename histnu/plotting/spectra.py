@@ -17,6 +17,7 @@ from histnu.plotting.canvas import (
     Header,
     finish,
     label_axes,
+    plain_ticks,
     write_figure,
 )
 from histnu.plotting.style import figure_style
@@ -66,6 +67,7 @@ def draw_spectra(spec: SpectraFigure, path: Path) -> list[Path]:
         top = max(float(np.abs(s.rate).max()) for s in spec.spectra)
         low = min(float(np.abs(s.rate[s.rate != 0]).min(initial=top)) for s in spec.spectra)
         axes.set_ylim(max(0.5 * low, top * 10**-_DECADES), 3 * top)
+        plain_ticks(axes)
         label_axes(axes, "recoil energy [keV]", r"$dR/dE_R$ [events / (t yr keV)]")
         widest = max(len(s.label) for s in spec.spectra)
         figure.legend(loc="outside upper center", ncols=2 if widest < 34 else 1, frameon=False)

@@ -18,6 +18,8 @@ from histnu.plotting.canvas import (
     Header,
     finish,
     label_axes,
+    plain_ticks,
+    typeset,
     write_figure,
 )
 from histnu.plotting.style import figure_style, threshold_line
@@ -145,6 +147,7 @@ def draw_band(spec: BandFigure, path: Path) -> list[Path]:
         axes.set_xscale("log" if spec.log[0] else "linear")
         axes.set_yscale("log" if spec.log[1] else "linear")
         axes.set_xlim(x.min(), x.max())
+        plain_ticks(axes)
         if not spec.log[1]:
             axes.set_ylim(bottom=0)
         label_axes(axes, spec.x, spec.y)
@@ -229,7 +232,7 @@ def _impact_panel(axes: Axes, spec: ImpactsFigure, places: Array | NDArray[np.in
     axes.axvline(0, color="0.3", linewidth=0.9)
     reach = max((abs(v) for r in spec.rows for v in (*r.prefit, *r.postfit) if v), default=1.0)
     axes.set_xlim(-1.12 * reach, 1.12 * reach)
-    axes.set_xlabel(f"impact on {spec.parameter}", loc="center")
+    axes.set_xlabel(f"impact on {typeset(spec.parameter)}", loc="center")
 
 
 def _impact_columns(spec: ImpactsFigure) -> dict[str, list[Any]]:

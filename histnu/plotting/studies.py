@@ -13,6 +13,7 @@ import numpy as np
 from histnu.core.errors import DataError, located
 from histnu.plotting.canvas import COLORS, DASHES, Column, write_figure
 from histnu.plotting.overlays import Published, load_published
+from histnu.plotting.planes import draw_number
 from histnu.plotting.prediction import poisson_interval, pulls
 from histnu.plotting.style import (
     PROVENANCE_MARK,
@@ -235,22 +236,16 @@ def mass_curves(d: Drawing, stem: Path) -> list[Path]:
         return write_figure(figure, dict(numbers), stem)
 
 
-LIGHT = 10.0
-"""A limit that is one number is drawn from the lightest state shown to this many times its mass:
-it was found without a heavy state, so it holds where the mass changes no spectrum."""
-
-
 def _published(axes: Axes, limits: Sequence[Published]) -> None:
-    """Published limits in grey: curves, and numbers as short lines where the state is light."""
+    """Published limits in grey."""
     shades = np.linspace(0.1, 0.65, max(2, len(limits)))
-    first = axes.get_xlim()[0]
     for k, (limit, shade) in enumerate(zip(limits, shades, strict=False)):
-        xy, label = limit.points, limit.label
+        style = {"color": str(shade), "linestyle": DASHES[k % len(DASHES)]}
+        xy = limit.points
         if limit.is_number:
-            xy = np.array([[first, xy[0, 0]], [LIGHT * first, xy[0, 0]]])
-            label += r", moment ($m_4\to0$)"
-        axes.plot(xy[:, 0], xy[:, 1], color=str(shade), linewidth=1.4, label=label,
-                  linestyle=DASHES[k % len(DASHES)])  # fmt: skip
+            draw_number(axes, limit.label, float(xy[0, 0]), style)
+        else:
+            axes.plot(xy[:, 0], xy[:, 1], linewidth=1.4, label=limit.label, **style)
 
 
 def spectra(d: Drawing, stem: Path) -> list[Path]:

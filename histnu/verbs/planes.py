@@ -40,7 +40,7 @@ class Plane:
     Attributes:
         x, y: names; x may be a held parameter of the model.
         x_range, y_range: ends; around the region (of a held parameter: the model's scan) if None.
-        points: per axis.
+        points: per axis. refine: how often masses are added where a curve bends, climbs or ends.
     """
 
     x: str
@@ -48,6 +48,7 @@ class Plane:
     x_range: Range | None = None
     y_range: Range | None = None
     points: int = 41
+    refine: int = 0
 
 
 def plane_result(
@@ -115,7 +116,7 @@ def _held_curve(
             raise ConfigError(f"{plane.x} from {plane.x_range[0]:g}: values must be positive")
         values = tuple(np.geomspace(*plane.x_range, plane.points).tolist())
     options = replace(options, held={**options.held, **fixed})
-    (curve,) = mass_curves(analysis, plane.x, [plane.y], values, options)
+    (curve,) = mass_curves(analysis, plane.x, [plane.y], values, options, None, plane.refine)
     held = {**analysis.model.held, **curve.held}
     return curve.model_copy(update={"target": text, "held": held})
 

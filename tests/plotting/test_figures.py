@@ -18,7 +18,7 @@ import pytest
 from matplotlib.testing.compare import compare_images
 
 from histnu.core.errors import ConfigError
-from histnu.plotting import planes, prediction, spectra, statistics, style
+from histnu.plotting import planes, prediction, spectra, statistics, studies, style
 from histnu.plotting.canvas import Header, table_text, write_figure
 
 BASELINE = Path(__file__).with_name("baseline")
@@ -97,6 +97,81 @@ def mass():
     return planes.PlaneFigure("m4 [MeV]", "mu_e [mu_B]", regions, (True, True), RECONSTRUCTED)
 
 
+def marked():
+    """A limit: level, crossing, ends of another method and a published number."""
+    marks = {"upper end, 90 % CL, CLs": 2.3, "published": 2.7}
+    spec = scan()
+    return dataclasses.replace(spec, curves=spec.curves[:1], marks=marks)
+
+
+def numbers():
+    """Published limits that are one number, against a mass."""
+    return dataclasses.replace(mass(), limits=(("Borexino 2017", 5e-10), ("LZ", 2e-10)))
+
+
+def many():
+    """More samples than colours: none looks like another."""
+    names = tuple(f"sample_{k}" for k in range(12))
+    yields = np.outer(1.0 + np.arange(12) % 3, [3.0, 2.0])
+    panel = prediction.Panel(
+        "channel", "recoil energy [keV]", np.array([0.0, 1.0, 2.0]), names, yields,
+        np.array([3.0, 2.5]), yields.sum(axis=0), np.array([70.0, 50.0]),
+    )  # fmt: skip
+    return prediction.PredictionFigure((panel,), RECONSTRUCTED)
+
+
+STUDY = {
+    "study": {
+        "data": {
+            "one": {"title": "one", "color": "#1f3b8a", "linestyle": "-."},
+            "both": {"title": "both", "color": "#ffa90e", "linestyle": "-", "linewidth": 3.8},
+        },
+        "parameters": {"m4": {"latex": "$m_4$"}},
+    },
+    "bounds": [
+        {
+            "id": "dipole", "experiment": name, "provenance": "reconstructed", "cl": 0.9, "dof": 2,
+            "unit": "1e-9 mu_B", "x": {"name": "m4", "unit": "MeV"},
+            "m4_mev": [0.001, 0.1, 1.0, 10.0], "upper": [2.0, 2.0, 3.0, None],
+        }
+        for name in ("one", "both")
+    ],
+    "contours": [
+        {
+            "id": "x-y", "experiment": name, "provenance": "derived", "cl": 0.9, "dof": 2,
+            "x": {"name": "x", "unit": "1"}, "y": {"name": "y", "unit": "1"},
+            "best_fit": [k, 0.0], "polylines": [[[-1, k], [1, -1], [1 + k, 1], [-1, k]]],
+        }
+        for k, name in enumerate(("one", "both"))
+    ],
+    "spectra": [
+        {
+            "id": "one", "experiment": "one", "provenance": "derived", "signal": [[4.0, 2.0]],
+            "channels": [{"edges": [1.0, 2.0, 4.0], "observed": [12.0, 20.0],
+                          "signal": [3.0, 3.0], "background": [6.0, 18.0]}],
+        }
+    ],
+}  # fmt: skip
+SECTION = {"data": None, "columns": 1, "size": (4.5, 4.6)}
+
+
+def drawing(section, **more):
+    """One figure of a study."""
+    from histnu.plotting.studies import Drawing
+
+    return lambda: Drawing(STUDY, {**SECTION, "section": section, **more})
+
+
+STUDY_KINDS = {
+    "mass_curves": drawing(
+        "bounds", panels=[{"id": "dipole", "title": "e", "xlim": [0.001, 20]}],
+        ylabel="mu", ylim=[1e-11, 1e-7], published=["borexino_2017", "neff_2022"],
+    ),
+    "regions": drawing("contours", panels=[{"id": "x-y"}]),
+    "spectra": drawing("spectra", panels=[{"id": "one"}]),
+}  # fmt: skip
+
+
 def recoils():
     e = np.geomspace(0.05, 5.0, 80)
     found = (
@@ -139,7 +214,10 @@ KINDS = {
     "spectra": (recoils, spectra.draw_spectra),
     "response": (response, spectra.draw_response),
     "fit": (fit, prediction.draw_prediction),
-}
+    "marked": (marked, statistics.draw_scan),
+    "numbers": (numbers, planes.draw_plane),
+    "many": (many, prediction.draw_prediction),
+} | {f"study_{k}": (make, studies.KINDS[k]) for k, make in STUDY_KINDS.items()}
 
 
 @pytest.fixture
@@ -183,6 +261,26 @@ def test_a_missing_curve_is_seen(plain, tmp_path):
     assert difference(expected, tmp_path / "b.png") > TOLERANCE
 
 
+def test_a_broad_line_lies_below_the_narrow_one_it_would_hide(plain):
+    one, both = (STUDY_KINDS["mass_curves"]().style(r) for r in STUDY["bounds"])
+    assert both["linewidth"] > 1.8 and both["zorder"] < 2 < 2.01 and "zorder" not in one
+
+
+def test_no_two_samples_look_the_same():
+    names = [f"s{k}" for k in range(25)]
+    looks = prediction._colors(names, names[-2:])
+    assert len(set(looks.values())) == 25 and list(looks) == names
+
+
+def test_numbers_of_a_study_figure_are_beside_it(plain, tmp_path):
+    files = studies.KINDS["spectra"](STUDY_KINDS["spectra"](), tmp_path / "s.png")
+    table = read(files[-1])
+    # (12 - 9) / sqrt(9), (20 - 21) / sqrt(21)
+    assert [float(p) for p in table["pull"]] == pytest.approx([1.0, -1 / np.sqrt(21)])
+    files = studies.KINDS["mass_curves"](STUDY_KINDS["mass_curves"](), tmp_path / "m.png")
+    assert read(files[-1])["upper"][:4] == ["2e-09", "2e-09", "3e-09", ""]
+
+
 def read(path):
     with open(path, newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -219,9 +317,11 @@ def test_toys_are_normalised_to_the_asymptotic_distribution(tmp_path, plain):
 
 
 def test_same_input_gives_the_same_bytes(plain, tmp_path):
-    for name in ("a", "b"):
-        statistics.draw_scan(scan(), tmp_path / f"{name}.pdf")
-    assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
+    for suffix in (".pdf", ".svg"):
+        for name in ("a", "b"):
+            statistics.draw_scan(scan(), tmp_path / f"{name}{suffix}")
+        one, other = (tmp_path / f"{name}{suffix}" for name in ("a", "b"))
+        assert one.read_bytes() == other.read_bytes(), suffix
 
 
 def test_an_unknown_format_is_refused(tmp_path):

@@ -230,11 +230,11 @@ def test_figures(results, tmp_path):
 
     paths = draw_all(results, tmp_path)
     assert sorted(p.name for p in paths) == sorted(
-        f"fig{i}.{suffix}" for i in range(1, 5) for suffix in ("png", "pdf")
+        f"fig{i}.{suffix}" for i in range(1, 5) for suffix in ("png", "pdf", "svg", "csv")
     )
+    heads = {".png": b"\x89PNG\r", ".pdf": b"%PDF-", ".svg": b"<?xml", ".csv": b"panel"}
     for path in paths:
-        head = path.read_bytes()[:5]
-        assert head in (b"\x89PNG\r", b"%PDF-")
+        assert path.read_bytes()[:5] == heads[path.suffix]
 
 
 def test_interpolation_is_second_order(results, bounds):

@@ -8,7 +8,7 @@ import pytest
 
 from histnu.analysis.assemble import assemble
 from histnu.analysis.schema import load_analysis
-from histnu.core.errors import DataError
+from histnu.core.errors import ConfigError, DataError
 from histnu.core.serialize import read_json
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.smearing import declared_detector
@@ -16,7 +16,7 @@ from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.nuclei import XENON
 from histnu.physics.scattering import Scattering
-from histnu.plotting.overlays import parse_overlays
+from histnu.plotting.overlays import parse_mass_overlays
 from histnu.plotting.studies import draw_all
 from histnu.sources.solar import Solar
 from histnu.studies.changes import CHANGES, Setup, changed
@@ -257,7 +257,7 @@ def test_figures_and_report(many_bounds, contours, variations, agreement, part, 
         )},
         "median_limits": [],
     }  # fmt: skip
-    paths = draw_all(document, tmp_path, parse_overlays([f"somebody={overlay}"]))
+    paths = draw_all(document, tmp_path, parse_mass_overlays([f"somebody={overlay}"]))
     assert {p.name for p in paths} >= {"electron_dipole.png", "electron_spectra.pdf"}
     assert all(p.stat().st_size > 1000 for p in paths)
     text = report_text(document, load_study(STUDY).report)
@@ -269,15 +269,17 @@ def test_figures_and_report(many_bounds, contours, variations, agreement, part, 
 
 
 def test_bad_overlays(tmp_path):
-    with pytest.raises(DataError, match=r"--overlay 'x' must be of the form name=file.csv"):
-        parse_overlays(["x"])
+    with pytest.raises(ConfigError, match=r"unknown published limit 'x'; known: borexino_2017"):
+        parse_mass_overlays(["x"])
+    with pytest.raises(ConfigError, match=r"--overlay '=x' must be a name .* or NAME=FILE.csv"):
+        parse_mass_overlays(["=x"])
     file = tmp_path / "a.csv"
     file.write_text("m4_mev,mu\n1,2\n")
     with pytest.raises(DataError, match=r"mu_b: missing column; name the columns m4_mev and mu_b"):
-        parse_overlays([f"a={file}"])
+        parse_mass_overlays([f"a={file}"])
     file.write_text("m4_mev,mu_b\n1,-2\n")
     with pytest.raises(DataError, match=r"mu_b: values must be positive"):
-        parse_overlays([f"a={file}"])
+        parse_mass_overlays([f"a={file}"])
 
 
 def test_crossing_of_electron_and_nuclear_recoils():
@@ -297,7 +299,7 @@ def test_verb_refuses_a_bad_overlay(tmp_path, capsys):
     with pytest.raises(SystemExit) as exit_info:
         main(["electron", "-o", str(tmp_path / "out"), "--overlay", "x"])
     assert exit_info.value.code == 2
-    assert "--overlay 'x' must be of the form name=file.csv" in capsys.readouterr().err
+    assert "unknown published limit 'x'; known: borexino_2017" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
