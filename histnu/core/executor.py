@@ -19,13 +19,12 @@ def ignore(number: int, result: Any) -> None:
 
 
 class Executor(Protocol):
-    """Maps functions over items.
+    """Maps functions over items."""
 
-    Attributes:
-        remote: calls may run on machines that see no file of this one.
-    """
-
-    remote: bool
+    @property
+    def remote(self) -> bool:
+        """Whether calls may run on machines that see no file of this one."""
+        ...
 
     def map(
         self,

@@ -359,36 +359,32 @@ def _statistics(
 ) -> ToyStatistics:
     """Fit toys freely and at the tested values."""
     own = solvers[chunk.member]
-    likelihood = own.likelihood
-    observed = likelihood.observe(*data)
+    observed = own.likelihood.observe(*data)
     held = own.fit(observed, chunk.test, np.array(chunk.truth))
     free = own.fit(observed, None, held.parameters)
-    others = [
-        s.fit(
-            s.likelihood.observe(*data), None, _carried(likelihood, s.likelihood, held.parameters)
-        )
-        for s in solvers
-        if s is not own
-    ]
+    fits = [held, free]
+    for other in (s for s in solvers if s is not own):
+        start = _carried(own, other, held.parameters)
+        fits.append(other.fit(other.likelihood.observe(*data), None, start))
     # the conditional fit is allowed in the free one, which cannot be worse
-    lowest = np.min([f.twice_nll for f in (held, free, *others)], axis=0)
-    good = np.all([f.converged for f in (held, free, *others)], axis=0)
+    lowest = np.min([f.twice_nll for f in fits], axis=0)
+    good = np.all([f.converged for f in fits], axis=0)
     if any(s.second for s in solvers):
-        good &= np.all([f.certified for f in (held, free, *others)], axis=0)
+        good &= np.all([f.certified for f in fits], axis=0)
     estimate = np.empty(0)
     if len(chunk.test) == 1:
         ((name, value),) = chunk.test.items()
         worse = held.twice_nll < free.twice_nll
-        estimate = np.where(worse, value, free.parameters[:, likelihood.index(name)])
+        estimate = np.where(worse, value, free.parameters[:, own.likelihood.index(name)])
     return ToyStatistics(held.twice_nll - lowest, estimate, good)
 
 
-def _carried(of: AnyLikelihood, to: AnyLikelihood, parameters: Array) -> Array:
+def _carried(of: Solver, to: Solver, parameters: Array) -> Array:
     """Return parameters (N, n) as starts of another likelihood, its own where it has others."""
-    shared = [name for name in to.parameter_names if name in of.parameter_names]
-    starts = np.tile(to.init, (len(parameters), 1))
-    where, source = ([x.index(name) for name in shared] for x in (to, of))
-    starts[:, where] = parameters[:, source]
+    a, b = of.likelihood, to.likelihood
+    shared = [name for name in b.parameter_names if name in a.parameter_names]
+    starts = np.tile(b.init, (len(parameters), 1))
+    starts[:, [b.index(n) for n in shared]] = parameters[:, [a.index(n) for n in shared]]
     return starts
 
 
@@ -556,6 +552,19 @@ def feldman_cousins(
         intervals=segments, certified=scan.certified, search=scan.search,
     )  # fmt: skip
     return found, scan
+
+
+def critical_error(sampled: ArrayLike, cl: float) -> float:
+    """Return the standard error of :func:`critical_value`, from order statistics.
+
+    The rank of the quantile has the binomial error ``sqrt(n cl (1 - cl))``; half the difference of
+    the toys at the ranks one error below and above is the error of the value.
+    """
+    ordered = np.sort(np.asarray(sampled, dtype=float))
+    n = len(ordered)
+    low, high = cl * n + np.array([-1, 1]) * np.sqrt(n * cl * (1 - cl))
+    ranks = np.clip(np.ceil([low, high]).astype(int) - 1, 0, n - 1)
+    return float(np.ptp(ordered[ranks])) / 2
 
 
 def accepted(x: Array, excess: Array, bounds: Array) -> tuple[list[float], tuple[Segment, ...]]:
