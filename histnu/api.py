@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 if TYPE_CHECKING:
+    from histnu.analysis.target import Target
     from histnu.inference.impacts import Impacts
     from histnu.inference.significance import Significance
     from histnu.inference.summary import FitSummary
-    from histnu.results import Bound, Coverage, MassCurve, Profile, Region, Test, Toys
     from histnu.studies.reproduce import Outcome
-    from histnu.targets import Target
+    from histnu.verbs.results import Bound, Coverage, MassCurve, Profile, Region, Test, Toys
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,7 +32,7 @@ class Document:
     Every method takes the options of :class:`histnu.verbs.Options` by name: ``method``, ``cl``,
     ``dof``, ``engine``, ``held`` (parameters of the likelihood), ``n_toys``, ``seed``,
     ``allow_uncertified``. Results are typed, frozen, and know their inputs and versions
-    (:mod:`histnu.results`).
+    (:mod:`histnu.verbs.results`).
 
     Attributes:
         target: what verbs work on.
@@ -53,7 +53,7 @@ class Document:
     @property
     def parameters(self) -> tuple[str, ...]:
         """What can be asked: physical parameters, parameters of interest, and all others."""
-        from histnu.targets import parameters_of
+        from histnu.analysis.target import parameters_of
 
         return parameters_of(self.target)
 
@@ -121,29 +121,29 @@ class Document:
 
     def fit(self, parameter: str | None = None, **options: Any) -> FitSummary:
         """Best fit with uncertainties, correlations, goodness of fit and yields."""
+        from histnu.analysis.target import parameter_of_interest
         from histnu.inference.summary import SummaryOptions, summarise
-        from histnu.targets import ask
 
-        question = ask(self.target, parameter)
-        return summarise(question.likelihood, None, SummaryOptions(self._fit_options(options)))
+        interest = parameter_of_interest(self.target, parameter)
+        return summarise(interest.likelihood, None, SummaryOptions(self._fit_options(options)))
 
     def impacts(self, parameter: str | None = None, **options: Any) -> Impacts:
         """Impacts, pulls and constraints of the nuisance parameters."""
+        from histnu.analysis.target import parameter_of_interest
         from histnu.inference.impacts import impacts
-        from histnu.targets import ask
 
-        question = ask(self.target, parameter)
+        interest = parameter_of_interest(self.target, parameter)
         how = self._fit_options(options)
-        return impacts(question.likelihood, None, question.parameter, how)
+        return impacts(interest.likelihood, None, interest.parameter, how)
 
     def significance(self, parameter: str | None = None, **options: Any) -> Significance:
         """Significance of a signal, from q0."""
+        from histnu.analysis.target import parameter_of_interest
         from histnu.inference.significance import SignificanceOptions, significance
-        from histnu.targets import ask
 
-        question = ask(self.target, parameter)
+        interest = parameter_of_interest(self.target, parameter)
         how = SignificanceOptions(fit=self._fit_options(options))
-        return significance(question.likelihood, None, question.parameter, how)
+        return significance(interest.likelihood, None, interest.parameter, how)
 
     def pyhf(self, measurement: str | None = None) -> tuple[Any, list[float]]:
         """The ``pyhf.Model`` of the workspace and its data."""
@@ -161,7 +161,7 @@ class Document:
 
     def _stamped(self, result: Any) -> Any:
         from histnu import verbs
-        from histnu.results import stamped
+        from histnu.verbs.results import stamped
 
         return stamped(result, verbs.inputs_of(self.target))
 
@@ -198,7 +198,7 @@ def load(target: str | Path | Mapping[str, Any] | Document, **held: float) -> Do
     Raises:
         HistnuError: for anything that cannot be read, or a held parameter without a value.
     """
-    from histnu.targets import load_target, target_of
+    from histnu.analysis.target import load_target, target_of
 
     if isinstance(target, Document):
         return target
@@ -260,7 +260,7 @@ def mass_curves(
 ) -> tuple[MassCurve, ...]:  # fmt: skip
     """Ends of parameters against a held one (:func:`histnu.verbs.mass_curves`)."""
     from histnu import verbs
-    from histnu.analyses import load_analysis
+    from histnu.analysis.schema import load_analysis
 
     chosen = verbs.Options(**{"dof": 2, **options})
     return verbs.mass_curves(load_analysis(analysis), held, parameters, values, chosen)
@@ -270,8 +270,8 @@ def build(
     analysis: str | Path, folder: str | Path, grid: str | None = None, **held: float
 ) -> list[Path]:
     """Write ``workspace.json`` and its manifest; with ``grid`` a PatchSet. Returns the paths."""
-    from histnu.analyses import load_analysis
-    from histnu.building import grid_for, write_patchset, write_workspace
+    from histnu.analysis.build import grid_for, write_patchset, write_workspace
+    from histnu.analysis.schema import load_analysis
 
     chosen = load_analysis(analysis).holding(held)
     if grid is None:

@@ -35,9 +35,9 @@ def command(
       histnu compare magnetic_moment_combined magnetic_moment_xenonnt --poi mu_e
       histnu compare results/results.json other/results.json
     """
-    from histnu.comparison import Comparison, compare
-    from histnu.results import number_text
-    from histnu.serialize import dumps
+    from histnu.core.serialize import dumps
+    from histnu.verbs.comparison import Comparison, compare
+    from histnu.verbs.results import number_text
 
     answer = compare(first, second, poi, Comparison(relative, cl, engine))
     if as_json:

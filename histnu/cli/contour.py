@@ -15,10 +15,10 @@ from histnu.cli.common import allow_option, cl_option, engine_option, json_optio
 DEFAULT_RANGE = (-10.0, 15.0)
 
 if TYPE_CHECKING:
+    from histnu.analysis.mass_scan import ScanOptions
+    from histnu.analysis.target import Target
     from histnu.inference.contours import RegionOptions
     from histnu.inference.results import Region2D
-    from histnu.mass_scan import ScanOptions
-    from histnu.targets import Target
 
 
 @click.command()
@@ -66,11 +66,11 @@ def command(
       histnu contour millicharge_combined --x q_ee --y q_mumu --plot region.png
       histnu contour sterile_dipole_combined --x m4 --y mu_e --x-range 0.1 15
     """
+    from histnu.analysis.mass_scan import ScanOptions
+    from histnu.analysis.target import load_target
+    from histnu.core.serialize import dumps
     from histnu.inference.contours import RegionOptions
     from histnu.inference.engine.fit import FitOptions
-    from histnu.mass_scan import ScanOptions
-    from histnu.serialize import dumps
-    from histnu.targets import load_target
 
     fit = FitOptions(engine=engine, allow_uncertified=allow_uncertified)
     if is_held(target, x_name):
@@ -111,15 +111,15 @@ def plane(
     """The region of two parameters of a likelihood."""
     import numpy as np
 
-    from histnu.errors import ConfigError
+    from histnu.analysis.target import parameter_of_interest
+    from histnu.core.errors import ConfigError
     from histnu.inference.contours import region
-    from histnu.targets import ask
 
-    question = ask(loaded, names[0])
-    if question.squared:
-        raise ConfigError(f"{names[0]} enters squared; give its strength {question.parameter}")
+    interest = parameter_of_interest(loaded, names[0])
+    if interest.squared:
+        raise ConfigError(f"{names[0]} enters squared; give its strength {interest.parameter}")
     grid = (np.linspace(*ranges[0]), np.linspace(*ranges[1]))
-    found = region(question.likelihood, None, names, grid, options)
+    found = region(interest.likelihood, None, names, grid, options)
     return describe(loaded, found, names)
 
 
@@ -129,7 +129,7 @@ def checked(option: str, limits: tuple[float, float]) -> tuple[float, float]:
     Raises:
         ConfigError: otherwise.
     """
-    from histnu.errors import ConfigError
+    from histnu.core.errors import ConfigError
 
     if not limits[0] < limits[1]:
         low, high = limits
@@ -139,7 +139,8 @@ def checked(option: str, limits: tuple[float, float]) -> tuple[float, float]:
 
 def is_held(target: str, name: str) -> bool:
     """Whether a target is an analysis whose model holds a parameter."""
-    from histnu.analyses import analysis_names, load_analysis, signal_model
+    from histnu.analysis.hypothesis import signal_model
+    from histnu.analysis.schema import analysis_names, load_analysis
 
     if target not in analysis_names() and not target.endswith((".yaml", ".yml")):
         return False
@@ -162,10 +163,11 @@ def held_curve(
     """
     import numpy as np
 
-    from histnu.analyses import load_analysis, signal_model
-    from histnu.errors import ConfigError
-    from histnu.mass_scan import mass_scan
-    from histnu.targets import with_held
+    from histnu.analysis.hypothesis import signal_model
+    from histnu.analysis.mass_scan import mass_scan
+    from histnu.analysis.schema import load_analysis
+    from histnu.analysis.target import with_held
+    from histnu.core.errors import ConfigError
 
     held, parameter = names
     limits, points = scan

@@ -10,9 +10,9 @@ import click
 from histnu.cli import types
 
 if TYPE_CHECKING:
+    from histnu.analysis.target import ParameterOfInterest, Target
     from histnu.inference.engine.fit import FitOptions
     from histnu.inference.toys import ToyOptions
-    from histnu.targets import Question, Target
 
 poi_option = click.option(
     "--poi", default=None, help="Parameter: of interest, or physical (mu_e, q_ee)."
@@ -25,21 +25,21 @@ plot_option = click.option(
 
 def prepare(
     target: str, poi: str | None, settings: dict[str, float], how: tuple[str, bool]
-) -> tuple[Target, Question, FitOptions]:
-    """The target, the question about one of its parameters, and how to fit it.
+) -> tuple[Target, ParameterOfInterest, FitOptions]:
+    """The target, one of its parameters, and how to fit it.
 
     Args:
         target, poi: as given. settings: of ``--set``.
         how: engine, and whether uncertified fits are allowed.
     """
+    from histnu.analysis.target import load_target, parameter_of_interest
     from histnu.inference.engine.fit import FitOptions
-    from histnu.targets import ask, load_target
 
     loaded = load_target(target, settings)
-    question = ask(loaded, poi)
+    interest = parameter_of_interest(loaded, poi)
     engine, allow = how
-    return loaded, question, FitOptions(
-        engine=engine, fixed=question.fixed, allow_uncertified=allow
+    return loaded, interest, FitOptions(
+        engine=engine, fixed=interest.fixed, allow_uncertified=allow
     )  # fmt: skip
 
 

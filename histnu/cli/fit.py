@@ -71,27 +71,27 @@ def command(
       histnu fit magnetic_moment_combined --poi mu_universal
       histnu fit standard_model_xenonnt --n-toys 2000 --plot fit.png
     """
+    from histnu.core.serialize import dumps
     from histnu.inference.summary import SummaryOptions, summarise
-    from histnu.serialize import dumps
 
-    loaded, question, how = prepare(target, poi, settings, (engine, allow_uncertified))
+    loaded, interest, how = prepare(target, poi, settings, (engine, allow_uncertified))
     with progress_bar(n_toys or 1, quiet or as_json or n_toys is None) as advance:
         toys = None if n_toys is None else toy_options(n_toys, seed, how, advance)
         options = SummaryOptions(how, profile, toys)
-        found = summarise(question.likelihood, None, options)
+        found = summarise(interest.likelihood, None, options)
     if plot is not None:
-        from histnu.axes import channel_axes
-        from histnu.figures import prediction_figure
+        from histnu.analysis.axes import channel_axes
         from histnu.plotting.prediction import draw_prediction
+        from histnu.verbs.figures import prediction_figure
 
-        figure = prediction_figure(loaded, question, found, channel_axes(target))
+        figure = prediction_figure(loaded, interest, found, channel_axes(target))
         say_written(draw_prediction(figure, plot))
     if as_json:
-        asked = asked_of(loaded, question, found.engine)
+        asked = asked_of(loaded, interest, found.engine)
         document = envelope("fit_summary", asked, **found.to_json())
         click.echo(dumps(document), nl=False)
         return
-    _show(found, f"{loaded.name} ({found.engine}){marks(loaded, question, found.certified)}")
+    _show(found, f"{loaded.name} ({found.engine}){marks(loaded, interest, found.certified)}")
 
 
 def _show(found: FitSummary, title: str) -> None:

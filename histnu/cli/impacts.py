@@ -42,19 +42,19 @@ def command(
       histnu impacts magnetic_moment_combined --poi mu_universal
       histnu impacts standard_model_combined --plot impacts.png
     """
+    from histnu.core.serialize import dumps
     from histnu.inference.impacts import impacts
-    from histnu.serialize import dumps
 
-    loaded, question, how = prepare(target, poi, settings, (engine, allow_uncertified))
-    found = impacts(question.likelihood, None, question.parameter, how)
+    loaded, interest, how = prepare(target, poi, settings, (engine, allow_uncertified))
+    found = impacts(interest.likelihood, None, interest.parameter, how)
     if plot is not None:
-        from histnu.figures import impacts_figure
         from histnu.plotting.statistics import draw_impacts
+        from histnu.verbs.figures import impacts_figure
 
-        say_written(draw_impacts(impacts_figure(loaded, question, found, top), plot))
+        say_written(draw_impacts(impacts_figure(loaded, interest, found, top), plot))
     if as_json:
-        asked = asked_of(loaded, question, found.engine)
-        answer = {**found.to_json(), "parameter": question.asked, "ranked": found.parameter}
+        asked = asked_of(loaded, interest, found.engine)
+        answer = {**found.to_json(), "parameter": interest.name, "ranked": found.parameter}
         click.echo(dumps(envelope("impacts", asked, **answer)), nl=False)
         return
     from rich.table import Table
@@ -62,7 +62,7 @@ def command(
     fitted = "" if found.error is None else f" +- {found.error:.4g}"
     click.echo(
         f"{found.parameter} = {found.best_fit:.6g}{fitted} ({loaded.name}, {found.engine})"
-        f"{marks(loaded, question, found.certified)}"
+        f"{marks(loaded, interest, found.certified)}"
     )
     table = Table(box=None)
     for name in ("", "name", "pull", "constraint", "pre-fit up", "down", "post-fit up", "down"):

@@ -71,33 +71,33 @@ def command(
       histnu limit sterile_dipole_combined --poi mu_e --set m4=5
     """
     from histnu import verbs
-    from histnu.targets import ask, load_target
+    from histnu.analysis.target import load_target, parameter_of_interest
 
     loaded = load_target(target, settings)
-    question = ask(loaded, poi)
+    interest = parameter_of_interest(loaded, poi)
     with progress_bar(n_toys, quiet or as_json or "toys" not in method) as advance:
         options = verbs.Options(
             method=method,
             cl=cl,
             dof=dof,
             engine=engine,
-            held=question.fixed,
+            held=interest.fixed,
             n_toys=n_toys,
             seed=seed,
             progress=_advance(advance),
             allow_uncertified=allow_uncertified,
         )
-        found = verbs.limit_of(loaded, question, options)
+        found = verbs.limit_of(loaded, interest, options)
     if expected is not None:
         silent = replace(options, progress=None)
-        bands = verbs.expected_of(question, expected == "toys", silent)
+        bands = verbs.expected_of(interest, expected == "toys", silent)
         found = found.model_copy(update={"expected": bands})
     if as_json:
         click.echo(stamped_json(found, loaded), nl=False)
         return
-    click.echo(f"{found}{marks(loaded, question, found.certified)}")
+    click.echo(f"{found}{marks(loaded, interest, found.certified)}")
     if found.expected is not None:
-        click.echo(expected_line(found.expected, question.unit))
+        click.echo(expected_line(found.expected, interest.unit))
     for note in found.boundary:
         click.echo(f"  {note}")
 

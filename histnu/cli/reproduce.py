@@ -97,7 +97,7 @@ def command(
     outcome = run(prepared, folder, (jobs or available_cores(), fresh), quiet or as_json)
     write_study(outcome, prepared.loaded, output, curves)
     if as_json:
-        from histnu.serialize import dumps
+        from histnu.core.serialize import dumps
 
         click.echo(dumps(outcome.results), nl=False)
         return
@@ -110,7 +110,7 @@ def parse_replaced(pairs: Sequence[str]) -> dict[str, str]:
     Raises:
         ConfigError: for an option of another form.
     """
-    from histnu.errors import ConfigError
+    from histnu.core.errors import ConfigError
 
     found = {}
     for pair in pairs:

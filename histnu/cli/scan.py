@@ -41,21 +41,21 @@ def command(
     import numpy as np
 
     from histnu import verbs
-    from histnu.errors import ConfigError
-    from histnu.targets import ask, load_target
+    from histnu.analysis.target import load_target, parameter_of_interest
+    from histnu.core.errors import ConfigError
 
     if not low < high:
         raise ConfigError(f"--from {low:g} must be below --to {high:g}")
     loaded = load_target(target, settings)
-    question = ask(loaded, poi)
-    options = verbs.Options(engine=engine, held=question.fixed, allow_uncertified=allow_uncertified)
-    found = verbs.scan_of(loaded, question, np.linspace(low, high, points), options)
+    interest = parameter_of_interest(loaded, poi)
+    options = verbs.Options(engine=engine, held=interest.fixed, allow_uncertified=allow_uncertified)
+    found = verbs.scan_of(loaded, interest, np.linspace(low, high, points), options)
     if as_json:
         click.echo(stamped_json(found, loaded), nl=False)
         return
-    notes = marks(loaded, question, found.certified)
+    notes = marks(loaded, interest, found.certified)
     best = f"best fit {found.best_fit:.6g}"
-    click.echo(f"# {question.asked} [{question.unit}]  Delta(-2 log L); {best}{notes}")
+    click.echo(f"# {interest.name} [{interest.unit}]  Delta(-2 log L); {best}{notes}")
     for value, delta, good in zip(
         found.values, found.delta_twice_nll, found.certified_points, strict=True
     ):

@@ -66,34 +66,34 @@ def command(
       histnu significance standard_model_xenonnt_4d_2024 --signal 1 --n-toys 20000
       histnu significance magnetic_moment_combined --poi mu_universal
     """
+    from histnu.core.serialize import dumps
     from histnu.inference.significance import SignificanceOptions, significance
-    from histnu.serialize import dumps
 
-    loaded, question, how = prepare(target, poi, settings, (engine, allow_uncertified))
-    inner = None if signal is None else question.inverse(signal)
+    loaded, interest, how = prepare(target, poi, settings, (engine, allow_uncertified))
+    inner = None if signal is None else interest.inverse(signal)
     with progress_bar(n_toys or 1, quiet or as_json or n_toys is None) as advance:
         toys = None if n_toys is None else toy_options(n_toys, seed, how, advance)
         options = SignificanceOptions(0.0, inner, toys, how)
-        found = significance(question.likelihood, None, question.parameter, options)
+        found = significance(interest.likelihood, None, interest.parameter, options)
     if plot is not None:
-        from histnu.figures import significance_figure
         from histnu.plotting.statistics import draw_toys
+        from histnu.verbs.figures import significance_figure
 
         say_written(draw_toys(significance_figure(loaded, found), plot))
-    best = question.value(found.best_fit)
+    best = interest.value(found.best_fit)
     if as_json:
-        asked = asked_of(loaded, question, found.engine)
-        answer = {**found.to_json(), "parameter": question.asked, "best_fit": best}
+        asked = asked_of(loaded, interest, found.engine)
+        answer = {**found.to_json(), "parameter": interest.name, "best_fit": best}
         answer |= {"signal": signal, "toys": None, "seed": None if n_toys is None else seed}
         click.echo(
             dumps(envelope("significance", asked, **answer)),
             nl=False,
         )
         return
-    text = described(found, question.asked, (seed, signal))
+    text = described(found, interest.name, (seed, signal))
     click.echo(
-        f"{text}; best fit {best:.6g} {question.unit}".rstrip()
-        + marks(loaded, question, found.certified)
+        f"{text}; best fit {best:.6g} {interest.unit}".rstrip()
+        + marks(loaded, interest, found.certified)
     )
 
 

@@ -14,9 +14,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from typing import Any
 
+from histnu.core.errors import HistnuError
 from histnu.core.executor import ignore
 from histnu.core.pool import THREAD_VARIABLES, Done
-from histnu.errors import HistnuError
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from histnu.errors import DataError
-from histnu.serialize import digest, jsonable, read_json, write_json
+from histnu.core.errors import DataError
+from histnu.core.serialize import digest, jsonable, read_json, write_json
 
 log = logging.getLogger(__name__)
 

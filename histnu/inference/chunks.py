@@ -20,15 +20,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histnu.core.errors import FitError
 from histnu.core.executor import Executor, Local
+from histnu.core.polynomial import PolynomialMap
+from histnu.core.serialize import digest, file_digest
 from histnu.core.store import Store
-from histnu.errors import FitError
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.toys import Chunk, ToyStatistics, chunk_statistics
-from histnu.polynomial import PolynomialMap
-from histnu.serialize import digest, file_digest
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float64]

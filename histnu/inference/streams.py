@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from histnu.serialize import digest
+from histnu.core.serialize import digest
 
 
 def stream(seed: int, point: Mapping[str, float], chunk: int) -> np.random.Generator:

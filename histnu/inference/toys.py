@@ -24,7 +24,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
+from histnu.core.serialize import rounded
 from histnu.inference.certification import Asked, require
 from histnu.inference.engine.compile import Constraints
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver, observe
@@ -42,7 +43,6 @@ from histnu.inference.results import (
     Segment,
 )
 from histnu.inference.streams import stream
-from histnu.serialize import rounded
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

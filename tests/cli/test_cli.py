@@ -238,13 +238,13 @@ def test_unwritable_output(run, tmp_path):
 
 
 def test_interrupted_run_leaves_nothing(run, tmp_path, monkeypatch):
-    import histnu.building
+    import histnu.analysis.build
 
     def stop(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(histnu.building, "manifest_of", stop)
-    monkeypatch.setattr(histnu.building, "write_json", stop)
+    monkeypatch.setattr(histnu.analysis.build, "manifest_of", stop)
+    monkeypatch.setattr(histnu.analysis.build, "write_json", stop)
     status, out, err = run("build", "magnetic_moment_xenonnt", "-o", tmp_path / "x")
     assert (status, out) == (130, "")
     assert err.startswith("histnu: error: interrupted; ")

@@ -30,12 +30,12 @@ def folder(project_root):
 
 
 def test_fit_says_what_the_library_says(run, folder):
+    from histnu.analysis.target import load_target, parameter_of_interest
     from histnu.inference.summary import summarise
-    from histnu.targets import ask, load_target
 
     status, out, _ = run("fit", folder, "--poi", "mu_universal", "--json")
     found = json.loads(out)
-    ours = summarise(ask(load_target(folder), "mu_universal").likelihood)
+    ours = summarise(parameter_of_interest(load_target(folder), "mu_universal").likelihood)
     assert status == 0
     assert found["provenance"] == "reconstructed"
     assert found["engine"] == "batched"
