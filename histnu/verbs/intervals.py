@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from histnu.analysis.target import ParameterOfInterest, Target, parameter_of_interest
 from histnu.core.errors import ConfigError
 from histnu.inference.cls import cls_limit, hypotest, hypotest_toys
@@ -55,6 +57,7 @@ def limit(target: Target, parameter: str | None, options: Options | None = None)
 
 def limit_of(target: Target, interest: ParameterOfInterest, options: Options) -> Bound:
     """:func:`limit` of a likelihood that is already prepared."""
+    options = replace(options, at=dict(target.held))
     found = find_interval(interest, options)
     best = found.best_fit
     value = interest.value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from histnu.inference.asimov import asimov
 from histnu.inference.engine.fit import FitOptions
 from histnu.inference.engine.global_min import GlobalOptions
 from histnu.inference.limits import IntervalOptions
-from histnu.inference.toys import ToyOptions
+from histnu.inference.toys import Chunk, ToyOptions, ToyStatistics
 
 Array = NDArray[np.float64]
 
@@ -54,6 +54,8 @@ class Options:
         held: parameters held at values.
         data: observed counts, or the Asimov data set without a signal.
         n_toys, seed, progress: of methods with toys.
+        at: held parameters of the model, which are coordinates of the toys.
+        run: computes chunks of toys somewhere else; in this process if None.
         search: of the global minimum.
         allow_uncertified: give a result, marked as such, where a fit is not certified.
     """
@@ -67,6 +69,8 @@ class Options:
     n_toys: int = 1000
     seed: int = 0
     progress: Callable[[int, int], None] | None = None
+    at: Mapping[str, float] = field(default_factory=dict)
+    run: Callable[[Sequence[Chunk]], list[ToyStatistics]] | None = None
     search: Search = Search()
     allow_uncertified: bool = False
 
@@ -92,8 +96,9 @@ class Options:
     @property
     def toy_options(self) -> ToyOptions:
         """Options of toys."""
-        options = ToyOptions(n_toys=self.n_toys, seed=self.seed, fit=self.fit)
-        return options if self.progress is None else replace(options, progress=self.progress)
+        return ToyOptions(
+            self.n_toys, self.seed, fit=self.fit, progress=self.progress, held=self.at, run=self.run
+        )
 
     def counts(self, interest: ParameterOfInterest) -> Array | None:
         """The data to use: None means those of the workspace."""
@@ -117,8 +122,8 @@ def common_fields(target: Target, options: Options) -> dict[str, Any]:
 
 
 def settled(target: Target, options: Options) -> Options:
-    """The options with what the target itself holds fixed."""
-    return replace(options, held={**target.fixed, **options.held}) if target.fixed else options
+    """The options with what the target itself holds."""
+    return replace(options, held={**target.fixed, **options.held}, at=dict(target.held))
 
 
 def toy_fields(options: Options) -> dict[str, Any]:
