@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +61,31 @@ def progress_bar(total: int, quiet: bool) -> Iterator[Any]:
         yield lambda label: progress.update(task, advance=1, description=label)
 
 
+@contextmanager
+def toy_progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Give a function ``(toys done, toys asked so far)`` that moves a bar with the time left."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        BarColumn(bar_width=40), MofNCompleteColumn(), TextColumn("toys"), TimeElapsedColumn(),
+        TextColumn("left of this round"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("toys", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
 def _settings(
     context: click.Context, option: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, float]:
@@ -104,3 +129,41 @@ output_option = click.option(
     "-o", "--output", type=types.Place(folder=True), default=Path("results"),
     show_default=True, help="Folder to write to.",
 )  # fmt: skip
+jobs_option = click.option(
+    "--jobs", "-j", type=types.JOBS, default=1, show_default=True, help="Local processes."
+)
+dask_option = click.option(
+    "--dask", default=None, metavar="ADDRESS|local",
+    help="Compute on a Dask cluster: tcp://HOST:PORT, or local (with --jobs processes).",
+)  # fmt: skip
+chunks_option = click.option(
+    "--chunks", type=types.Place(folder=True), default=None, metavar="FOLDER",
+    help="Keep chunks of toys here; what is there is not computed again.",
+)  # fmt: skip
+
+
+def running_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Where toys are computed and kept."""
+    return jobs_option(dask_option(chunks_option(command)))
+
+
+def plane_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Axes of a map."""
+    number = types.ANY_NUMBER
+    options = (
+        click.option("--x", default=None, help="Map: parameter on the x axis, or a held one (m4)."),
+        click.option("--x-range", nargs=2, type=number, default=None),
+        click.option("--y", default=None, help="Map: parameter on the y axis."),
+        click.option("--y-range", nargs=2, type=number, default=None),
+        click.option("--points", type=types.Integer(2, 1001), default=21, show_default=True,
+                     help="Per axis of a map."),
+        click.option("--dof", type=types.DEGREES, default=None,
+                     help="Of the asymptotic threshold of a map; the number of axes if not given."),
+        click.option("--precision", type=types.Number(1e-5, 0.5), default=None,
+                     help="Error of the p-value near the contour at which no more toys are drawn."),
+        click.option("--plot", type=types.Place(picture=True), default=None,
+                     help="Draw a map into this file."),
+    )  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command

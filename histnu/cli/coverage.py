@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from histnu.cli import types
@@ -11,11 +14,16 @@ from histnu.cli.common import (
     cl_option,
     engine_option,
     json_option,
-    progress_bar,
+    plane_options,
     quiet_option,
+    running_options,
     seed_option,
     set_option,
 )
+
+if TYPE_CHECKING:
+    from histnu.cli.maps import Where
+    from histnu.verbs import Options
 
 
 @click.command()
@@ -24,7 +32,9 @@ from histnu.cli.common import (
 @click.option(
     "--true", "truth", type=types.ANY_NUMBER, default=0.0, show_default=True, help="True value."
 )
+@plane_options
 @click.option("--n-toys", type=types.TOYS, default=1000, show_default=True)
+@running_options
 @cl_option
 @seed_option
 @set_option
@@ -36,7 +46,18 @@ def command(
     target: str,
     poi: str | None,
     truth: float,
+    x: str | None,
+    x_range: tuple[float, float] | None,
+    y: str | None,
+    y_range: tuple[float, float] | None,
+    points: int,
+    dof: int | None,
+    precision: float | None,
+    plot: Path | None,
     n_toys: int,
+    jobs: int,
+    dask: str | None,
+    chunks: Path | None,
     cl: float,
     seed: int,
     settings: dict[str, float],
@@ -47,27 +68,50 @@ def command(
 ) -> None:
     """Coverage of intervals, with toys at true parameters.
 
-    Fraction of toys at the true value whose profile interval covers it, with its error.
+    Fraction of toys at the true value whose profile interval covers it, with its error. With --x
+    (and --y) a map of it; nuisances at their suggested values.
 
     \b
-    Example:
+    Examples:
       histnu coverage magnetic_moment_combined --poi mu_universal --true 0.5
+      histnu coverage magnetic_moment_combined --x mu_e --x-range 0 3 --plot coverage.png
     """
     from histnu import verbs
-    from histnu.analysis.target import load_target, parameter_of_interest
+    from histnu.cli.maps import Where, asked, run, show
+    from histnu.inference.maps import MapOptions
 
+    options = verbs.Options(
+        cl=cl,
+        dof=dof or (1 if y is None else 2),
+        engine=engine,
+        n_toys=n_toys,
+        seed=seed,
+        allow_uncertified=allow_uncertified,
+    )
+    where = Where(jobs, dask, chunks, quiet or as_json)
+    if x is not None or y is not None:
+        question = asked(target, settings, (x, y), (x_range, y_range), points)
+        how = MapOptions(precision=precision, everywhere=True, nominal=True)
+        show(run(question, options, how, where), plot, as_json)
+        return
+    single((target, settings, poi, truth), options, where, as_json)
+
+
+def single(
+    asked: tuple[str, dict[str, float], str | None, float],
+    options: Options,
+    where: Where,
+    as_json: bool,
+) -> None:
+    """The coverage at one value."""
+    from histnu import verbs
+    from histnu.analysis.target import load_target, parameter_of_interest
+    from histnu.cli.maps import running
+
+    target, settings, poi, truth = asked
     loaded = load_target(target, settings)
     interest = parameter_of_interest(loaded, poi)
-    with progress_bar(1, quiet or as_json) as advance:
-        options = verbs.Options(
-            cl=cl,
-            engine=engine,
-            held=interest.fixed,
-            n_toys=n_toys,
-            seed=seed,
-            progress=lambda done, total: advance(f"{done}/{total} toys"),
-            allow_uncertified=allow_uncertified,
-        )
+    with running(loaded, interest, options, where) as options:
         found = verbs.coverage(loaded, poi, truth, options)
     if as_json:
         click.echo(stamped_json(found, loaded), nl=False)
@@ -75,9 +119,9 @@ def command(
     low, high = found.coverage_interval
     click.echo(
         f"{interest.name} = {truth:g} {interest.unit}: {found.covered} of {found.n_toys} "
-        f"intervals at {100 * cl:g} % CL cover: {found.coverage:.4f} in [{low:.4f}, {high:.4f}] "
-        f"(68.3 %, Clopper-Pearson; {engine}, seed {seed}); best fit of the data "
-        f"{found.best_fit:.6g}"
+        f"intervals at {100 * found.cl:g} % CL cover: {found.coverage:.4f} in [{low:.4f}, "
+        f"{high:.4f}] (68.3 %, Clopper-Pearson; {found.engine}, seed {found.seed}); best fit of "
+        f"the data {found.best_fit:.6g}"
         + (f"; {found.failed} toys left out" if found.failed else "")
         + marks(loaded, interest, found.certified)
     )

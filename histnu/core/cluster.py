@@ -97,7 +97,7 @@ class Cluster:
             self._client.submit(_call, name, function, item, pure=False): number
             for number, item in enumerate(items)
         }
-        for future, result in as_completed(futures, with_results=True):
+        for future, result in as_completed(futures, loop=self._client.loop, with_results=True):
             number = futures.pop(future)
             results[number] = result
             done(number, result)
