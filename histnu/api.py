@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from histnu.inference.significance import Significance
     from histnu.inference.summary import FitSummary
     from histnu.studies.reproduce import Outcome
-    from histnu.verbs.results import Bound, Coverage, MassCurve, Profile, Region, Test, Toys
+    from histnu.verbs.results import Bound, Coverage, MassCurve, Profile, Region, Test, ToyMap, Toys
 
 
 @dataclass(frozen=True, repr=False)
@@ -111,6 +111,10 @@ class Document:
 
         chosen = verbs.Options(**{"method": "toys", **options})
         return self._stamped(verbs.toys(self.target, parameter, values, chosen))
+
+    def feldman_cousins(self, axes: Mapping[str, ArrayLike], **options: Any) -> ToyMap:
+        """Feldman-Cousins map of one or two parameters (:func:`histnu.feldman_cousins`)."""
+        return feldman_cousins(self, axes, **options)
 
     def coverage(self, parameter: str | None, truth: float, **options: Any) -> Coverage:
         """How often profile intervals cover a true value (:func:`histnu.verbs.coverage`)."""
@@ -252,6 +256,40 @@ def toys(target: Any, parameter: str | None, values: ArrayLike, **options: Any) 
 def coverage(target: Any, parameter: str | None, truth: float, **options: Any) -> Coverage:
     """``load(target).coverage(parameter, truth)``."""
     return _loaded(target, options).coverage(parameter, truth, **options)
+
+
+def feldman_cousins(
+    target: str | Path | Document,
+    axes: Mapping[str, ArrayLike],
+    precision: float | None = None,
+    jobs: int = 1,
+    dask: str | None = None,
+    chunks: str | Path | None = None,
+    **options: Any,
+) -> ToyMap:
+    """Feldman-Cousins acceptance and region on one or two axes (:mod:`histnu.verbs.maps`).
+
+    Args:
+        target: name, path or loaded. axes: parameter -> ascending values; the first of two may be
+            held by the model of an analysis that is named (``m4``).
+        precision: error of the p-value near the contour at which no more toys are drawn.
+        jobs: local processes. dask: address of a scheduler, or ``local``.
+        chunks: folder in which chunks of toys are kept.
+        options: of :class:`histnu.verbs.Options`; ``n_toys`` is the largest number per point.
+    """
+    from histnu import verbs
+    from histnu.core.executor import executor
+    from histnu.inference.maps import MapOptions
+    from histnu.verbs.maps import Running, map_of, toy_map
+
+    asked = target.target if isinstance(target, Document) else str(target)
+    settings = options.pop("held", {}) if isinstance(asked, str) else None
+    chosen = verbs.Options(**{"dof": len(axes), **options})
+    folder = None if chunks is None else Path(chunks)
+    with executor(jobs, dask) as processes:
+        question = map_of(asked, list(axes.items()), chosen, settings, processes)
+        how = MapOptions(precision=precision)
+        return toy_map(question, chosen, how, Running(processes, folder))
 
 
 def mass_curves(

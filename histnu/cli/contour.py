@@ -66,7 +66,7 @@ def command(
       histnu contour millicharge_combined --x q_ee --y q_mumu --plot region.png
       histnu contour sterile_dipole_combined --x m4 --y mu_e --x-range 0.1 15
     """
-    from histnu.analysis.mass_scan import ScanOptions
+    from histnu.analysis.mass_scan import ScanOptions, is_held
     from histnu.analysis.target import load_target
     from histnu.core.serialize import dumps
     from histnu.inference.contours import RegionOptions
@@ -135,16 +135,6 @@ def checked(option: str, limits: tuple[float, float]) -> tuple[float, float]:
         low, high = limits
         raise ConfigError(f"{option} {low:g} {high:g}: the first value must be the smaller one")
     return limits
-
-
-def is_held(target: str, name: str) -> bool:
-    """Whether a target is an analysis whose model holds a parameter."""
-    from histnu.analysis.hypothesis import signal_model
-    from histnu.analysis.schema import analysis_names, load_analysis
-
-    if target not in analysis_names() and not target.endswith((".yaml", ".yml")):
-        return False
-    return name in {h.name for h in signal_model(load_analysis(target).model).held}
 
 
 def held_curve(

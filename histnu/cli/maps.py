@@ -12,17 +12,15 @@ import click
 
 from histnu.cli.answers import UNCERTIFIED
 from histnu.cli.common import toy_progress
-from histnu.cli.contour import checked, is_held
+from histnu.cli.contour import checked
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from histnu.analysis.target import ParameterOfInterest, Target
-    from histnu.core.executor import Executor
     from histnu.inference.maps import MapOptions
     from histnu.verbs import Options
-    from histnu.verbs.maps import MapQuestion
     from histnu.verbs.results import ToyMap
 
 
@@ -65,13 +63,14 @@ def asked(
 def run(question: Asked, options: Options, how: MapOptions, where: Where) -> ToyMap:
     """Compute a map with a progress bar."""
     from histnu.core.executor import executor
-    from histnu.verbs.maps import Running, toy_map
+    from histnu.verbs.maps import Running, map_of, toy_map
 
     with (
         toy_progress(where.quiet) as progress,
         executor(where.jobs, where.dask) as processes,
     ):
-        prepared = prepare(question, options, processes)
+        axes = values_of(question)
+        prepared = map_of(question.target, axes, options, question.settings, processes)
         return toy_map(prepared, options, how, Running(processes, where.chunks, progress))
 
 
@@ -93,29 +92,21 @@ def running(
         yield replace(options, run=runner)
 
 
-def prepare(question: Asked, options: Options, processes: Executor) -> MapQuestion:
-    """The likelihoods and the points."""
+def values_of(question: Asked) -> list[tuple[str, NDArray[np.float64]]]:
+    """Values of the axes: of a held parameter and a coupling beside it by equal factors."""
     import numpy as np
 
     from histnu.analysis.hypothesis import signal_model
+    from histnu.analysis.mass_scan import is_held
     from histnu.analysis.schema import load_analysis
-    from histnu.analysis.target import load_target, with_held
-    from histnu.core.errors import ConfigError
-    from histnu.verbs.maps import held_plane_of, plane_of
-    from histnu.verbs.options import settled
 
     (x, x_range, points), *rest = question.axes
     if not is_held(question.target, x):
-        if rest and is_held(question.target, rest[0][0]):
-            raise ConfigError(f"{rest[0][0]} is held by the model; give it as --x")
-        target = load_target(question.target, question.settings)
-        lines = [(n, np.linspace(*_range(n, r), k)) for n, r, k in question.axes]
-        return plane_of(target, lines, settled(target, options))
-    analysis, fixed = with_held(load_analysis(question.target), question.settings)
-    scan = next(h.scan for h in signal_model(analysis.model).held if h.name == x)
+        return [(n, np.linspace(*_range(n, r), k)) for n, r, k in question.axes]
+    model = signal_model(load_analysis(question.target).model)
+    scan = next(h.scan for h in model.held if h.name == x)
     first = np.geomspace(*_range(x, x_range or (min(scan), max(scan)), positive=True), points)
-    axes = [(x, first), *((n, _spaced(_range(n, r), k)) for n, r, k in rest)]
-    return held_plane_of(analysis, axes, replace(options, held=fixed), processes)
+    return [(x, first), *((n, _spaced(_range(n, r), k)) for n, r, k in rest)]
 
 
 def _spaced(limits: tuple[float, float], points: int) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from typing import Any
@@ -22,7 +23,6 @@ log = logging.getLogger(__name__)
 
 try:
     from distributed import Client, LocalCluster, WorkerPlugin, as_completed
-    from distributed.client import FutureCancelledError
     from distributed.comm import CommClosedError
     from distributed.scheduler import KilledWorker
 except ImportError:
@@ -82,7 +82,7 @@ class Cluster:
             raise HistnuError(
                 f"a call ended several workers; more memory may help ({error})"
             ) from None
-        except (FutureCancelledError, CommClosedError, OSError, TimeoutError) as error:
+        except (CancelledError, CommClosedError, OSError, TimeoutError) as error:
             raise HistnuError(
                 f"the Dask scheduler is lost ({type(error).__name__}); what had arrived is kept, "
                 "run the command again to go on"
@@ -137,7 +137,7 @@ def cluster(address: str, workers: int) -> Iterator[Cluster]:
             address = stack.enter_context(
                 LocalCluster(
                     n_workers=workers, threads_per_worker=1, memory_limit=MEMORY_LIMIT,
-                    host="127.0.0.1", dashboard_address=None,
+                    host="127.0.0.1", dashboard_address=None, silence_logs=logging.ERROR,
                     env=dict.fromkeys(THREAD_VARIABLES, "1"),
                 )
             ).scheduler_address  # fmt: skip

@@ -68,8 +68,9 @@ def _line(axes: Axes, found: Mapping[str, Any], coverage: bool) -> str:
         return "coverage"
     axes.plot(x, _numbers(found["delta_twice_nll"]), color="black", label="data")
     axes.axhline(found["threshold"], color=COLORS[2], linestyle="--", label="asymptotic")
-    for end in (s[e] for s in found["intervals"] for e in ("lower", "upper") if s[e] is not None):
-        axes.axvline(end, color=COLORS[0], linewidth=0.9, linestyle=":")
+    for s in found["intervals"]:
+        for end in (e for e in ("lower", "upper") if s[f"{e}_end"] == "crossing"):
+            axes.axvline(s[end], color=COLORS[0], linewidth=0.9, linestyle=":")
     axes.set_ylim(0, 2.2 * max(found["threshold"], float(np.nanmax(middle))))
     return r"$\Delta(-2\,\log L)$"
 

@@ -10,9 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.analysis.mass_scan import HeldQuestion, HeldTarget, targets_at
-from histnu.analysis.schema import Analysis
-from histnu.analysis.target import ParameterOfInterest, Target, parameter_of_interest
+from histnu.analysis.mass_scan import HeldQuestion, HeldTarget, is_held, targets_at
+from histnu.analysis.schema import Analysis, load_analysis
+from histnu.analysis.target import (
+    ParameterOfInterest,
+    Target,
+    load_target,
+    parameter_of_interest,
+    with_held,
+)
 from histnu.core.errors import ConfigError
 from histnu.core.executor import Executor, Local
 from histnu.core.serialize import digest
@@ -24,7 +30,7 @@ from histnu.inference.maps import Grid, MapOptions, Point
 from histnu.inference.maps import ToyMap as FoundMap
 from histnu.inference.maps import toy_map as find_map
 from histnu.verbs.options import Options, settled
-from histnu.verbs.results import MapAxis, Segment, ToyMap
+from histnu.verbs.results import MapAxis, Segment, ToyMap, stamped
 
 Array = NDArray[np.float64]
 
@@ -76,6 +82,34 @@ def family_of(target: Target, interest: ParameterOfInterest, fit: FitOptions) ->
     mapped = isinstance(interest.likelihood, MappedLikelihood)
     polynomial = (interest.likelihood.polynomial,) if mapped else None  # type: ignore[union-attr]
     return Family((target.document,), interest.measurement, polynomial, fit)
+
+
+def map_of(
+    target: str | Target,
+    axes: Sequence[tuple[str, ArrayLike]],
+    options: Options,
+    settings: Mapping[str, float] | None = None,
+    executor: Executor | None = None,
+) -> MapQuestion:
+    """The map of one or two parameters of anything a verb takes; the first may be a held one.
+
+    Args:
+        target: name, path, or loaded. axes: (parameter, ascending values in its unit).
+        options: engine and held values. settings: further held values, of a name or path.
+        executor: where templates of a held axis are made.
+
+    Raises:
+        HistnuError: for anything that cannot be read or asked.
+    """
+    if isinstance(target, Target):
+        return plane_of(target, axes, options)
+    if not is_held(target, axes[0][0]):
+        if any(is_held(target, name) for name, _ in axes[1:]):
+            raise ConfigError(f"{axes[1][0]} is held by the model; give it as the first axis (--x)")
+        return plane_of(load_target(target, settings), axes, options)
+    analysis, fixed = with_held(load_analysis(target), settings or {})
+    options = replace(options, held={**fixed, **options.held})
+    return held_plane_of(analysis, axes, options, executor)
 
 
 def plane_of(
@@ -223,7 +257,7 @@ def toy_map(
     how = replace(how, cl=options.cl, dof=options.dof, toys=toys)
     runner = (running or Running()).runner(question.family)
     found = find_map(runner, question.grid, options.counts(question.interests[0][0]), how)
-    return _result(question, options, how, found)
+    return stamped(_result(question, options, how, found), question.inputs)
 
 
 def _result(question: MapQuestion, options: Options, how: MapOptions, found: FoundMap) -> ToyMap:
