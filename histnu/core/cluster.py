@@ -98,6 +98,8 @@ class Cluster:
             for number, item in enumerate(items)
         }
         for future, result in as_completed(futures, loop=self._client.loop, with_results=True):
+            if future.status == "cancelled":  # its result is then no result
+                raise CancelledError
             number = futures.pop(future)
             results[number] = result
             done(number, result)
