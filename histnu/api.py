@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 if TYPE_CHECKING:
-    from histnu.analysis.target import Target
-    from histnu.inference.impacts import Impacts
-    from histnu.inference.significance import Significance
-    from histnu.inference.summary import FitSummary
+    from histnu.analysis.target import ParameterOfInterest, Target
     from histnu.studies.reproduce import Outcome
+    from histnu.verbs.fit_results import FitSummary, Impacts, Significance
+    from histnu.verbs.options import Options
     from histnu.verbs.results import Bound, Coverage, MassCurve, Profile, Region, Test, ToyMap, Toys
 
 
@@ -125,29 +124,28 @@ class Document:
 
     def fit(self, parameter: str | None = None, **options: Any) -> FitSummary:
         """Best fit with uncertainties, correlations, goodness of fit and yields."""
-        from histnu.analysis.target import parameter_of_interest
-        from histnu.inference.summary import SummaryOptions, summarise
+        from histnu.verbs.estimation import summary_of
 
-        interest = parameter_of_interest(self.target, parameter)
-        return summarise(interest.likelihood, None, SummaryOptions(self._fit_options(options)))
+        return self._stamped(summary_of(*self._asked(parameter, options))[0])
 
     def impacts(self, parameter: str | None = None, **options: Any) -> Impacts:
         """Impacts, pulls and constraints of the nuisance parameters."""
-        from histnu.analysis.target import parameter_of_interest
-        from histnu.inference.impacts import impacts
+        from histnu.verbs.estimation import impacts_of
 
-        interest = parameter_of_interest(self.target, parameter)
-        how = self._fit_options(options)
-        return impacts(interest.likelihood, None, interest.parameter, how)
+        return self._stamped(impacts_of(*self._asked(parameter, options)))
 
-    def significance(self, parameter: str | None = None, **options: Any) -> Significance:
-        """Significance of a signal, from q0."""
-        from histnu.analysis.target import parameter_of_interest
-        from histnu.inference.significance import SignificanceOptions, significance
+    def significance(
+        self, parameter: str | None = None, signal: float | None = None, **options: Any
+    ) -> Significance:
+        """Significance of a signal, from q0; ``method="toys"`` also from toys.
 
-        interest = parameter_of_interest(self.target, parameter)
-        how = SignificanceOptions(fit=self._fit_options(options))
-        return significance(interest.likelihood, None, interest.parameter, how)
+        Args:
+            parameter: of the signal. signal: value whose expected significance is wanted.
+            options: of :class:`histnu.verbs.Options`.
+        """
+        from histnu.verbs.estimation import significance_of
+
+        return self._stamped(significance_of(*self._asked(parameter, options), signal)[0])
 
     def pyhf(self, measurement: str | None = None) -> tuple[Any, list[float]]:
         """The ``pyhf.Model`` of the workspace and its data."""
@@ -157,15 +155,19 @@ class Document:
         model = workspace.model(measurement_name=measurement)
         return model, workspace.data(model)
 
-    def _fit_options(self, options: dict[str, Any]) -> Any:
-        from histnu import verbs
+    def _asked(
+        self, parameter: str | None, options: dict[str, Any]
+    ) -> tuple[Target, ParameterOfInterest, Options]:
+        from histnu.analysis.target import parameter_of_interest
+        from histnu.verbs.options import Options
 
         held = {**self.target.fixed, **options.pop("held", {})}
-        return verbs.Options(held=held, **options).fit
+        interest = parameter_of_interest(self.target, parameter)
+        return self.target, interest, Options(held=held, **options)
 
     def _stamped(self, result: Any) -> Any:
         from histnu import verbs
-        from histnu.verbs.results import stamped
+        from histnu.verbs.envelope import stamped
 
         return stamped(result, verbs.inputs_of(self.target))
 

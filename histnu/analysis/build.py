@@ -58,7 +58,7 @@ def _flux(component: Component) -> dict[str, Any]:
 def build_command(analysis: Analysis, grid: Grid | None = None) -> str:
     """The command that builds a document of an analysis.
 
-    >>> from histnu.analysis.assemble import load_analysis
+    >>> from histnu.analysis.schema import load_analysis
     >>> build_command(load_analysis("magnetic_moment_xenonnt"))
     'histnu build magnetic_moment_xenonnt'
     """

@@ -21,7 +21,7 @@ from scipy.stats import chi2
 
 from histnu.analysis.assemble import measurements_of, strengths_of, templates_for
 from histnu.analysis.hypothesis import require_held, signal_model
-from histnu.analysis.schema import Analysis, analysis_names, load_analysis
+from histnu.analysis.schema import Analysis
 from histnu.analysis.target import ParameterOfInterest, Target, parameter_of_interest
 from histnu.core.errors import ConfigError, FitError
 from histnu.core.executor import Executor, Local
@@ -92,13 +92,6 @@ class MassCurve:
     threshold: float
     provenance: str
     certified: bool
-
-
-def is_held(target: str, name: str) -> bool:
-    """Whether a target is an analysis whose model holds a parameter."""
-    if target not in analysis_names() and not target.endswith((".yaml", ".yml")):
-        return False
-    return name in {h.name for h in signal_model(load_analysis(target).model).held}
 
 
 @dataclass(frozen=True)

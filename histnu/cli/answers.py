@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from histnu.analysis.target import ParameterOfInterest, Target
-    from histnu.verbs.results import Envelope
+    from histnu.verbs.envelope import Envelope
 
 UNCERTIFIED = "NOT CERTIFIED: a fit did not converge, or no two starts agree on its minimum"
 
@@ -41,6 +41,6 @@ def stamped_json(result: Envelope, target: Target) -> str:
     """The envelope of a result, with digests of its inputs and versions, as JSON text."""
     from histnu.core.serialize import dumps
     from histnu.verbs import inputs_of
-    from histnu.verbs.results import stamped
+    from histnu.verbs.envelope import stamped
 
     return dumps(stamped(result, inputs_of(target)).to_json())

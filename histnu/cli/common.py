@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,30 +42,13 @@ def available_cores() -> int:
 
 
 @contextmanager
-def progress_bar(total: int, quiet: bool) -> Iterator[Any]:
-    """Give a function ``advance(label)`` that moves a progress bar, if a terminal shows errors."""
+def progress_bar(total: int, quiet: bool, unit: str = "") -> Iterator[Any]:
+    """Give a function ``advance(done, total)`` that moves a bar with the time that is left.
+
+    It is drawn where a terminal shows errors; ``unit`` says what is counted.
+    """
     if quiet or not sys.stderr.isatty():
-        yield lambda label: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        BarColumn(bar_width=40),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("starting", total=total)
-        yield lambda label: progress.update(task, advance=1, description=label)
-
-
-@contextmanager
-def toy_progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Give a function ``(toys done, toys asked so far)`` that moves a bar with the time left."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield lambda done, total, label="": None
         return
     from rich.console import Console
     from rich.progress import (
@@ -78,12 +61,21 @@ def toy_progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
     )
 
     columns = (
-        BarColumn(bar_width=40), MofNCompleteColumn(), TextColumn("toys"), TimeElapsedColumn(),
-        TextColumn("left of this round"), TimeRemainingColumn(),
-    )  # fmt: skip
+        BarColumn(bar_width=40),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("toys", total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+        task = progress.add_task("", total=total)
+
+        def advance(done: int, total: int, label: str = "") -> None:
+            progress.update(task, completed=done, total=total, description=label)
+
+        yield advance
 
 
 def _settings(
@@ -140,30 +132,3 @@ chunks_option = click.option(
     "--chunks", type=types.Place(folder=True), default=None, metavar="FOLDER",
     help="Keep chunks of toys here; what is there is not computed again.",
 )  # fmt: skip
-
-
-def running_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Where toys are computed and kept."""
-    return jobs_option(dask_option(chunks_option(command)))
-
-
-def plane_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Axes of a map."""
-    number = types.ANY_NUMBER
-    options = (
-        click.option("--x", default=None, help="Map: parameter on the x axis, or a held one (m4)."),
-        click.option("--x-range", nargs=2, type=number, default=None),
-        click.option("--y", default=None, help="Map: parameter on the y axis."),
-        click.option("--y-range", nargs=2, type=number, default=None),
-        click.option("--points", type=types.Integer(2, 1001), default=21, show_default=True,
-                     help="Per axis of a map."),
-        click.option("--dof", type=types.DEGREES, default=None,
-                     help="Of the asymptotic threshold of a map; the number of axes if not given."),
-        click.option("--precision", type=types.Number(1e-5, 0.5), default=None,
-                     help="Error of the p-value near the contour at which no more toys are drawn."),
-        click.option("--plot", type=types.Place(picture=True), default=None,
-                     help="Draw a map into this file."),
-    )  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command

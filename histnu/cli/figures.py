@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histnu import verbs
 from histnu.analysis.target import ParameterOfInterest, Target, load_target, parameter_of_interest
 from histnu.core.errors import ConfigError, FitError
 from histnu.inference.engine.fit import FitOptions
-from histnu.inference.toys import ToyOptions
 from histnu.plotting.canvas import Header, quantity
+from histnu.verbs.options import Options
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +73,23 @@ class PlotOptions:
             raise ConfigError(f"give {what}, the first smaller than the second")
         return self.low, self.high
 
-    def toys(self, interest: ParameterOfInterest) -> ToyOptions:
-        """Number, seed and fits of toys."""
-        return ToyOptions(n_toys=self.n_toys, seed=self.seed, fit=self.fit(interest))
+    def load(self, target: str) -> tuple[Target, ParameterOfInterest]:
+        """A target and the parameter that is asked of it."""
+        loaded = load_target(target, self.settings)
+        return loaded, parameter_of_interest(loaded, self.poi)
+
+    def verb(self, target: Target, method: str = "profile", dof: int = 1) -> Options:
+        """Options of the verb that a figure shows."""
+        return Options(
+            method=method,
+            cl=self.cl,
+            dof=self.dof or dof,
+            engine=self.engine,
+            held=target.fixed,
+            n_toys=self.n_toys,
+            seed=self.seed,
+            allow_uncertified=self.allow_uncertified,
+        )
 
 
 def _one(targets: Targets, kind: str) -> str:
@@ -86,19 +101,14 @@ def _one(targets: Targets, kind: str) -> str:
 def draw_fit(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     """Data against prediction, with the signal at its limit where there is an upper one."""
     from histnu.analysis.axes import channel_axes
-    from histnu.inference.limits import IntervalOptions, interval
-    from histnu.inference.summary import SummaryOptions, summarise
     from histnu.plotting.prediction import draw_prediction
+    from histnu.verbs.estimation import summary_of
     from histnu.verbs.figures import prediction_figure
 
     name = _one(targets, "fit")
-    target = load_target(name, options.settings)
-    interest = parameter_of_interest(target, options.poi)
-    fit = options.fit(interest)
-    summary = summarise(interest.likelihood, None, SummaryOptions(fit, profile=False))
-    found = interval(
-        interest.likelihood, None, interest.parameter, options.cl, 1, IntervalOptions(fit=fit)
-    )
+    target, interest = options.load(name)
+    summary, _ = summary_of(target, interest, options.verb(target), profile=False)
+    found = verbs.find_interval(interest, options.verb(target))
     limit = None if found.upper is None or found.lower is not None else (found.upper, options.cl)
     figure = prediction_figure(target, interest, summary, channel_axes(name), limit)
     return draw_prediction(figure, path)
@@ -106,31 +116,27 @@ def draw_fit(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
 
 def draw_impact_ranking(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     """Pulls and impacts."""
-    from histnu.inference.impacts import impacts
     from histnu.plotting.statistics import draw_impacts
+    from histnu.verbs.estimation import impacts_of
     from histnu.verbs.figures import impacts_figure
 
-    target = load_target(_one(targets, "impacts"), options.settings)
-    interest = parameter_of_interest(target, options.poi)
-    fit = options.fit(interest)
-    found = impacts(interest.likelihood, None, interest.parameter, fit)
-    return draw_impacts(impacts_figure(target, interest, found, options.top), path)
+    target, interest = options.load(_one(targets, "impacts"))
+    found = impacts_of(target, interest, options.verb(target))
+    return draw_impacts(impacts_figure(found, options.top), path)
 
 
 def draw_correlations(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     """Post-fit correlations; of large documents those of the parameters with the largest ones."""
-    from histnu.inference.summary import SummaryOptions, summarise
     from histnu.plotting.statistics import draw_correlation
+    from histnu.verbs.estimation import summary_of
     from histnu.verbs.figures import correlation_figure
 
-    target = load_target(_one(targets, "correlation"), options.settings)
-    interest = parameter_of_interest(target, options.poi)
-    fit = options.fit(interest)
-    summary = summarise(interest.likelihood, None, SummaryOptions(fit, profile=False))
-    off = np.abs(summary.correlation - np.eye(len(summary.names))).max(axis=0)
+    target, interest = options.load(_one(targets, "correlation"))
+    summary, _ = summary_of(target, interest, options.verb(target), profile=False)
+    off = np.abs(np.array(summary.correlation) - np.eye(len(summary.names))).max(axis=0)
     chosen = np.sort(np.argsort(-off, kind="stable")[: max(options.top, 2)])
     names = [summary.names[i] for i in chosen]
-    return draw_correlation(correlation_figure(target, summary, names), path)
+    return draw_correlation(correlation_figure(summary, names), path)
 
 
 def draw_scans(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
@@ -149,8 +155,7 @@ def draw_nuisance_paths(targets: Targets, path: Path, options: PlotOptions) -> l
     from histnu.plotting.statistics import draw_nuisances
     from histnu.verbs.figures import nuisances_figure
 
-    target = load_target(_one(targets, "nuisances"), options.settings)
-    interest = parameter_of_interest(target, options.poi)
+    target, interest = options.load(_one(targets, "nuisances"))
     level = (options.cl, options.dof or 1)
     top = min(options.top, 8)
     return draw_nuisances(
@@ -160,61 +165,41 @@ def draw_nuisance_paths(targets: Targets, path: Path, options: PlotOptions) -> l
 
 def draw_significance(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     """Background-only toys."""
-    from histnu.inference.significance import SignificanceOptions, significance
     from histnu.plotting.statistics import draw_toys
+    from histnu.verbs.estimation import significance_of
     from histnu.verbs.figures import significance_figure
 
-    target = load_target(_one(targets, "toys"), options.settings)
-    interest = parameter_of_interest(target, options.poi)
-    settings = SignificanceOptions(toys=options.toys(interest), fit=options.fit(interest))
-    found = significance(interest.likelihood, None, interest.parameter, settings)
-    return draw_toys(significance_figure(target, found), path)
+    target, interest = options.load(_one(targets, "toys"))
+    found = significance_of(target, interest, options.verb(target, "toys"))
+    return draw_toys(significance_figure(*found), path)
 
 
 def draw_goodness(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     """Toys of the goodness of fit."""
-    from histnu.inference.summary import SummaryOptions, summarise
     from histnu.plotting.statistics import draw_toys
+    from histnu.verbs.estimation import summary_of
     from histnu.verbs.figures import goodness_figure
 
-    target = load_target(_one(targets, "goodness"), options.settings)
-    interest = parameter_of_interest(target, options.poi)
-    settings = SummaryOptions(options.fit(interest), False, options.toys(interest))
-    summary = summarise(interest.likelihood, None, settings)
-    return draw_toys(goodness_figure(target, summary), path)
+    target, interest = options.load(_one(targets, "goodness"))
+    found = summary_of(target, interest, options.verb(target, "toys"), profile=False)
+    return draw_toys(goodness_figure(*found), path)
 
 
 def draw_regions(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
-    """Regions of two parameters, one per target."""
-    from histnu.inference.contours import RegionOptions, region
-    from histnu.plotting.planes import PlaneFigure, Region, draw_plane
-    from histnu.verbs.figures import header
+    """Regions of two parameters, or of one against a held one, one per target."""
+    from histnu.plotting.planes import draw_plane
+    from histnu.verbs.planes import Plane, plane_figure, plane_result
 
     if options.x_name is None or options.y_name is None:
         raise ConfigError("histnu plot contour needs --x and --y: two parameters")
-    names = (options.x_name, options.y_name)
-    low, high = options.range("--from and --to (the range of --x)")
-    y_low, y_high = options.y_range or (low, high)
+    x_range = None
+    if options.low is not None or options.high is not None:
+        x_range = options.range("--from and --to (the range of --x)")
     points = options.points or 41
-    grid = (np.linspace(low, high, points), np.linspace(y_low, y_high, points))
-    cl, dof = options.cl, options.dof or 2
-    regions, marked, units = [], None, ("", "")
-    for text in targets:
-        target = load_target(text, options.settings)
-        interest = parameter_of_interest(target, names[0])
-        if interest.squared:
-            raise ConfigError(f"{names[0]} enters squared; give its strength {interest.parameter}")
-        settings = RegionOptions(cl, dof, fit=options.fit(interest))
-        found = region(interest.likelihood, None, names, grid, settings)
-        best = (found.best_fit.parameters[names[0]], found.best_fit.parameters[names[1]])
-        star = "*" if target.provenance == "reconstructed" else ""
-        regions.append(Region(header(target).title + star, found.contours, best))
-        marked = target.provenance if star else marked
-        units = (target.units.get(names[0], ""), target.units.get(names[1], ""))
-    regions += published(options.overlay)
-    note = f"{100 * cl:g} % CL ({dof} dof), all other parameters profiled"
-    x, y = (quantity(n, u) for n, u in zip(names, units, strict=True))
-    return draw_plane(PlaneFigure(x, y, tuple(regions), header=Header("", marked, note)), path)
+    plane = Plane(options.x_name, options.y_name, x_range, options.y_range, points)
+    how = replace(options.verb(Target("", {})), dof=options.dof or 2)
+    found = [plane_result(t, plane, how, options.settings)[0] for t in targets]
+    return draw_plane(plane_figure(found, published(options.overlay)), path)
 
 
 def published(overlays: tuple[str, ...]) -> list[Any]:
@@ -326,35 +311,27 @@ def produced(interest: Any) -> bool:
     return bool(np.any(likelihood.expected(at) != likelihood.expected(start)))
 
 
-def observed_upper(interest: Any, options: PlotOptions) -> float:
+def observed_upper(interest: ParameterOfInterest, options: Options) -> float:
     """Upper end of the interval in the unit asked; NaN where it is open."""
-    from histnu.inference.limits import IntervalOptions, interval
-
-    found = interval(
-        interest.likelihood, None, interest.parameter, options.cl, options.dof or 1,
-        IntervalOptions(fit=options.fit(interest)),
-    )  # fmt: skip
-    upper = interest.value(found.upper)
+    upper = interest.value(verbs.find_interval(interest, options).upper)
     return np.nan if upper is None else float(upper)
 
 
 def draw_expected_band(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     """Expected and observed upper limits along a held parameter."""
-    from histnu.inference.expected import ExpectedOptions, expected_limit
     from histnu.plotting.statistics import BandFigure, draw_band
     from histnu.verbs.figures import header
 
     scan = held_scan(_one(targets, "band"), options, "band")
 
     def limits(value: float) -> Array:
-        interest = parameter_of_interest(scan.target(value), options.poi)
+        target = scan.target(value)
+        interest = parameter_of_interest(target, options.poi)
         if not produced(interest):
             return np.full(6, np.nan)
-        fit = options.fit(interest)
-        settings = ExpectedOptions("profile", options.cl, options.dof or 1, fit=fit)
-        bands = expected_limit(interest.likelihood, None, interest.parameter, settings)
-        upper = [np.nan if u is None else interest.value(u) for u in bands.upper]
-        return np.array([*upper, observed_upper(interest, options)])
+        how = options.verb(target)
+        upper = [np.nan if u is None else u for u in verbs.expected_of(interest, False, how).upper]
+        return np.array([*upper, observed_upper(interest, how)])
 
     missing: list[float] = []
     values, rows = refined(scan.values(), left_out(limits, 6, missing))
@@ -378,8 +355,9 @@ def draw_mass_plane(targets: Targets, path: Path, options: PlotOptions) -> list[
         scan = held_scan(text, options, "mass")
 
         def upper(value: float, scan: HeldScan = scan) -> Array:
-            interest = parameter_of_interest(scan.target(value), options.poi)
-            end = observed_upper(interest, options) if produced(interest) else np.nan
+            target = scan.target(value)
+            interest = parameter_of_interest(target, options.poi)
+            end = observed_upper(interest, options.verb(target)) if produced(interest) else np.nan
             return np.array([end])
 
         values, ends = refined(scan.values(), left_out(upper, 1, missing))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,8 +128,10 @@ def run(prepared: Prepared, cache: Path, how: tuple[int, bool], quiet: bool) -> 
     from histnu.studies.reproduce import compute
 
     workers, fresh = how
-    with progress_bar(len(prepared.tasks), quiet) as advance:
-        return compute(prepared, Running(workers, cache, fresh, advance))
+    total, done = len(prepared.tasks), count(1)
+    with progress_bar(total, quiet, "questions") as advance:
+        progress = lambda label: advance(next(done), total, label)  # noqa: E731
+        return compute(prepared, Running(workers, cache, fresh, progress))
 
 
 def show(outcome: Outcome, output: Path) -> None:

@@ -11,7 +11,7 @@ from histnu.studies.numbers import derived
 from histnu.studies.plan import Plan, Settings
 from histnu.studies.rows import Row
 from histnu.studies.schema import Study
-from histnu.verbs.results import versions
+from histnu.verbs.envelope import versions
 
 SCHEMA = "histnu-results/1"
 SECTIONS = (

@@ -37,7 +37,7 @@ from histnu.studies.schema import (
     values_of,
 )
 from histnu.studies.tasks import Task, experiment_inputs
-from histnu.verbs.results import Axis
+from histnu.verbs.envelope import Axis
 
 
 @dataclass(frozen=True)

@@ -22,19 +22,16 @@ from histnu.studies.schema import (
     VariationQuestion,
 )
 from histnu.studies.tasks import Answer
+from histnu.verbs.envelope import Axis, Model, Numbers, Segment
 from histnu.verbs.results import (
     Agreement,
-    Axis,
     Bound,
     ChannelCounts,
     Estimate,
     MassCurve,
-    Model,
-    Numbers,
     Profile,
     Rates,
     Region,
-    Segment,
     Spectrum,
 )
 

@@ -20,7 +20,8 @@ from histnu.experiments.builders import BUILDERS
 from histnu.experiments.loader import load_experiment
 from histnu.releases.locate import find_release
 from histnu.studies.schema import Change, SearchSection, Strict
-from histnu.verbs.results import AnyResult, Axis, Model, versions
+from histnu.verbs.envelope import Axis, Model, versions
+from histnu.verbs.results import AnyResult
 
 Kind = Literal[
     "bound",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from histnu.analysis.target import Target, load_target, parameter_of_interest
+from histnu.analysis.target import Target, load_target
 from histnu.core.errors import ConfigError, HistnuError, located
 from histnu.core.serialize import read_json
-from histnu.inference.engine.fit import FitOptions
-from histnu.inference.limits import IntervalOptions, interval
+from histnu.verbs.envelope import stamped
+from histnu.verbs.intervals import limit
+from histnu.verbs.options import Options, inputs_of
+from histnu.verbs.results import Bound, Comparison, NoAnswer
+from histnu.verbs.results import Difference as DifferenceRow
 from histnu.workspace.compare import (
     CHANGED,
     ONLY_FIRST,
@@ -20,47 +23,45 @@ from histnu.workspace.compare import (
 )
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """How to compare.
-
-    Attributes:
-        relative: numbers closer than this are the same.
-        cl: confidence level of the limit asked of both. engine: of its fits.
-    """
-
-    relative: float = 1e-6
-    cl: float = 0.9
-    engine: str = "batched"
-
-
 def compare(
-    first: str, second: str, poi: str | None = None, options: Comparison | None = None
-) -> dict[str, Any]:
-    """Return ``differences``, and of two likelihoods the ``answers``: the limit on one parameter.
+    first: str,
+    second: str,
+    poi: str | None = None,
+    options: Options | None = None,
+    relative: float = 1e-6,
+) -> Comparison:
+    """Return the differences, and of two likelihoods the limit on one parameter.
 
     Args:
         first, second: two targets, or two files of results.
         poi: parameter asked of both likelihoods; the first's own if None.
-        options: tolerance, level, engine.
+        options: level and engine of the limit.
+        relative: numbers closer than this are the same.
 
     Raises:
         ConfigError: for a likelihood and a result. HistnuError: for what cannot be read.
     """
-    options = options or Comparison()
     results = [result_document(first), result_document(second)]
-    answer: dict[str, Any] = {"kind": "comparison", "first": first, "second": second}
     if any(r is not None for r in results):
         if results[0] is None or results[1] is None:
             odd = first if results[0] is None else second
             raise ConfigError(located(odd, "", "is no result", "compare two of a kind"))
-        rows = compare_results(results[0], results[1], options.relative)
-        return {**answer, "differences": [r.to_json() for r in rows], "answers": []}
+        return _comparison(first, second, compare_results(results[0], results[1], relative))
     targets = [load_target(first), load_target(second)]
-    rows = compare_documents(targets[0].document, targets[1].document, options.relative)
+    rows = compare_documents(targets[0].document, targets[1].document, relative)
     asked = poi or targets[0].pois[0]
-    answers = [_answer(t, asked, options) for t in targets]
-    return {**answer, "differences": [r.to_json() for r in rows], "answers": answers}
+    answers = tuple(_answer(t, asked, options or Options()) for t in targets)
+    return _comparison(first, second, rows, answers)
+
+
+def _comparison(
+    first: str,
+    second: str,
+    rows: Sequence[Difference],
+    answers: tuple[Bound | NoAnswer, ...] = (),
+) -> Comparison:
+    differences = tuple(DifferenceRow(**r.to_json()) for r in rows)
+    return Comparison(first=first, second=second, differences=differences, answers=answers)
 
 
 def result_document(text: str) -> Any:
@@ -123,21 +124,9 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _answer(target: Target, poi: str, options: Comparison) -> dict[str, Any]:
+def _answer(target: Target, poi: str, options: Options) -> Bound | NoAnswer:
     """The limit on one parameter, or why there is none."""
-    row: dict[str, Any] = {"target": target.name, "parameter": poi}
-    row |= {"provenance": target.provenance, "cl": options.cl, "engine": options.engine}
     try:
-        interest = parameter_of_interest(target, poi)
-        settings = IntervalOptions(fit=FitOptions(engine=options.engine, fixed=interest.fixed))
-        found = interval(interest.likelihood, None, interest.parameter, options.cl, 1, settings)
+        return stamped(limit(target, poi, options), inputs_of(target))
     except HistnuError as error:
-        return {**row, "problem": str(error)}
-    return {
-        **row,
-        "unit": interest.unit,
-        "lower": interest.value(found.lower),
-        "upper": interest.value(found.upper),
-        "best_fit": interest.value(found.best_fit.parameters[interest.parameter]),
-        "twice_nll": found.best_fit.twice_nll,
-    }
+        return NoAnswer(target=target.name, parameter=poi, problem=str(error))

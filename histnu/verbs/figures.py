@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 
 from histnu.analysis.axes import ChannelAxes
 from histnu.analysis.target import ParameterOfInterest, Target
+from histnu.core.errors import FitError
 from histnu.inference.engine.fit import FitOptions
-from histnu.inference.impacts import Impacts
 from histnu.inference.limits import IntervalOptions, interval, threshold
 from histnu.inference.profile import profile
 from histnu.inference.results import CROSSING, Interval
-from histnu.inference.significance import Significance
-from histnu.inference.summary import FitSummary
 from histnu.inference.uncertainties import prefit
 from histnu.inference.yields import prediction
 from histnu.plotting.canvas import Header, quantity
@@ -34,6 +32,8 @@ from histnu.plotting.statistics import (
     ScanFigure,
     ToysFigure,
 )
+from histnu.verbs.envelope import Envelope
+from histnu.verbs.fit_results import FitSummary, Impacts, Significance
 
 Array = NDArray[np.float64]
 
@@ -42,6 +42,11 @@ def header(target: Target, what: str = "", note: str = "") -> Header:
     """Name of the target and what was asked, with its provenance."""
     name = target.name.removesuffix("/workspace.json").rsplit("/", 1)[-1]
     return Header(f"{name}: {what}" if what else name, target.provenance, note)
+
+
+def result_header(result: Envelope, what: str, note: str = "") -> Header:
+    """Name of the target of a result and what was asked, with its provenance."""
+    return header(Target(result.target, {}, provenance=result.provenance), what, note)
 
 
 def signal_samples(target: Target) -> tuple[str, ...]:
@@ -77,6 +82,7 @@ def prediction_figure(
     likelihood = interest.likelihood
     counts = np.asarray(likelihood.observation, dtype=float)
     best = np.array([p.value for p in summary.parameters])
+    covariance = np.array(summary.covariance)
     before = prefit(likelihood)[0]
     above = None if limit is None else _held(interest, limit[0])
     most = max((len(axes[n].axes) for n in likelihood.channels if n in axes), default=1)
@@ -89,7 +95,7 @@ def prediction_figure(
             for name, where in likelihood.channels.items()
             if k == 0 or (name in axes and k < len(axes[name].axes))
         }
-        after = prediction(likelihood, best, summary.covariance, counts, "postfit", chosen)
+        after = prediction(likelihood, best, covariance, counts, "postfit", chosen)
         for channel in after.channels:
             where, matrix = likelihood.channels[channel.channel], chosen[channel.channel]
             described = axes.get(channel.channel)
@@ -125,9 +131,7 @@ def _held(interest: ParameterOfInterest, value: float) -> Array:
     return np.asarray(interest.likelihood.expected(found.parameters)[0])
 
 
-def impacts_figure(
-    target: Target, interest: ParameterOfInterest, found: Impacts, top: int = 20
-) -> ImpactsFigure:
+def impacts_figure(found: Impacts, top: int = 20) -> ImpactsFigure:
     """The largest impacts, with pulls."""
     rows = tuple(
         ImpactRow(
@@ -138,22 +142,21 @@ def impacts_figure(
     )  # fmt: skip
     more = len(found.impacts) - len(rows)
     note = f"{more} smaller impacts are not shown" if more > 0 else ""
-    unit = "" if interest.squared else interest.unit
-    fitted = f"{found.parameter} = {found.best_fit:.3g}"
+    fitted = f"{found.ranked} = {found.best_fit:.3g}"
     fitted += "" if found.error is None else f" \u00b1 {found.error:.2g}"
-    name = quantity(found.parameter, unit)
-    return ImpactsFigure(name, rows, header(target, fitted, note))
+    name = quantity(found.ranked, found.unit)
+    return ImpactsFigure(name, rows, result_header(found, fitted, note))
 
 
 def correlation_figure(
-    target: Target, summary: FitSummary, names: Sequence[str] | None = None
+    summary: FitSummary, names: Sequence[str] | None = None
 ) -> CorrelationFigure:
     """Correlations of the free parameters, or of chosen ones."""
     free = [p.name for p in summary.parameters if p.status == "free"]
     chosen = [n for n in (names or free) if n in free]
     where = [summary.names.index(n) for n in chosen]
-    matrix = summary.correlation[np.ix_(where, where)]
-    return CorrelationFigure(tuple(chosen), matrix, header(target, "post-fit correlations"))
+    matrix = np.array(summary.correlation)[np.ix_(where, where)]
+    return CorrelationFigure(tuple(chosen), matrix, result_header(summary, "post-fit correlations"))
 
 
 def scan_curve(
@@ -273,38 +276,34 @@ def nuisances_figure(
     )  # fmt: skip
 
 
-def significance_figure(target: Target, found: Significance) -> ToysFigure:
+def significance_figure(found: Significance, toys: Array | None) -> ToysFigure:
     """Background-only toys of q0 with the asymptotic distribution.
 
     Raises:
         FitError: without toys.
     """
-    from histnu.core.errors import FitError
-
-    if found.toys is None or found.significance_toys is None:
+    if toys is None or found.significance_toys is None:
         raise FitError("a figure of toys needs toys: give --n-toys")
     lines = (
         rf"asymptotic: {found.significance:.2f} $\sigma$",
         rf"toys: {found.significance_toys:.2f} $\sigma$",
     )
     name = rf"$q_0$ of {found.parameter}"
-    return ToysFigure(name, found.toys, found.q0, "half_chi2", 1, lines,
-                      header(target, "background-only toys"))  # fmt: skip
+    return ToysFigure(name, toys, found.q0, "half_chi2", 1, lines,
+                      result_header(found, "background-only toys"))  # fmt: skip
 
 
-def goodness_figure(target: Target, summary: FitSummary) -> ToysFigure:
+def goodness_figure(summary: FitSummary, toys: Array | None) -> ToysFigure:
     """Toys of the saturated goodness of fit with the asymptotic distribution.
 
     Raises:
         FitError: without toys.
     """
-    from histnu.core.errors import FitError
-
     good = summary.goodness
-    if good.toys is None or good.p_value_toys is None:
+    if toys is None or good.p_value_toys is None:
         raise FitError("a figure of toys needs toys: give --n-toys")
     lines = [f"p = {good.p_value_toys:.3g} (toys)"]
     if good.p_value is not None:
         lines.insert(0, f"p = {good.p_value:.3g} (asymptotic)")
-    return ToysFigure(r"saturated $\chi^2$", good.toys, good.chi2, "chi2", max(good.dof, 1),
-                      tuple(lines), header(target, "goodness of fit"))  # fmt: skip
+    return ToysFigure(r"saturated $\chi^2$", toys, good.chi2, "chi2", max(good.dof, 1),
+                      tuple(lines), result_header(summary, "goodness of fit"))  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 from histnu.analysis.target import ParameterOfInterest, Target, parameter_of_interest
@@ -11,13 +12,11 @@ from histnu.inference.expected import ExpectedOptions, expected_limit
 from histnu.inference.limits import interval
 from histnu.inference.results import Interval
 from histnu.inference.toys import feldman_cousins
+from histnu.verbs.envelope import Segment
 from histnu.verbs.options import METHODS, Options, common_fields, required, settled, toy_fields
-from histnu.verbs.results import (
-    Bound,
-    Expected,
-    Segment,
-    Test,
-)
+from histnu.verbs.results import Bound, Expected, Test
+
+log = logging.getLogger(__name__)
 
 
 def find_interval(interest: ParameterOfInterest, options: Options) -> Interval:
@@ -59,6 +58,7 @@ def limit_of(target: Target, interest: ParameterOfInterest, options: Options) ->
     """:func:`limit` of a likelihood that is already prepared."""
     options = replace(options, at=dict(target.held))
     found = find_interval(interest, options)
+    log.info("%s: %s", interest.name, ", ".join(f"{v} {k}" for k, v in found.search.items()))
     best = found.best_fit
     value = interest.value
     return Bound(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.analysis.mass_scan import HeldQuestion, HeldTarget, is_held, targets_at
+from histnu.analysis.mass_scan import HeldQuestion, HeldTarget, targets_at
 from histnu.analysis.schema import Analysis, load_analysis
 from histnu.analysis.target import (
     ParameterOfInterest,
@@ -29,8 +29,10 @@ from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.maps import Grid, MapOptions, Point
 from histnu.inference.maps import ToyMap as FoundMap
 from histnu.inference.maps import toy_map as find_map
+from histnu.verbs.envelope import Segment, stamped
 from histnu.verbs.options import Options, settled
-from histnu.verbs.results import MapAxis, Segment, ToyMap, stamped
+from histnu.verbs.planes import is_held
+from histnu.verbs.results import MapAxis, ToyMap
 
 Array = NDArray[np.float64]
 

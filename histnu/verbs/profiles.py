@@ -17,14 +17,9 @@ from histnu.inference.contours import RegionOptions
 from histnu.inference.contours import region as find_region
 from histnu.inference.profile import best_fit
 from histnu.inference.profile import profile as find_profile
+from histnu.verbs.envelope import Axis
 from histnu.verbs.options import Options, common_fields, required, settled
-from histnu.verbs.results import (
-    Axis,
-    Fit,
-    MassCurve,
-    Profile,
-    Region,
-)
+from histnu.verbs.results import Fit, MassCurve, Profile, Region
 
 
 def fit(target: Target, parameter: str | None = None, options: Options | None = None) -> Fit:

@@ -10,10 +10,7 @@ from histnu.inference.profile import best_fit
 from histnu.inference.toys import coverage as find_coverage
 from histnu.inference.toys import neyman_scan
 from histnu.verbs.options import METHODS, Options, common_fields, required, settled
-from histnu.verbs.results import (
-    Coverage,
-    Toys,
-)
+from histnu.verbs.results import Coverage, Toys
 
 
 def toys(

@@ -74,13 +74,13 @@ def test_the_same_question_is_asked_of_both(tmp_path):
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     paths = [str(tmp_path / f"{n}.json") for n in "ab"]
     found = compare(*paths)
-    assert [d["where"] for d in found["differences"]] == ["singlechannel/observed"]
-    upper = [a["upper"] for a in found["answers"]]
+    assert [d.where for d in found.differences] == ["singlechannel/observed"]
+    upper = [a.upper for a in found.answers]
     # the doctest of inference.interval: 0.8122 at 90 %; fewer events, a smaller limit
     assert upper[0] == pytest.approx(0.8122, abs=5e-5)
     assert upper[1] < upper[0]
-    missing = compare(*paths, poi="nothing")["answers"][0]
-    assert "unknown 'nothing'" in missing["problem"]
+    missing = compare(*paths, poi="nothing").answers[0]
+    assert "unknown 'nothing'" in missing.problem
 
 
 def test_a_likelihood_and_a_result_are_refused(tmp_path):

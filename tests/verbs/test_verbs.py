@@ -15,7 +15,8 @@ from histnu.core.tables import data_path
 from histnu.inference.limits import interval, threshold
 from histnu.inference.profile import best_fit
 from histnu.verbs import Options
-from histnu.verbs.results import parse_result, stamped
+from histnu.verbs.envelope import stamped
+from histnu.verbs.results import parse_result
 
 
 @pytest.fixture(scope="module")
