@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,3 +132,8 @@ chunks_option = click.option(
     "--chunks", type=types.Place(folder=True), default=None, metavar="FOLDER",
     help="Keep chunks of toys here; what is there is not computed again.",
 )  # fmt: skip
+
+
+def processes_options(command: Callable[..., None]) -> Callable[..., None]:
+    """``--jobs`` and ``--dask``."""
+    return jobs_option(dask_option(command))

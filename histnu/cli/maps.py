@@ -112,11 +112,16 @@ class Asked:
     ) -> Iterator[Options]:
         """The options of one question, its toys computed and kept where that was asked."""
         from histnu.core.executor import executor
-        from histnu.verbs.maps import Running, family_of
+        from histnu.inference.chunks import Family
+        from histnu.verbs.maps import Running
 
         with given.toys(options) as shown, executor(self.jobs, self.dask) as processes:
             running = Running(processes, self.chunks, shown.progress or Running().progress)
-            yield replace(shown, run=running.runner(family_of(*loaded, options.fit)))
+            target, interest = loaded
+            family = Family.of(
+                target.document, interest.likelihood, interest.measurement, options.fit
+            )
+            yield replace(shown, run=running.runner(family))
 
 
 def map_options(function: Callable[..., None]) -> Callable[..., None]:

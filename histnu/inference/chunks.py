@@ -62,6 +62,19 @@ class Family:
     fit: FitOptions = field(default_factory=FitOptions)
     code: str = field(default_factory=code_digest)
 
+    @classmethod
+    def of(
+        cls,
+        document: Mapping[str, Any],
+        likelihood: AnyLikelihood,
+        measurement: str,
+        fit: FitOptions,
+    ) -> Family:
+        """A likelihood that was made of a document."""
+        mapped = isinstance(likelihood, MappedLikelihood)
+        polynomial = (likelihood.polynomial,) if mapped else None  # type: ignore[union-attr]
+        return cls((document,), measurement, polynomial, fit)
+
     def __getstate__(self) -> dict[str, Any]:
         """The fields, without what is made from them."""
         return {name: self.__dict__[name] for name in self.__dataclass_fields__}

@@ -24,8 +24,6 @@ from histnu.core.executor import Executor, Local
 from histnu.core.serialize import digest
 from histnu.experiments.model import weakest
 from histnu.inference.chunks import Family, Runner
-from histnu.inference.engine.fit import FitOptions
-from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.maps import Grid, MapOptions, Point
 from histnu.inference.maps import ToyMap as FoundMap
 from histnu.inference.maps import toy_map as find_map
@@ -77,13 +75,6 @@ class Running:
     def runner(self, family: Family) -> Runner:
         """What computes chunks of a family."""
         return Runner(family, self.executor, self.folder, self.progress)
-
-
-def family_of(target: Target, interest: ParameterOfInterest, fit: FitOptions) -> Family:
-    """The likelihood of a question as plain data, for workers."""
-    mapped = isinstance(interest.likelihood, MappedLikelihood)
-    polynomial = (interest.likelihood.polynomial,) if mapped else None  # type: ignore[union-attr]
-    return Family((target.document,), interest.measurement, polynomial, fit)
 
 
 def map_of(
@@ -142,10 +133,12 @@ def plane_of(
         test = {i.parameter: i.inverse(float(v)) for i, v in zip(interests, row, strict=True)}
         points.append(Point({**target.held, **test}, test))
     grid = Grid(tuple(values), tuple(a.log for a in checked), tuple(points))
+    first = interests[0]
+    family = Family.of(target.document, first.likelihood, first.measurement, options.fit)
     return MapQuestion(
         target.name, target.provenance, dict(target.held), dict(options.held),
         {target.name: digest(target.document)}, checked, grid,
-        family_of(target, interests[0], options.fit), (interests,),
+        family, (interests,),
     )  # fmt: skip
 
 
@@ -178,7 +171,8 @@ def held_plane_of(
         raise ConfigError(f"{parameter}: the process is closed at every {held}")
     interests = [parameter_of_interest(t.target, parameter) for _, t in members]
     families = [
-        family_of(t.target, i, options.fit) for (_, t), i in zip(members, interests, strict=True)
+        Family.of(t.target.document, i.likelihood, i.measurement, options.fit)
+        for (_, t), i in zip(members, interests, strict=True)
     ]
     maps = [f.polynomial[0] for f in families if f.polynomial]
     family = replace(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from histnu.analysis.target import ParameterOfInterest, Target
 from histnu.core.errors import FitError
+from histnu.core.executor import Executor, Local
 from histnu.core.serialize import digest
 from histnu.inference.asimov import asimov
 from histnu.inference.engine.fit import FitOptions
@@ -55,6 +56,7 @@ class Options:
         data: observed counts, or the Asimov data set without a signal.
         n_toys, seed, progress: of methods with toys.
         at: held parameters of the model, which are coordinates of the toys.
+        executor: where scans, and templates along a held axis, are computed.
         run: computes chunks of toys somewhere else; in this process if None.
         search: of the global minimum.
         allow_uncertified: give a result, marked as such, where a fit is not certified.
@@ -70,6 +72,7 @@ class Options:
     seed: int = 0
     progress: Callable[[int, int], None] | None = None
     at: Mapping[str, float] = field(default_factory=dict)
+    executor: Executor = field(default_factory=Local)
     run: Callable[[Sequence[Chunk]], list[ToyStatistics]] | None = None
     search: Search = Search()
     allow_uncertified: bool = False
