@@ -99,8 +99,8 @@ class Asked:
         from histnu.verbs.maps import Running, map_of, toy_map
 
         how = replace(how, precision=self.precision)
+        options = replace(options, dof=self.dof or (1 if self.y is None else 2))
         axes = self.axes(given, options)
-        options = replace(options, dof=self.dof or len(axes))
         with given.toys(options) as shown, executor(self.jobs, self.dask) as processes:
             question = map_of(given.target, axes, options, given.settings, processes)
             running = Running(processes, self.chunks, shown.progress or Running().progress)

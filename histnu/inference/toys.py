@@ -228,10 +228,9 @@ def chunk_statistics(
     if chunk.thorough:
         options = replace(options, starts=replace(options.starts, share=1.0))
     solvers = [Solver(member, _toy_fit(member, options)) for member in family]
-    parts = _fit_chunk(solvers, chunk, batch, progress)
-    if parts is None:  # a second minimum was met on the way: again, all toys from many starts
+    parts = None
+    while parts is None:  # each second minimum that is met on the way: again, from many starts
         parts = _fit_chunk(solvers, chunk, batch, progress)
-    assert parts is not None
     counts = [s.counts.to_json() for s in solvers]
     search = {name: sum(c[name] for c in counts) for name in counts[0]}
     return replace(ToyStatistics.merged(parts), search=search)

@@ -16,7 +16,7 @@ from histnu.core.executor import Local
 from histnu.inference import ToyOptions, neyman_scan
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.verbs.results import ToyMap, parse_result
-from histnu.workspace.grids import Axis, Grid
+from histnu.workspace.grids import Grid, GridAxis
 from tests.inference import examples
 
 DIPOLE = "sterile_dipole_xenonnt"
@@ -93,8 +93,6 @@ def test_a_map_over_a_held_axis() -> None:
         # the best fit of the contour is over other masses: 0.05 is far above their difference
         assert np.all(delta[k, below] < curve["threshold"] + 0.05)
         assert np.all(delta[k, ~below] > curve["threshold"] - 0.05)
-    # the point alone, its mass held, has the same toys: compare the critical value of one mass
-    assert found.toys[0] >= 1000
 
 
 def test_a_map_of_two_parameters(tmp_path: Path) -> None:
@@ -151,9 +149,8 @@ def test_held_axes_in_processes_give_the_same_bytes(tmp_path: Path) -> None:
     arguments = ("contour", DIPOLE, "--x", "m4", "--y", "mu_e", "--x-range", "1", "8", "--points",
                  "5")  # fmt: skip
     assert call(*arguments).stdout == call(*arguments, "-j", "2").stdout
-    grid = Grid(
-        "small", (Axis("m4", "MeV", (1.0, 5.0), outer=True), Axis("mu_e", "1e-10 mu_B", (1.0, 2.0)))
-    )
+    mass = GridAxis("m4", "MeV", (1.0, 5.0), outer=True)
+    grid = Grid("small", (mass, GridAxis("mu_e", "1e-10 mu_B", (1.0, 2.0))))
     analysis = load_analysis(DIPOLE)
     write_patchset(analysis, grid, tmp_path / "one")
     write_patchset(analysis, grid, tmp_path / "two", Local(2))
