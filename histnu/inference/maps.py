@@ -10,7 +10,8 @@ all its values. A point is accepted where ``t`` of the data is at most the criti
 ``cl`` quantile of the toys. How often ``t`` of a toy is below the threshold of chi2 is the coverage
 of the profile likelihood at the point.
 
-Toys go where they decide: all points get one chunk; those that are not decided by ``DECIDED``
+Toys go where they decide: all points get one chunk, but those whose ``t`` is more than ``FAR``
+asymptotic thresholds, which are outside without a toy; those that are not decided by ``DECIDED``
 standard errors, and the neighbours on either side of the contour, get twice as many until the
 precision or the number of toys is reached. The schedule depends on the toys alone, never on who
 computes them.
@@ -52,6 +53,8 @@ log = logging.getLogger(__name__)
 
 DECIDED = 3.0
 """Standard errors of the p-value between a point and the level at which it is decided."""
+FAR = 10.0
+"""Statistic of the data, in thresholds, above which a point is outside without toys."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ class MapOptions:
 
 @dataclass(frozen=True)
 class ToyMap:
-    """Acceptance of all P points of a grid; NaN where nothing can be asked.
+    """Acceptance of all P points of a grid; NaN where there are no toys.
 
     Attributes:
         grid: the points. delta: (P,) the statistic of the data.
@@ -157,7 +160,16 @@ class ToyMap:
     @property
     def inside(self) -> Mask:
         """(P,) accepted by the toys."""
-        return np.asarray(_excess(self.delta, self.critical) >= 0)
+        return np.asarray(self._room(self.critical) >= 0)
+
+    def _room(self, level: ArrayLike) -> Array:
+        """Room of the data below a level, or the asymptotic one where there are no toys.
+
+        Roots are nearly linear in the parameters, and infinity is far outside.
+        """
+        level = np.where(np.isnan(level), self.threshold, level)
+        root = np.sqrt(np.minimum(np.maximum(self.delta, 0.0), 1e3))
+        return np.asarray(np.sqrt(level) + 1e-7 - root)
 
     def segments(self, level: ArrayLike, bounds: tuple[float, float]) -> tuple[Segment, ...]:
         """Return the accepted set of one parameter, linear between the points.
@@ -165,7 +177,7 @@ class ToyMap:
         Args:
             level: critical value(s). bounds: of the parameter.
         """
-        excess = np.nan_to_num(_excess(self.delta, level), nan=-1.0)
+        excess = np.nan_to_num(self._room(level), nan=-1.0)
         return accepted(self.grid.axes[0], excess, np.array(bounds))[1]
 
     def lines(self, level: ArrayLike) -> tuple[Array, ...]:
@@ -173,17 +185,11 @@ class ToyMap:
         from contourpy import contour_generator
 
         x, y = (np.log(a) if g else a for a, g in zip(self.grid.axes, self.grid.log, strict=True))
-        excess = np.ma.masked_invalid(_excess(self.delta, level).reshape(self.grid.shape).T)
+        excess = np.ma.masked_invalid(self._room(level).reshape(self.grid.shape).T)
         found = map(np.asarray, contour_generator(x, y, excess).lines(0.0))
         back = [np.exp if g else np.asarray for g in self.grid.log]
         return tuple(np.column_stack([b(c) for b, c in zip(back, line.T, strict=True)])
                      for line in found)  # fmt: skip
-
-
-def _excess(delta: Array, level: ArrayLike) -> Array:
-    """Room below the level; roots are nearly linear in the parameters, infinity is far outside."""
-    root = np.sqrt(np.minimum(np.maximum(delta, 0.0), 1e3))
-    return np.asarray(np.sqrt(level) + 1e-7 - root)
 
 
 @dataclass(frozen=True)
@@ -212,9 +218,10 @@ def toy_map(
     """
     options = options or MapOptions()
     found = _fit_data(runner.family, grid, data, options.nominal)
-    points = {k: grid[k] for k in sorted(found.truths)}
+    far = np.inf if options.everywhere else FAR * threshold(options.cl, options.dof)
+    points = {k: grid[k] for k in sorted(found.truths) if found.delta[k] <= far}
     if not points:
-        raise FitError("no point of the map can be asked: the likelihood is undefined at all")
+        raise FitError("no point of the map is near the best fit and inside the bounds")
     work = {k: _chunks(runner.family, p, found.truths[k], options) for k, p in points.items()}
     toys: dict[int, ToyStatistics] = {}
     active, rounds = list(points), 0
@@ -276,6 +283,9 @@ def _fit_member(
         values = {name: np.array([t[name] for t in tests]) for name in tests[0]}
         held = conditional(solver, observed, values, best)
         defined = np.isfinite(held.twice_nll)
+        for name, tested in values.items():
+            low, high = likelihood.bounds[likelihood.index(name)]
+            defined &= (tested >= low) & (tested <= high)
         certified &= require(likelihood, observed, held, Asked(values), fit, defined)
         best = improved(likelihood, best, held)
         value = np.where(defined, held.twice_nll, np.inf)
@@ -310,6 +320,7 @@ def _summary(
     with np.errstate(divide="ignore", invalid="ignore"):
         coverage_error = np.sqrt(coverage * (1 - coverage) / n_toys)
         decided = np.abs(p_value - (1 - options.cl)) >= DECIDED * _error(n_toys, options.cl)
+    decided |= (n_toys == 0) & ~np.isnan(data.delta)
     search = dict(data.search)
     for found in toys.values():
         search = {k: n + found.search[k] for k, n in search.items()}

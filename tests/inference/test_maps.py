@@ -205,11 +205,12 @@ def test_more_toys_begin_with_the_fewer(example: Example) -> None:
 
 def test_toys_go_to_the_contour() -> None:
     document = gaussian({"c": ("mu", 1.0)}, (0.0, 50.0))
-    values = np.linspace(0.0, 6.0, 13)
+    values = np.append(np.linspace(0.0, 6.0, 13), 60.0)
     grid = grid_of(["mu"], [values], [False])
     found = mapped(document, grid, n_toys=8000)
     # t = 2.71 at 2.64: the points on either side get all toys, what is far from it one chunk
-    assert found.n_toys[values > 4.0].tolist() == [1000] * 4
+    # and what is beyond the bound none at all
+    assert found.n_toys[values > 4.0].tolist() == [1000] * 4 + [0]
     assert found.n_toys[5] == found.n_toys[6] == 8000
     (segment,) = found.segments(found.critical, (0.0, 50.0))
     assert segment.lower_end == "bound"
@@ -229,7 +230,7 @@ def test_an_undefined_region_is_outside() -> None:
     assert found.n_toys.tolist() == [0, 1000, 1000]
     assert not found.inside[0]
     assert found.inside[1]
-    with pytest.raises(FitError, match="undefined at all"):
+    with pytest.raises(FitError, match="near the best fit"):
         mapped(document, grid_of(["mu"], [np.array([-2000.0])], [False]), n_toys=100)
 
 
