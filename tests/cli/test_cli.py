@@ -303,10 +303,11 @@ def test_results_of_another_schema(run, tmp_path):
     assert_bad(run("plot", tmp_path), "schema is 'other/1'", "histnu reproduce")
 
 
-def test_wrong_pandax_table(run, tmp_path):
+def test_wrong_replacement(run, tmp_path):
     table = tmp_path / "mine.yaml"
     table.write_text("schema: histnu-experiment/1\n")
-    result = run("reproduce", "-q", "-j", "1", "-o", tmp_path / "out", "--pandax-table", table)
+    replacement = f"pandax4t_us2={table}"
+    result = run("reproduce", "-q", "-j", "1", "-o", tmp_path / "out", "--replace", replacement)
     assert_bad(result, "mine.yaml", "Field required")
     assert not (tmp_path / "out").exists()
 
