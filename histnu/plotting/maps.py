@@ -48,6 +48,8 @@ def draw_map(found: Mapping[str, Any], path: Path) -> list[Path]:
         if axes.get_legend_handles_labels()[0]:
             figure.legend(loc="outside upper center", ncols=2, frameon=False)
         note = f"{100 * found['cl']:g} % CL, up to {max(found['toys'])} toys per point"
+        if 0 in found["toys"]:
+            note += ", none where it is white"
         finish(figure, axes, Header("", found["provenance"], f"{found['target']}: {note}"))
         return write_figure(figure, _columns(found), path)
 
