@@ -43,7 +43,9 @@ def parsed(result: Result) -> ToyMap:
 def test_a_map_is_the_scan_of_the_library(workspace: Path, tmp_path: Path) -> None:
     arguments = ("toys", workspace, "--x", "mu", "--x-range", "0.5", "3", "--points", "3")
     plot = tmp_path / "map.png"
-    found = parsed(call(*arguments, "--n-toys", "300", "--seed", "5", "--json", "--plot", plot))
+    found = parsed(
+        call(*arguments, "--everywhere", "--n-toys", "300", "--seed", "5", "--json", "--plot", plot)
+    )
     likelihood = BatchedLikelihood.from_workspace(examples.textbook())
     scan = neyman_scan(likelihood, None, "mu", found.axes[0].values, 0.9, ToyOptions(300, 5))
     # JSON keeps ten digits
