@@ -449,12 +449,17 @@ def templates_for(
 def _templates(
     analysis: Analysis, channel: Channel, models: Sequence[SignalModel]
 ) -> ChannelTemplates:
-    """Templates of one channel."""
+    """Templates of one channel, with those of its other recoils that a model makes."""
     components = components_of(analysis, channel)
     made = channel_templates(channel, components, models)
     if analysis.correction == "published_sm" and channel.published_signal is not None:
-        return correct_to_published(made, sum(c.source.flux.total_cm2_s for c in components))
-    return made
+        made = correct_to_published(made, sum(c.source.flux.total_cm2_s for c in components))
+    signals = list(made.signals)
+    for other in channel.for_other_recoils:
+        able = [m for m in models if other.recoil in m.processes]
+        more = channel_templates(other, components_of(analysis, other), able)
+        signals += [replace(s, sample=f"{s.sample}_{other.recoil}") for s in more.signals]
+    return ChannelTemplates(channel, tuple(signals))
 
 
 def assemble(
