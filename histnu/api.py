@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from histnu.inference.summary import FitSummary
     from histnu.results import Bound, Coverage, MassCurve, Profile, Region, Test, Toys
     from histnu.studies.reproduce import Outcome
-    from histnu.targets import Target
+    from histnu.targets import Question, Setting, Target
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,7 +125,9 @@ class Document:
         from histnu.targets import ask
 
         question = ask(self.target, parameter)
-        return summarise(question.likelihood, None, SummaryOptions(self._fit_options(options)))
+        return summarise(
+            question.likelihood, None, SummaryOptions(self._fit_options(question, options))
+        )
 
     def impacts(self, parameter: str | None = None, **options: Any) -> Impacts:
         """Impacts, pulls and constraints of the nuisance parameters."""
@@ -133,7 +135,7 @@ class Document:
         from histnu.targets import ask
 
         question = ask(self.target, parameter)
-        how = self._fit_options(options)
+        how = self._fit_options(question, options)
         return impacts(question.likelihood, None, question.parameter, how)
 
     def significance(self, parameter: str | None = None, **options: Any) -> Significance:
@@ -142,7 +144,7 @@ class Document:
         from histnu.targets import ask
 
         question = ask(self.target, parameter)
-        how = SignificanceOptions(fit=self._fit_options(options))
+        how = SignificanceOptions(fit=self._fit_options(question, options))
         return significance(question.likelihood, None, question.parameter, how)
 
     def pyhf(self, measurement: str | None = None) -> tuple[Any, list[float]]:
@@ -153,10 +155,10 @@ class Document:
         model = workspace.model(measurement_name=measurement)
         return model, workspace.data(model)
 
-    def _fit_options(self, options: dict[str, Any]) -> Any:
+    def _fit_options(self, question: Question, options: dict[str, Any]) -> Any:
         from histnu import verbs
 
-        held = {**self.target.fixed, **options.pop("held", {})}
+        held = {**question.fixed, **options.pop("held", {})}
         return verbs.Options(held=held, **options).fit
 
     def _stamped(self, result: Any) -> Any:
@@ -187,13 +189,14 @@ class Document:
         return f"<table><caption>{escape(self.name)}</caption>{cells}</table>"
 
 
-def load(target: str | Path | Mapping[str, Any] | Document, **held: float) -> Document:
+def load(target: str | Path | Mapping[str, Any] | Document, **held: Setting) -> Document:
     """Load a likelihood.
 
     Args:
         target: name of an analysis, an analysis file, a workspace file or its folder, a HEPData
             archive, a pyhf workspace as a dictionary, or a document (returned as it is).
-        held: values of parameters to hold: of the model (``m4=5``), or of the likelihood.
+        held: values of parameters to hold: of the model (``m4=5``), or of the likelihood;
+            ``"free"`` profiles one that its model holds at zero (``all="free"``: every one).
 
     Raises:
         HistnuError: for anything that cannot be read, or a held parameter without a value.

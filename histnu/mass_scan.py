@@ -181,7 +181,8 @@ def _add_value(
         target = _target(analysis, model, templates, scan, ratio)
         question = ask(target, scan.parameter)
         counts = _without_signal(question) if options.asimov else None
-        best = best_fit(question.likelihood, counts, options.fit)
+        fit = replace(options.fit, fixed={**question.fixed, **options.fit.fixed})
+        best = best_fit(question.likelihood, counts, fit)
         if options.fit.engine == "batched":
             _forget_model(question.likelihood)
         scan.points.append(_Point(at[1], question, ratio, counts, best))
@@ -228,7 +229,8 @@ def _target(
         analysis.interpolation,
     )
     made = {s.strength for t in scaled for s in t.signals if s.strength}
-    return Target(analysis.name, dict(document), model.polynomial.restricted(made))
+    polynomial = model.polynomial.restricted(made)
+    return Target(analysis.name, dict(document), polynomial, companions=model.companions)
 
 
 def _without_signal(question: Question) -> Array:
@@ -301,7 +303,9 @@ def _ends(point: _Point, cut: float, options: ScanOptions) -> _Ends:
     if not cut > 0:
         return NO_END
     level = float(chi2.cdf(cut, 2))
-    question, fit = point.question, IntervalOptions(fit=options.fit)
+    question = point.question
+    fixed = {**question.fixed, **options.fit.fixed}
+    fit = IntervalOptions(fit=replace(options.fit, fixed=fixed))
     found = interval(question.likelihood, point.data, question.parameter, level, 2, fit)
     lower, upper = (question.value(x) for x in (found.lower, found.upper))
     return _Ends(

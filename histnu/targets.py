@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from histnu.errors import ConfigError, located
 from histnu.export.hepdata import archived_likelihood
@@ -17,6 +17,11 @@ from histnu.workspace.manifest_reader import checked_manifest, manifest_beside, 
 
 if TYPE_CHECKING:
     from histnu.analyses import Analysis
+
+
+FREE, ALL = "free", "all"
+Setting = float | Literal["free"]
+"""A value at which a parameter is held, or ``free``: profiled although its model holds it."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class Target:
         provenance: weakest provenance of the inputs, or None where nothing says.
         held: held parameters of the model (a mass) -> value.
         fixed: parameters of the likelihood that are to be held -> value.
+        companions: the other physical parameters when one is asked: ``profiled`` or ``zero``.
+        free: those of them that are profiled even so; ``all`` stands for every one.
     """
 
     name: str
@@ -40,6 +47,25 @@ class Target:
     provenance: str | None = None
     held: Mapping[str, float] = field(default_factory=dict)
     fixed: Mapping[str, float] = field(default_factory=dict)
+    companions: str = "profiled"
+    free: tuple[str, ...] = ()
+
+    def held_companions(self, asked: Collection[str]) -> dict[str, float]:
+        """Physical parameters that are zero because others are asked.
+
+        Raises:
+            ConfigError: for a parameter that is set free and is none.
+        """
+        physical = () if self.polynomial is None else self.polynomial.parameters
+        for name in self.free:
+            if name not in (*physical, ALL):
+                known = ", ".join((*physical, ALL))
+                problem = f"{name} is no physical parameter to set free"
+                raise ConfigError(located(self.name, "--set", problem, f"use one of {known}"))
+        if self.companions != "zero" or ALL in self.free:
+            return {}
+        kept = {*asked, *self.free, *self.fixed}
+        return {p: 0.0 for p in physical if p not in kept}
 
     @property
     def pois(self) -> tuple[str, ...]:
@@ -95,14 +121,15 @@ def _described(
     name: str,
     document: dict[str, Any],
     manifest: Mapping[str, Any] | None,
-    settings: Mapping[str, float],
+    settings: Mapping[str, Setting],
 ) -> Target:
     """The target of a document and what its manifest says; settings hold its parameters."""
+    fixed, free = split(settings)
     if manifest is None:
-        return Target(name, document, fixed=settings)
+        return Target(name, document, fixed=fixed, free=free)
     held = manifest.get("options", {}).get("held", {})
     for name_held in held:
-        if name_held in settings:
+        if name_held in fixed:
             mend = "build a document with another value, or give the analysis"
             problem = f"{name_held} = {held[name_held]:g} is built in"
             raise ConfigError(located(name, "--set", problem, mend))
@@ -113,8 +140,16 @@ def _described(
         manifest.get("units", {}),
         manifest.get("provenance"),
         held,
-        settings,
+        fixed,
+        manifest.get("options", {}).get("companions", "profiled"),
+        free,
     )
+
+
+def split(settings: Mapping[str, Setting]) -> tuple[dict[str, float], tuple[str, ...]]:
+    """What is held at a value, and what is set free."""
+    fixed = {k: float(v) for k, v in settings.items() if v != FREE}
+    return fixed, tuple(k for k, v in settings.items() if v == FREE)
 
 
 def with_held(
@@ -128,14 +163,15 @@ def with_held(
     return analysis.holding(values), {k: v for k, v in settings.items() if k not in names}
 
 
-def load_target(text: str | Path, settings: Mapping[str, float] | None = None) -> Target:
+def load_target(text: str | Path, settings: Mapping[str, Setting] | None = None) -> Target:
     """Load a workspace file, or assemble an analysis.
 
     Args:
         text: path of a workspace (``.json``), a HEPData submission or likelihood archive
             (``ARCHIVE`` or ``ARCHIVE::NAME``), an analysis file or the name of an analysis.
         settings: values of held parameters of the model, and of parameters of the likelihood
-            that are to be fixed.
+            that are to be fixed; ``free`` for those that are to be profiled although their model
+            asks one at a time.
 
     Raises:
         HistnuError: for anything that cannot be read, and for a held parameter without a value.
@@ -153,7 +189,8 @@ def load_target(text: str | Path, settings: Mapping[str, float] | None = None) -
         return _described(str(path), document, manifest_beside(path), settings)
     from histnu.analyses import assemble, load_analysis
 
-    analysis, rest = with_held(load_analysis(str(text)), settings)
+    fixed, free = split(settings)
+    analysis, rest = with_held(load_analysis(str(text)), fixed)
     assembly = assemble(analysis)
     units = {p.name: p.unit for p in assembly.model.parameters}
     document = dict(assembly.workspace)
@@ -166,16 +203,18 @@ def load_target(text: str | Path, settings: Mapping[str, float] | None = None) -
         assembly.provenance,
         assembly.held,
         rest,
+        assembly.model.companions,
+        free,
     )
 
 
-def target_of(document: dict[str, Any], settings: Mapping[str, float] | None = None) -> Target:
+def target_of(document: dict[str, Any], settings: Mapping[str, Setting] | None = None) -> Target:
     """The target of a workspace that is there already.
 
     Raises:
         WorkspaceError: if it is no valid HistFactory JSON workspace.
     """
-    return Target("workspace", require_valid(document, "workspace"), fixed=dict(settings or {}))
+    return _described("workspace", require_valid(document, "workspace"), None, settings or {})
 
 
 def parameters_of(target: Target) -> tuple[str, ...]:
@@ -205,13 +244,13 @@ def is_lone_square(polynomial: PolynomialMap, parameter: str) -> str | None:
     return None
 
 
-def ask(target: Target, poi: str | None) -> Question:
-    """Prepare the likelihood for one parameter.
+def ask(target: Target, poi: str | None, beside: Collection[str] = ()) -> Question:
+    """Prepare the likelihood for one parameter, or for one and those asked ``beside`` it.
 
     A parameter of interest of the document is used as it is. A physical parameter that enters as
     the square of one strength (a magnetic moment) is asked through that strength, the other
     strengths held as the measurement says. Any other physical parameter (a charge) is asked with
-    all its companions profiled. Any other parameter of the document is asked in its first
+    its companions profiled, or held at zero, as its model says. Any other parameter of the document is asked in its first
     measurement.
 
     Raises:
@@ -246,10 +285,12 @@ def ask(target: Target, poi: str | None) -> Question:
         raise ConfigError(
             located(target.name, "--poi", f"unknown {asked!r}", f"use one of {known}")
         )
-    for name in target.fixed:
+    zeros = target.held_companions((asked, *beside))
+    fixed = {**(zeros if isinstance(likelihood, MappedLikelihood) else {}), **target.fixed}
+    for name in fixed:
         likelihood.index(name)
     return Question(
-        likelihood, parameter, asked, parameter != asked, unit, measurement, taken, target.fixed
+        likelihood, parameter, asked, parameter != asked, unit, measurement, taken, fixed
     )
 
 

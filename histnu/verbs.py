@@ -144,9 +144,9 @@ def _common(target: Target, options: Options) -> dict[str, Any]:
     }
 
 
-def _settled(target: Target, options: Options) -> Options:
-    """The options with what the target itself holds fixed."""
-    return replace(options, held={**target.fixed, **options.held}) if target.fixed else options
+def _settled(question: Question, options: Options) -> Options:
+    """The options with what the question itself holds fixed."""
+    return replace(options, held={**question.fixed, **options.held}) if question.fixed else options
 
 
 def find_interval(question: Question, options: Options) -> Interval:
@@ -179,7 +179,8 @@ def limit(target: Target, parameter: str | None, options: Options | None = None)
     Raises:
         HistnuError: for an unknown parameter or method, or a fit that fails.
     """
-    return limit_of(target, ask(target, parameter), _settled(target, options or Options()))
+    question = ask(target, parameter)
+    return limit_of(target, question, _settled(question, options or Options()))
 
 
 def limit_of(target: Target, question: Question, options: Options) -> Bound:
@@ -269,8 +270,8 @@ def _required(value: float | None) -> float:
 
 def fit(target: Target, parameter: str | None = None, options: Options | None = None) -> Fit:
     """Global minimum of -2 log L in the parameters that a question about one would use."""
-    options = _settled(target, options or Options())
     question = ask(target, parameter)
+    options = _settled(question, options or Options())
     best = best_fit(question.likelihood, options.counts(question), options.fit)
     return Fit(
         **_common(target, options),
@@ -287,8 +288,8 @@ def scan(
     target: Target, parameter: str | None, values: ArrayLike, options: Options | None = None
 ) -> Profile:
     """Profile of one parameter at given values (in its own unit), the others profiled."""
-    settled = _settled(target, options or Options())
-    return scan_of(target, ask(target, parameter), values, settled)
+    question = ask(target, parameter)
+    return scan_of(target, question, values, _settled(question, options or Options()))
 
 
 def scan_of(target: Target, question: Question, values: ArrayLike, options: Options) -> Profile:
@@ -325,8 +326,8 @@ def contour(
     Raises:
         ConfigError: for a parameter that enters squared; its strength can be asked.
     """
-    settled = _settled(target, options or Options(dof=2))
-    return contour_of(target, ask(target, plane[0]), plane, grid, settled)
+    question = ask(target, plane[0], plane[1:])
+    return contour_of(target, question, plane, grid, _settled(question, options or Options(dof=2)))
 
 
 def contour_of(
@@ -364,8 +365,8 @@ def hypothesis_test(
     target: Target, parameter: str | None, value: float, options: Options | None = None
 ) -> Test:
     """CLs of one value of a parameter: asymptotic, or from toys with ``method="cls-toys"``."""
-    options = _settled(target, options or Options(method="cls"))
     question = ask(target, parameter)
+    options = _settled(question, options or Options(method="cls"))
     data, inner = options.counts(question), question.inverse(value)
     with_toys = options.method == "cls-toys"
     if with_toys:
@@ -400,8 +401,8 @@ def toys(
     target: Target, parameter: str | None, values: ArrayLike, options: Options | None = None
 ) -> Toys:
     """Feldman-Cousins acceptance of values of a parameter (in its own unit) from toys."""
-    options = _settled(target, options or Options(method="toys"))
     question = ask(target, parameter)
+    options = _settled(question, options or Options(method="toys"))
     points = np.atleast_1d(np.asarray(values, dtype=float))
     inner = np.array([question.inverse(float(v)) for v in points])
     found = neyman_scan(
@@ -432,8 +433,8 @@ def coverage(
     target: Target, parameter: str | None, truth: float, options: Options | None = None
 ) -> Coverage:
     """How often profile intervals of toys at a true value of a parameter cover it."""
-    options = _settled(target, options or Options())
     question = ask(target, parameter)
+    options = _settled(question, options or Options())
     true = {**options.held, question.parameter: question.inverse(truth)}
     found = find_coverage(
         question.likelihood, true, question.parameter, options.cl, options.dof, options.toy_options

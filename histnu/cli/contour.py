@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from histnu.cli import types
-from histnu.cli.answers import UNCERTIFIED
+from histnu.cli.answers import UNCERTIFIED, held_parts
 from histnu.cli.common import allow_option, cl_option, engine_option, json_option, set_option
 
 DEFAULT_RANGE = (-10.0, 15.0)
@@ -82,7 +82,7 @@ def command(
             for n, r in (("--x-range", x_range), ("--y-range", y_range))
         ]
         loaded = load_target(target, settings)
-        choice = RegionOptions(cl=cl, dof=dof, fit=replace(fit, fixed=loaded.fixed))
+        choice = RegionOptions(cl=cl, dof=dof, fit=fit)
         document = plane(loaded, (x_name, y_name), (ranges[0], ranges[1]), choice)
     if plot is not None:
         from histnu.plotting.contours import draw_region
@@ -92,7 +92,7 @@ def command(
         click.echo(dumps(document), nl=False)
         return
     lines = document["polylines"]
-    held = "".join(f", {k} = {v:g}" for k, v in {**document.get("held", {}), **settings}.items())
+    held = "".join(f", {part}" for part in held_parts(document["held"] | document["fixed"]))
     warning = "" if document.get("certified", True) else f" [{UNCERTIFIED}]"
     click.echo(
         f"# {x_name} {y_name}: {100 * cl:g} % CL, {dof} dof, {len(lines)} polylines{held}{warning}"
@@ -115,12 +115,13 @@ def plane(
     from histnu.inference.contours import region
     from histnu.targets import ask
 
-    question = ask(loaded, names[0])
+    question = ask(loaded, names[0], names[1:])
+    options = replace(options, fit=replace(options.fit, fixed=question.fixed))
     if question.squared:
         raise ConfigError(f"{names[0]} enters squared; give its strength {question.parameter}")
     grid = (np.linspace(*ranges[0]), np.linspace(*ranges[1]))
     found = region(question.likelihood, None, names, grid, options)
-    return describe(loaded, found, names)
+    return {**describe(loaded, found, names), "fixed": dict(question.fixed)}
 
 
 def checked(option: str, limits: tuple[float, float]) -> tuple[float, float]:
@@ -163,13 +164,17 @@ def held_curve(
     import numpy as np
 
     from histnu.analyses import load_analysis, signal_model
-    from histnu.errors import ConfigError
+    from histnu.errors import ConfigError, located
     from histnu.mass_scan import mass_scan
-    from histnu.targets import with_held
+    from histnu.targets import split, with_held
 
     held, parameter = names
     limits, points = scan
-    analysis, fixed = with_held(load_analysis(asked[0]), asked[1])
+    settings, free = split(asked[1])
+    if free:
+        mend = "give the coupling of one model"
+        raise ConfigError(located(asked[0], "--set", f"{free[0]}=free beside {held}", mend))
+    analysis, fixed = with_held(load_analysis(asked[0]), settings)
     values = next(h.scan for h in signal_model(analysis.model).held if h.name == held)
     if limits is not None:
         if not checked("--x-range", limits)[0] > 0:
@@ -209,7 +214,6 @@ def describe(target: Target, found: Region2D, names: tuple[str, str]) -> dict[st
         "threshold": found.threshold,
         "best_fit": [best[n] for n in names],
         "held": dict(target.held),
-        "fixed": dict(target.fixed),
         "certified": found.certified,
         "search": found.search,
         "provenance": target.provenance,

@@ -201,7 +201,7 @@ def draw_regions(targets: Targets, path: Path, options: PlotOptions) -> list[Pat
     regions, marked, units = [], None, ("", "")
     for text in targets:
         target = load_target(text, options.settings)
-        question = ask(target, names[0])
+        question = ask(target, names[0], names[1:])
         if question.squared:
             raise ConfigError(f"{names[0]} enters squared; give its strength {question.parameter}")
         settings = RegionOptions(cl, dof, fit=options.fit(question))

@@ -54,11 +54,11 @@ def answer(task: Task) -> Answer:
 
 
 def options_of(task: Task, question: Question | None = None) -> Options:
-    """How to answer a task; companions that are zero are held."""
+    """How to answer a task; what the question holds is held."""
     held: dict[str, float] = {}
     if question is not None:
         known = question.likelihood.parameter_names
-        held = {k: v for k, v in task.held.items() if k in known} | _companions(task, question)
+        held = {k: v for k, v in task.held.items() if k in known} | dict(question.fixed)
     return Options(
         method=task.method,
         cl=task.cl,
@@ -70,14 +70,6 @@ def options_of(task: Task, question: Question | None = None) -> Options:
         seed=task.seed,
         search=Search(task.search.starts, task.search.linear_points),
     )
-
-
-def _companions(task: Task, question: Question) -> dict[str, float]:
-    """The other physical parameters of the likelihood at zero, if the task wants that."""
-    polynomial = getattr(question.likelihood, "polynomial", None)
-    if task.others == "profiled" or polynomial is None:
-        return {}
-    return {p: 0.0 for p in polynomial.parameters if p not in task.parameters}
 
 
 @lru_cache(maxsize=6)
@@ -102,17 +94,25 @@ def setup_of(task: Task) -> Setup:
     return changed(Setup(analysis, data), task.changes)
 
 
-def target_of(assembly: Assembly, tie: Mapping[str, tuple[str, ...]] | None = None) -> Target:
-    """What the verbs work on."""
+def target_of(assembly: Assembly, task: Task) -> Target:
+    """What the verbs work on: tied parameters are one, companions are as the task wants them."""
     units = {p.name: p.unit for p in assembly.model.parameters}
     polynomial = assembly.polynomial if assembly.model.parameters else None
-    for name, members in (tie or {}).items():
+    for name, members in task.tie.items():
         if polynomial is None or not set(members) <= set(polynomial.parameters):
             raise ConfigError(f"tie {name}: {', '.join(members)} are not parameters of the model")
         polynomial = tied(polynomial, name, members)
         units[name] = units[members[0]]
     document = dict(assembly.workspace)
-    return Target(assembly.analysis.name, document, polynomial, units, assembly.provenance)
+    return Target(
+        assembly.analysis.name,
+        document,
+        polynomial,
+        units,
+        assembly.provenance,
+        held=assembly.held,
+        companions=task.others or assembly.model.companions,
+    )
 
 
 def tied(polynomial: PolynomialMap, name: str, members: tuple[str, ...]) -> PolynomialMap:
@@ -146,7 +146,7 @@ def _facts(assembly: Assembly) -> dict[str, Any]:
 def _bound(task: Task) -> Answer:
     """A bound, and the Asimov sensitivity beside it where that is asked."""
     assembly = assembly_of(task)
-    target = target_of(assembly, task.tie)
+    target = target_of(assembly, task)
     question = ask(target, task.parameters[0])
     options = options_of(task, question)
     results: list[Bound] = [limit_of(target, question, options)]
@@ -168,7 +168,7 @@ def _gain(question: Question, options: Options, found: Bound) -> float | None:
 
 def _profile(task: Task) -> Answer:
     assembly = assembly_of(task)
-    target = target_of(assembly)
+    target = target_of(assembly, task)
     question = ask(target, task.parameters[0])
     found = scan_of(target, question, task.grids[0], options_of(task, question))
     return Answer(results=(found,), **_facts(assembly))
@@ -176,8 +176,8 @@ def _profile(task: Task) -> Answer:
 
 def _region(task: Task) -> Answer:
     assembly = assembly_of(task)
-    target = target_of(assembly)
-    question = ask(target, task.parameters[0])
+    target = target_of(assembly, task)
+    question = ask(target, task.parameters[0], task.parameters[1:])
     plane, grid = (task.parameters[0], task.parameters[1]), (task.grids[0], task.grids[1])
     found = contour_of(target, question, plane, grid, options_of(task, question))
     return Answer(results=(found,), **_facts(assembly))
@@ -221,7 +221,7 @@ def _estimate(question: Question, options: Options) -> Estimate:
 
 def _rates(task: Task) -> Answer:
     assembly = assembly_of(task)
-    target = target_of(assembly)
+    target = target_of(assembly, task)
     question = ask(target, None)
     fluxes = assembly.fluxes
     rates = Rates(
@@ -238,7 +238,7 @@ def _rates(task: Task) -> Answer:
 def _agreement(task: Task) -> Answer:
     """Poisson deviance and squared pulls at strength one, and the strength left free."""
     assembly = assembly_of(task)
-    target = target_of(assembly)
+    target = target_of(assembly, task)
     question = ask(target, None)
     fixed = FitOptions(fixed={question.parameter: 1.0})
     found = best_fit(question.likelihood, None, fixed)
@@ -265,7 +265,7 @@ def _agreement(task: Task) -> Answer:
 def _spectrum(task: Task) -> Answer:
     """Counts before any fit, and the signal of a parameter at its own limit."""
     assembly = assembly_of(task)
-    target = target_of(assembly)
+    target = target_of(assembly, task)
     question = ask(target, task.parameters[0])
     found = limit_of(target, question, options_of(task, question))
     if found.upper is None:

@@ -291,7 +291,15 @@ def _medians(q: MedianQuestion, analysis: Analysis) -> Expanded:
 def _profiles(q: ProfileQuestion, analysis: Analysis) -> Expanded:
     for name, values in q.parameters.items():
         grids = (values_of(values),)
-        yield Task(kind="profile", analysis=analysis, parameters=(name,), grids=grids), None
+        task = Task(
+            kind="profile",
+            analysis=analysis,
+            parameters=(name,),
+            grids=grids,
+            held=q.held,
+            others=q.others,
+        )
+        yield task, None
 
 
 def _regions(q: RegionQuestion, analysis: Analysis) -> Expanded:

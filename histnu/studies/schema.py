@@ -22,6 +22,8 @@ from histnu.tables import data_path
 SCHEMA = "histnu-study/1"
 FILE, REPORT = "study.yaml", "report.md"
 DEFAULT = "deromeri2024"
+Others = Literal["profiled", "zero"] | None
+"""The companions of a parameter that is asked; None: as the model says."""
 Word = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_]+$")]
 
 
@@ -161,7 +163,7 @@ class BoundQuestion(Question):
     Attributes:
         parameters: bounded one at a time. levels: asked in turn.
         method: ``profile``, ``cls``, ``cls-toys`` or ``toys``. engines: the study's if absent.
-        others: the other physical parameters are profiled, or zero.
+        others: the other physical parameters are profiled, or zero; as the model says if absent.
         tie: new parameter -> physical parameters that are all equal to it.
         expected: also the Asimov sensitivity.
         copies: parameter -> one of ``parameters`` with the same interval by a symmetry.
@@ -173,7 +175,7 @@ class BoundQuestion(Question):
     method: Literal["profile", "cls", "cls-toys", "toys"] = "profile"
     n_toys: int = Field(default=1000, ge=10)
     engines: tuple[Literal["batched", "pyhf", "pyhf-scipy"], ...] = ()
-    others: Literal["profiled", "zero"] = "profiled"
+    others: Others = None
     tie: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     search: SearchSection = SearchSection()
     expected: bool = False
@@ -189,10 +191,11 @@ class MedianQuestion(Question):
 
 
 class ProfileQuestion(Question):
-    """Profiles at given values: parameter -> values."""
+    """Profiles at given values: parameter -> values; ``others`` as for bounds."""
 
     kind: Literal["profile"]
     parameters: dict[str, Values] = Field(min_length=1)
+    others: Others = None
 
 
 class RegionQuestion(Question):

@@ -245,7 +245,9 @@ def test_errors() -> None:
     with pytest.raises(PhysicsError, match="unknown flavour 'x'; known: e, mu, tau"):
         es.couplings("x")
     other = Target("unobtainium", XENON.isotopes, "none")
-    with pytest.raises(PhysicsError, match="no binding energies for 'unobtainium'; known: xenon"):
+    with pytest.raises(
+        PhysicsError, match="no binding energies for 'unobtainium'; known: cesium_iodide, xenon"
+    ):
         es.electron_recoil_spectrum(
             lambda t: moment(t),
             solar_source("pep"),
