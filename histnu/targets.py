@@ -250,8 +250,8 @@ def ask(target: Target, poi: str | None, beside: Collection[str] = ()) -> Questi
     A parameter of interest of the document is used as it is. A physical parameter that enters as
     the square of one strength (a magnetic moment) is asked through that strength, the other
     strengths held as the measurement says. Any other physical parameter (a charge) is asked with
-    its companions profiled, or held at zero, as its model says. Any other parameter of the document is asked in its first
-    measurement.
+    its companions profiled, or held at zero, as its model says. Any other parameter of the
+    document is asked in its first measurement.
 
     Raises:
         ConfigError: for a name that is none of these.

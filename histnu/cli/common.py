@@ -83,8 +83,8 @@ def _settings(
 
 set_option = click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", callback=_settings,
-    help="Hold a parameter: of the model (m4=5, in MeV) or of the likelihood. NAME=free profiles one "
-    "that its model holds at zero (all=free: every one). May be repeated.",
+    help="Hold a parameter: of the model (m4=5, in MeV) or of the likelihood. NAME=free profiles "
+    "one that its model holds at zero (all=free: every one). May be repeated.",
 )  # fmt: skip
 allow_option = click.option(
     "--allow-uncertified", is_flag=True,
