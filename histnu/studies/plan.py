@@ -251,7 +251,9 @@ Expanded = Iterator[tuple[Task, tuple[Assumption, int] | None]]
 
 def _bounds(q: BoundQuestion, analysis: Analysis) -> Expanded:
     names = tuple(q.tie) or q.parameters
-    for level, name, engine in product(q.levels, names, q.engines or ("",)):
+    points = product(*(values_of(v) for v in q.at.values()))
+    helds = [{**q.held, **dict(zip(q.at, point, strict=True))} for point in points]
+    for held, level, name, engine in product(helds, q.levels, names, q.engines or ("",)):
         yield (
             Task(
                 kind="bound",
@@ -262,7 +264,7 @@ def _bounds(q: BoundQuestion, analysis: Analysis) -> Expanded:
                 method=q.method,
                 engine=engine,
                 n_toys=q.n_toys,
-                held=q.held,
+                held=held,
                 others=q.others,
                 tie=q.tie,
                 search=q.search,

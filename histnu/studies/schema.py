@@ -95,6 +95,7 @@ class Published(Strict):
     """A published bound.
 
     Attributes:
+        held: values of held parameters that it belongs to.
         id: of our row. data: what it was obtained from. compare: data sets of ours it is
             compared with (``data`` alone if absent).
         eq: equation in the paper. source: reference.
@@ -108,6 +109,7 @@ class Published(Strict):
     cl: float = 0.9
     dof: int = 1
     compare: tuple[Word, ...] = ()
+    held: dict[str, float] = Field(default_factory=dict)
     eq: str | None = None
     source: str
 
@@ -165,6 +167,7 @@ class BoundQuestion(Question):
         method: ``profile``, ``cls``, ``cls-toys`` or ``toys``. engines: the study's if absent.
         others: the other physical parameters are profiled, or zero; as the model says if absent.
         tie: new parameter -> physical parameters that are all equal to it.
+        at: held parameters (a mass) -> values; asked at each.
         expected: also the Asimov sensitivity.
         copies: parameter -> one of ``parameters`` with the same interval by a symmetry.
     """
@@ -177,6 +180,7 @@ class BoundQuestion(Question):
     engines: tuple[Literal["batched", "pyhf", "pyhf-scipy"], ...] = ()
     others: Others = None
     tie: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    at: dict[str, Values] = Field(default_factory=dict)
     search: SearchSection = SearchSection()
     expected: bool = False
     copies: dict[str, str] = Field(default_factory=dict)
@@ -333,6 +337,26 @@ class MassCurveFigure(FigureBase):
     suffix: dict[str, str] = Field(default_factory=dict)
 
 
+class SetFigure(FigureBase):
+    """Allowed sets of bounds, one line per data set, in pieces where they come in pieces.
+
+    ``level`` is that of the rows. ``unit`` counts all of them in one unit.
+    """
+
+    kind: Literal["sets"]
+    level: Level = Level()
+    unit: str | None = None
+
+
+class HeldFigure(FigureBase):
+    """Ends of bounds against the parameter ``x`` that is held, logarithmic."""
+
+    kind: Literal["held"]
+    x: Word
+    xlabel: str
+    level: Level = Level()
+
+
 class SpectrumFigure(FigureBase):
     """Data, prediction and a signal at its limit; the panels' ids are data sets."""
 
@@ -340,7 +364,8 @@ class SpectrumFigure(FigureBase):
 
 
 AnyFigure = Annotated[
-    ProfileFigure | RegionFigure | MassCurveFigure | SpectrumFigure, Field(discriminator="kind")
+    ProfileFigure | RegionFigure | MassCurveFigure | SetFigure | HeldFigure | SpectrumFigure,
+    Field(discriminator="kind"),
 ]
 
 
@@ -370,6 +395,7 @@ class Study(Strict):
         analyses: group -> label of a data set -> name of an analysis, file, or analysis.
         settings: fields of every analysis (``interpolation``), as ``--interpolation`` changes
             them. engine: of all fits. seed: from which every question derives its own.
+        experiments: further experiments that the report describes, where their data are here.
         titles: headline and closing notes are in ``report.md``.
     """
 
@@ -390,6 +416,7 @@ class Study(Strict):
     figures: dict[Word, AnyFigure] = Field(default_factory=dict)
     workspaces: tuple[WorkspaceSection, ...] = ()
     overlaps: tuple[str, ...] = ()
+    experiments: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Study:
