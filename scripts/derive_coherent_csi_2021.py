@@ -26,17 +26,17 @@ import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import gamma
 
+from histnu.core.serialize import write_json, write_text
 from histnu.physics.electrons import shells
-from histnu.physics.nuclei import target
+from histnu.physics.nuclei import material
 from histnu.physics.pion_decay import BeamProfile
-from histnu.serialize import write_json, write_text
 
 EDGES_PE = np.array([8.0, 12.0, 16.0, 20.0, 24.0, 32.0, 40.0, 50.0, 60.0])
 EDGES_US = np.array([0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0, 2.0, 4.0, 6.0])
 SOURCE = "COHERENT CsI[Na] ancillary files of arXiv:2110.07730 (Phys. Rev. Lett. 129, 081801)"
 NODES_KEV = np.concatenate([np.arange(1.0, 20.0, 1.0), np.arange(20.0, 51.0, 2.0)])
 SMOOTH_KEVEE = np.concatenate([np.arange(0.1, 1.0, 0.1), np.arange(1.0, 9.01, 0.25)])
-STEPS_KEVEE = shells(target("cesium_iodide")).steps_kev()  # the rate jumps where a shell opens
+STEPS_KEVEE = shells(material("cesium_iodide")).steps_kev()  # the rate jumps where a shell opens
 NODES_KEVEE = np.union1d(SMOOTH_KEVEE, STEPS_KEVEE[(STEPS_KEVEE > 0.1) & (STEPS_KEVEE < 9.0)])
 RESOLUTION = (0.0749, 9.56)  # quoted by public analyses of the release, not in its files
 TIME_EFFICIENCY = (0.52, 0.0494)  # us, 1/us: the same

@@ -15,7 +15,7 @@ import click
 
 import histnu
 from histnu.cli.signals import Interrupted, interruptible
-from histnu.errors import HistnuError
+from histnu.core.errors import HistnuError
 
 VERBS: dict[str, str] = {
     "build": "Build workspace, PatchSet and manifest of an analysis.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,7 +98,7 @@ def command(
     outcome = run(prepared, folder, (jobs or available_cores(), fresh), quiet or as_json)
     write_study(outcome, prepared.loaded, output, curves)
     if as_json:
-        from histnu.serialize import dumps
+        from histnu.core.serialize import dumps
 
         click.echo(dumps(outcome.results), nl=False)
         return
@@ -110,7 +111,7 @@ def parse_replaced(pairs: Sequence[str]) -> dict[str, str]:
     Raises:
         ConfigError: for an option of another form.
     """
-    from histnu.errors import ConfigError
+    from histnu.core.errors import ConfigError
 
     found = {}
     for pair in pairs:
@@ -127,8 +128,10 @@ def run(prepared: Prepared, cache: Path, how: tuple[int, bool], quiet: bool) -> 
     from histnu.studies.reproduce import compute
 
     workers, fresh = how
-    with progress_bar(len(prepared.tasks), quiet) as advance:
-        return compute(prepared, Running(workers, cache, fresh, advance))
+    total, done = len(prepared.tasks), count(1)
+    with progress_bar(total, quiet, "questions") as advance:
+        progress = lambda label: advance(next(done), total, label)  # noqa: E731
+        return compute(prepared, Running(workers, cache, fresh, progress))
 
 
 def show(outcome: Outcome, output: Path) -> None:

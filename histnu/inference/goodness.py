@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference.engine.fit import AnyLikelihood
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.results import BestFit

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver, observe
 from histnu.inference.profile import conditional, improved, named
 from histnu.inference.results import BestFit, Result

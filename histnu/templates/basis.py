@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.errors import TemplateError
+from histnu.core.errors import TemplateError
 from histnu.experiments.anchors import AnchorGrid
 from histnu.experiments.model import Channel, Origin, RateNuisance
 from histnu.experiments.response import Response
 from histnu.physics.models.protocol import SignalModel
-from histnu.physics.nuclei import target
+from histnu.physics.nuclei import material
 from histnu.physics.rates import NeutrinoSource
 from histnu.physics.scattering import Scattering
 from histnu.sources.protocol import Component, FluxUncertainty
@@ -144,7 +144,7 @@ def _events(
 ) -> dict[str, AnchorGrid]:
     """Events per bin of every term of a model, at all anchors of a response."""
     rule = folding_rule(response)
-    scattering = Scattering(channel.recoil, component.source, target(channel.target))
+    scattering = Scattering(channel.recoil, component.source, material(channel.target))
     spectra = model.basis_spectra(scattering, rule.nodes)
     if not spectra:
         return {}

@@ -137,9 +137,10 @@ def test_mass_contour(run):
         "contour", "sterile_dipole_xenonnt", "--x", "m4", "--y", "mu_e", "--x-range", "0.1", "12",
         "--points", "5", "--json",
     )  # fmt: skip
-    (line,) = json.loads(out)["polylines"]
-    assert [x for x, _ in line] == sorted(x for x, _ in line)
-    assert line[-1][1] > 2 * line[0][1]  # the limit weakens towards the kinematic end
+    curve = json.loads(out)
+    assert curve["kind"] == "mass_curve"
+    assert curve["values"] == sorted(curve["values"])
+    assert curve["upper"][-1] > 2 * curve["upper"][0]  # the limit weakens towards the kinematic end
     bad = run("contour", "sterile_dipole_xenonnt", "--x", "m4", "--y", "q_ee")
     assert_bad(bad, "sterile_dipole has no 'q_ee' here; parameters: mu_e, mu_mu, mu_tau")
 
@@ -238,13 +239,13 @@ def test_unwritable_output(run, tmp_path):
 
 
 def test_interrupted_run_leaves_nothing(run, tmp_path, monkeypatch):
-    import histnu.building
+    import histnu.analysis.build
 
     def stop(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(histnu.building, "manifest_of", stop)
-    monkeypatch.setattr(histnu.building, "write_json", stop)
+    monkeypatch.setattr(histnu.analysis.build, "manifest_of", stop)
+    monkeypatch.setattr(histnu.analysis.build, "write_json", stop)
     status, out, err = run("build", "magnetic_moment_xenonnt", "-o", tmp_path / "x")
     assert (status, out) == (130, "")
     assert err.startswith("histnu: error: interrupted; ")

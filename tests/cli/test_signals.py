@@ -181,7 +181,7 @@ def test_an_interrupt_while_a_file_is_written_leaves_nothing(start, tmp_path):
     code = (
         "import sys, time\n"
         "from histnu.cli import main\n"
-        "from histnu.serialize import atomic_open\n"
+        "from histnu.core.serialize import atomic_open\n"
         "def write(*arguments, **options):\n"
         "    with atomic_open('out/file.json') as stream:\n"
         "        stream.write('half')\n"

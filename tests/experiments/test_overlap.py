@@ -6,8 +6,9 @@ import itertools
 
 import pytest
 
-from histnu.analyses import assemble, builtin, load_analysis
-from histnu.errors import ConfigError
+from histnu.analysis.assemble import assemble
+from histnu.analysis.schema import builtin, load_analysis
+from histnu.core.errors import ConfigError
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import shared_data
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference.batch import asimov_data
 from histnu.inference.cls import hypotest
 from histnu.inference.engine.likelihood import BatchedLikelihood

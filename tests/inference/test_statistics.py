@@ -8,7 +8,7 @@ import numpy as np
 import pyhf
 import pytest
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference import BatchedLikelihood
 from histnu.inference.statistics import StatisticOptions, discovery, test_statistic
 from tests.inference import examples
