@@ -26,6 +26,8 @@ from histnu.sources.protocol import Component
 from histnu.templates.basis import ChannelTemplates, channel_templates, correct_to_published
 from histnu.workspace.build import Poi, Strength, build_workspace
 
+FREE_FLUX = (0.0, 10.0)
+"""Bounds of a flux that is free, relative to its nominal value."""
 EVENTS_AT_BOUND = 20.0
 """A positive strength may grow until its signal is this many times the observed events."""
 
@@ -105,7 +107,8 @@ def strengths_of(model: SignalModel, templates: Sequence[ChannelTemplates]) -> t
             wanted = EVENTS_AT_BOUND * observed / events if events > 0 else 1.0
             high = max(100.0, float(10.0 ** np.ceil(np.log10(wanted))))
         result.append(Strength(term.name, (low, high)))
-    return tuple(result)
+    free = dict.fromkeys(s.free_flux for t in templates for s in t.signals if s.free_flux)
+    return (*result, *(Strength(name, FREE_FLUX, 1.0, floats=True) for name in free))
 
 
 def measurements_of(model: SignalModel, templates: Sequence[ChannelTemplates]) -> tuple[Poi, ...]:
@@ -170,6 +173,10 @@ def assemble(
     model = signal_model(analysis.model, [c.recoil for e in data for c in e.channels])
     require_held(analysis, model)
     strengths: tuple[Strength, ...]
+    if not model.parameters and any(f.relative is None for f in analysis.fluxes.values()):
+        mend = "give its relative uncertainty"
+        problem = f"{model.name} measures the flux itself"
+        raise ConfigError(located(analysis.name, "fluxes", problem, mend))
     if not model.parameters:
         alone = standard_model if standard_model and isinstance(model, StandardModel) else model
         templates, strength = measured_rate(templates_for(analysis, data, [alone]), data)

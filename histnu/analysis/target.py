@@ -281,7 +281,8 @@ def parameter_of_interest(
     measurement = measurements.get(parameter, first)
     base = BatchedLikelihood.from_workspace(target.document, measurement=measurement)
     likelihood: AnyLikelihood = base
-    if parameter not in measurements and polynomial is not None and parameter in physical:
+    in_theta = any(p in physical for p in (parameter, *beside) if p not in measurements)
+    if parameter not in measurements and polynomial is not None and in_theta:
         likelihood = MappedLikelihood(base, polynomial)
     if parameter not in likelihood.parameter_names:
         known = ", ".join(dict.fromkeys((*target.pois, *physical, *likelihood.parameter_names)))

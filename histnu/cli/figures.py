@@ -19,6 +19,7 @@ from histnu.analysis.target import (
     Target,
     load_target,
     parameter_of_interest,
+    split,
 )
 from histnu.core.errors import ConfigError, FitError
 from histnu.inference.engine.fit import FitOptions
@@ -390,7 +391,8 @@ def draw_recoil_spectra(targets: Targets, path: Path, options: PlotOptions) -> l
     from histnu.verbs.spectra import spectra_figure
 
     reach = (options.low or 0.05, options.high or 5.0)
-    return draw_spectra(spectra_figure(_one(targets, "spectra"), reach, options.settings), path)
+    held, _ = split(options.settings)
+    return draw_spectra(spectra_figure(_one(targets, "spectra"), reach, held), path)
 
 
 def draw_responses(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -11,13 +11,14 @@ import numpy as np
 
 from histnu.analysis.assemble import Assembly, assemble
 from histnu.analysis.build import manifest_of
+from histnu.analysis.flux import load_source
 from histnu.analysis.hypothesis import signal_model
 from histnu.analysis.target import ParameterOfInterest, Target, parameter_of_interest
 from histnu.core.errors import ConfigError, FitError
 from histnu.core.polynomial import PolynomialMap
 from histnu.core.serialize import dumps
 from histnu.experiments.loader import load_experiment
-from histnu.experiments.model import weakest
+from histnu.experiments.model import Experiment, weakest
 from histnu.inference.engine.fit import FitOptions
 from histnu.inference.goodness import goodness_of_fit
 from histnu.inference.profile import best_fit
@@ -43,6 +44,7 @@ from histnu.verbs.results import (
     Spectrum,
 )
 from histnu.workspace.manifest import Manifest
+from histnu.workspace.shapes import without_strengths
 
 
 def answer(task: Task) -> Answer:
@@ -105,15 +107,33 @@ def target_of(assembly: Assembly, task: Task) -> Target:
         polynomial = tied(polynomial, name, members)
         units[name] = units[members[0]]
     document = dict(assembly.workspace)
-    return Target(
-        assembly.analysis.name,
-        document,
-        polynomial,
-        units,
-        assembly.provenance,
-        held=assembly.held,
-        companions=task.others or assembly.model.companions,
-    )
+    held = assembly.held
+    if polynomial and (task.others or assembly.model.companions) == "zero":
+        asked = [p for p in task.parameters if p in polynomial.parameters]
+        if asked:
+            held |= {p: 0.0 for p in polynomial.parameters if p not in asked}
+            polynomial, document = alone(polynomial, document, asked)
+    name, provenance = assembly.analysis.name, assembly.provenance
+    return Target(name, document, polynomial, units, provenance, held=held)
+
+
+def alone(
+    polynomial: PolynomialMap, document: dict[str, Any], asked: Collection[str]
+) -> tuple[PolynomialMap, dict[str, Any]]:
+    """The likelihood where all parameters but some are zero: without the samples that vanish.
+
+    >>> q = PolynomialMap(("a", "b"), ("lin",), (((1.0, {"a": 1}), (2.0, {"b": 1})),))
+    >>> alone(q, {"channels": [], "measurements": []}, ["a"])[0].terms
+    (((1.0, {'a': 1}),),)
+    """
+    kept = {
+        k: tuple((c, n) for c, n in terms if set(n) <= set(asked))
+        for k, terms in zip(polynomial.outputs, polynomial.terms, strict=True)
+    }
+    left = {k: terms for k, terms in kept.items() if terms}
+    gone = set(kept) - set(left)
+    alone = PolynomialMap(tuple(asked), tuple(left), tuple(left.values()))
+    return alone, without_strengths(document, gone) if gone else document
 
 
 def tied(polynomial: PolynomialMap, name: str, members: tuple[str, ...]) -> PolynomialMap:
@@ -298,6 +318,18 @@ def _workspace(task: Task) -> Answer:
     return Answer(document=document, **_facts(assembly))
 
 
+def nuisance_parameters(experiment: Experiment) -> tuple[str, ...]:
+    """Names of the nuisance parameters of an experiment and of its fluxes."""
+    names: list[str] = []
+    for c in experiment.channels:
+        for b in c.backgrounds:
+            names += [r.name for r in b.rates] + [s.name for s in b.shapes]
+        names += [r.name for r in c.signal_rates] + list(c.response_variations)
+        for f in load_source(c.source).components(c.recoil):
+            names += [f.flux.name, *f.arrival_variations]
+    return tuple(dict.fromkeys(names))
+
+
 def _experiment(task: Task) -> Answer:
     """Origin and assumptions of an experiment."""
     e = load_experiment(task.name)
@@ -307,6 +339,8 @@ def _experiment(task: Task) -> Answer:
         "provenance": e.provenance,
         "assumptions": list(e.assumptions),
         "references": list(e.references),
+        "data_sets": [e.name, *e.data_sets],
+        "parameters": list(nuisance_parameters(e)),
         "files": {f.rsplit("/", 1)[-1]: d for f, d in e.files.items()},
     }
     return Answer(document=document, provenance=e.provenance)

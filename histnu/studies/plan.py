@@ -140,10 +140,22 @@ class _Planner:
         for question in self.study.questions:
             if question.when is None or question.when in self.settings.options:
                 self._ask(question)
+        for name in self.study.experiments:
+            self._describe(name)
         for section in self.study.workspaces:
             labels = section.data or tuple(self.study.analyses[section.analyses])
             for label in labels:
                 self._workspace(self._analysis(section.analyses, label), section.held)
+
+    def _describe(self, name: str) -> None:
+        """Add an experiment that is only described, if its data are here."""
+        try:
+            experiment_inputs(name)
+        except DataError as error:
+            self.result.skipped[name] = str(error)
+            return
+        if name not in self.result.experiments:
+            self.result.experiments.append(name)
 
     def _ask(self, question: AnyQuestion) -> None:
         """Add the tasks of one question; of optional ones those whose data are here."""

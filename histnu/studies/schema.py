@@ -340,12 +340,14 @@ class MassCurveFigure(FigureBase):
 class SetFigure(FigureBase):
     """Allowed sets of bounds, one line per data set, in pieces where they come in pieces.
 
-    ``level`` is that of the rows. ``unit`` counts all of them in one unit.
+    ``level`` is that of the rows. ``unit`` counts all of them in one unit. With ``symlog`` the
+    axis is logarithmic beyond that distance from zero.
     """
 
     kind: Literal["sets"]
     level: Level = Level()
     unit: str | None = None
+    symlog: float | None = Field(default=None, gt=0)
 
 
 class HeldFigure(FigureBase):

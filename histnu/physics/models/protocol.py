@@ -44,6 +44,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from histnu.core.errors import PhysicsError
 from histnu.core.polynomial import Monomial, PolynomialMap
+from histnu.core.units import split_unit
 from histnu.physics.scattering import RECOILS, Scattering
 
 Array = NDArray[np.float64]
@@ -315,21 +316,3 @@ class InUnit:
         factors = self.factors
         spectra = self.model.basis_spectra(scattering, e_recoil_kev)
         return {k: np.asarray(factors[k] * v) for k, v in spectra.items()}
-
-
-def split_unit(unit: str) -> tuple[float, str]:
-    """A unit as its number and what this multiplies.
-
-    Raises:
-        PhysicsError: for an empty unit.
-
-    >>> split_unit("1e-9 mu_B"), split_unit("MeV"), split_unit("1")
-    ((1e-09, 'mu_B'), (1.0, 'MeV'), (1.0, ''))
-    """
-    head, _, rest = unit.strip().partition(" ")
-    if not head:
-        raise PhysicsError("a unit must not be empty; write 1 for a pure number")
-    try:
-        return float(head), rest.strip()
-    except ValueError:
-        return 1.0, unit.strip()
