@@ -12,7 +12,7 @@ Reads ``RELEASES/coherent_csi_2021`` (ancillary files of arXiv:2110.07730) and w
   (PE distribution of the anti-coincident data times an exponential in time fitted to them), prompt
   and neutrino-induced neutrons (release's distributions; the time distribution adds up to the
   events of all PE, the PE distribution to one below 60 PE);
-* ``time_efficiency.csv``: the quoted efficiency in time.
+* ``time_efficiency.csv``: the efficiency in time of the public code Newtrinos.jl.
 
 It prints the beam's mean arrival fitted to the same data, which the experiment file uses.
 """
@@ -38,7 +38,7 @@ NODES_KEV = np.concatenate([np.arange(1.0, 20.0, 1.0), np.arange(20.0, 51.0, 2.0
 SMOOTH_KEVEE = np.concatenate([np.arange(0.1, 1.0, 0.1), np.arange(1.0, 9.01, 0.25)])
 STEPS_KEVEE = shells(material("cesium_iodide")).steps_kev()  # the rate jumps where a shell opens
 NODES_KEVEE = np.union1d(SMOOTH_KEVEE, STEPS_KEVEE[(STEPS_KEVEE > 0.1) & (STEPS_KEVEE < 9.0)])
-RESOLUTION = (0.0749, 9.56)  # quoted by public analyses of the release, not in its files
+RESOLUTION = (0.0749, 9.56)  # not in the release's files; as in the public code Newtrinos.jl
 TIME_EFFICIENCY = (0.52, 0.0494)  # us, 1/us: the same
 BEAM_WIDTH_US = 0.15  # width of the SNS protons in the release of the argon detector
 PROMPT_SHARE = 0.16  # of the CEvNS events, from the package's own prediction
@@ -197,9 +197,11 @@ def write(release: Path, folder: Path) -> None:
     times = np.append(np.array([EDGES_US[0]]), np.linspace(TIME_EFFICIENCY[0], EDGES_US[-1], 23))
     rows = np.column_stack([times, in_time(times)])
     write_text(folder / "time_efficiency.csv", table(["time_us", "efficiency"], rows))
-    title = "Efficiency in time: 1 below 0.52 us, exp(-0.0494 (t/us - 0.52)) above, as quoted"
+    title = (
+        "Efficiency in time: 1 below 0.52 us, exp(-0.0494 (t/us - 0.52)) above, as in Newtrinos.jl"
+    )
     units = {"time_us": "us", "efficiency": "1"}
-    document = {**common, "provenance": "reconstructed", "title": title, "units": units}
+    document = {**common, "title": title, "units": units}
     write_json(folder / "time_efficiency.source.json", document)
     mean, error = fitted_beam_mean(columns)
     print(f"mean arrival of the protons: {mean:.3f} +- {error:.3f} us")

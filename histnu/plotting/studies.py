@@ -172,6 +172,8 @@ def regions(d: Drawing, stem: Path) -> list[Path]:
                 used.add(row["provenance"])
             axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
             axes.axvline(0, color="0.8", linewidth=0.8, zorder=0)
+            if panel["xlim"]:
+                axes.set_xlim(*panel["xlim"])
             if rows:
                 x, y = rows[0]["x"], rows[0]["y"]
                 axes.set_xlabel(d.axis(x["name"], x["unit"]), loc="center")
@@ -250,7 +252,7 @@ def sets(d: Drawing, stem: Path) -> list[Path]:
             rows = [r for r in d.rows(panel["id"]) if _at_level(r, level)]
             unit = d.section["unit"] or (rows[0]["unit"] if rows else "")
             for y, row in enumerate(rows):
-                _allowed_set(axes, row, -y, (unit_ratio(row["unit"], unit), d.style(row)))
+                _allowed_set(axes, row, -y, (_ratio(row["unit"], unit), d.style(row)))
                 used.add(row["provenance"])
             axes.set_yticks([-y for y in range(len(rows))], [d.style(r)["label"] for r in rows])
             axes.set_ylim(-len(rows) + 0.4, 0.6)
@@ -264,6 +266,10 @@ def sets(d: Drawing, stem: Path) -> list[Path]:
         figure.suptitle(f"{100 * level['cl']:g} % CL ({level['dof']} dof)", fontsize=11)
         provenance_note(figure, used)
         return save(figure, stem)
+
+
+def _ratio(unit: str, wanted: str) -> float:
+    return 1.0 if unit == wanted else unit_ratio(unit, wanted)
 
 
 def _at_level(row: Json, level: Json) -> bool:
@@ -311,15 +317,18 @@ def _against_held(
     """Ends of one data set: a line through those of the first pieces, bars for the others."""
     unit, style = how
     at = [row["held"][x] for row in rows]
-    factors = [unit_ratio(row["unit"], unit) for row in rows]
-    first = [row["intervals"][0]["upper"] for row in rows]
-    ends = [np.nan if e is None else f * e for e, f in zip(first, factors, strict=True)]
+    factors = [_ratio(row["unit"], unit) for row in rows]
+    positive = [
+        [s for s in row["intervals"] if s["upper_end"] == "crossing" and s["upper"] > 0.0]
+        for row in rows
+    ]
+    pairs = list(zip(positive, factors, strict=True))
+    ends = [f * pieces[0]["upper"] if pieces else np.nan for pieces, f in pairs]
     axes.plot(at, ends, marker="o", markersize=4, **style)
-    for value, factor, row in zip(at, factors, rows, strict=True):
-        for s in row["intervals"][1:]:
-            if s["lower"] is not None and s["upper"] is not None:
-                piece = [factor * s["lower"], factor * s["upper"]]
-                axes.plot([value, value], piece, color=style.get("color", "C0"), linewidth=3)
+    for value, (pieces, factor) in zip(at, pairs, strict=True):
+        for s in pieces[1:]:
+            piece = [factor * s["lower"], factor * s["upper"]]
+            axes.plot([value, value], piece, color=style.get("color", "C0"), linewidth=3)
 
 
 KINDS: Mapping[str, Callable[[Drawing, Path], list[Path]]] = {

@@ -225,7 +225,7 @@ def published_entry(item: Planned, identifier: str) -> PublishedEntry | None:
     for p in item.published if item.task.data == "observed" else ():
         compared = p.compare or (p.data,)
         same = (p.id, p.cl, p.dof) == (identifier, item.task.cl, item.task.dof)
-        same &= all(item.task.held.get(name) == value for name, value in p.held.items())
+        same &= item.task.held == p.held
         if same and item.data in compared:
             return _entry(p)
     return None

@@ -305,25 +305,32 @@ def curves(w: Writer, options: Options) -> Table:
     return Table(("", "unit", "data", *heads), tuple(rows))
 
 
-def region(row: Json, form: str = ".3g", unit: str | None = None) -> str:
-    """An allowed set in words, in another unit if one is given.
+def region(row: Json, form: str = ".3g", unit: str | None = None, size: bool = False) -> str:
+    """An allowed set in words: in another unit, and of the size alone, where that is wanted.
 
     >>> ends = {"lower": 0.0, "upper": 2.0, "lower_end": "bound", "upper_end": "crossing"}
     >>> region({"unit": "1e-9 e", "intervals": [ends]}, unit="1e-8 e")
     '< 0.2'
     """
-    factor = 1.0 if unit is None else unit_ratio(row["unit"], unit)
+    factor = 1.0 if unit in (None, row["unit"]) else unit_ratio(row["unit"], unit or "")
 
-    def text(value: float | None) -> str:
-        return "open" if value is None else number(factor * value, form)
+    def text(segment: Json, side: str) -> str:
+        value = segment[side]
+        closed = segment[f"{side}_end"] in ("crossing", "edge")
+        return number(factor * value, form) if closed and value is not None else "open"
 
     pieces = []
     for s in row["intervals"]:
-        first = s is row["intervals"][0]
-        if first and s["lower_end"] == "bound" and s["lower"] == 0.0 and len(row["intervals"]) == 1:
-            pieces.append(f"< {text(s['upper'])}")
+        upper = s["upper"]
+        if size and upper is not None and upper <= 0.0:
+            continue  # the mirror image of another piece
+        from_zero = s["lower"] == 0.0 or (size and (s["lower"] is None or s["lower"] < 0.0))
+        if from_zero and text(s, "upper") == "open":
+            pieces.append("no bound")
+        elif from_zero:
+            pieces.append(f"< {text(s, 'upper')}")
         else:
-            pieces.append(f"[{text(s['lower'])}, {text(s['upper'])}]")
+            pieces.append(f"[{text(s, 'lower')}, {text(s, 'upper')}]")
     return " ∪ ".join(pieces)
 
 
@@ -344,7 +351,8 @@ def sets(w: Writer, options: Options) -> Table:
     form, lines = options.get("form", ".3g"), []
     for (name, at), own in rows.items():
         unit = next(own[k]["unit"] for k in labels if k in own)
-        cells = [region(own[k], form, unit) if k in own else "-" for k in labels]
+        size = w.one_sided(name)
+        cells = [region(own[k], form, unit, size) if k in own else "-" for k in labels]
         compared = next((r for r in own.values() if r.get("published")), None)
         published = "-" if compared is None else w.published(compared, form)
         ratio = (
