@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,14 @@ def test_arrows_run_one_way(folder):
         if name.startswith("histnu.") and name.split(".")[1] in FORBIDDEN[folder]
     ]
     assert not wrong
+
+
+def test_packages_import_each_other_in_no_circle():
+    drawing = runpy.run_path(str(PACKAGE.parent / "scripts" / "draw_architecture.py"))
+    floor = drawing["floors"](drawing["arrows"]())  # raises for a circle
+    assert floor["core"] == 1 and floor["cli"] == max(floor.values())
+    with pytest.raises(ValueError, match="a circle: a, b"):
+        drawing["floors"]({("a", "b"): 1, ("b", "a"): 1})
 
 
 def test_physics_and_experiments_know_no_pyhf():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,8 @@ from histnu.physics.models.standard_model import StandardModel
 from histnu.sources.protocol import Component
 from histnu.templates.basis import ChannelTemplates, channel_templates, correct_to_published
 from histnu.workspace.build import Poi, Strength, build_workspace
+
+log = logging.getLogger(__name__)
 
 FREE_FLUX = (0.0, 10.0)
 """Bounds of a flux that is free, relative to its nominal value."""
@@ -187,6 +190,14 @@ def assemble(
         strengths = strengths_of(model, templates)
         pois = measurements_of(model, templates)
     document = build_workspace(templates, strengths, pois, analysis.interpolation)
+    log.info(
+        "%s: %d channels, %d bins; strengths %s; measurements %s",
+        analysis.name,
+        len(templates),
+        sum(len(t.channel.observed) for t in templates),
+        ", ".join(s.name for s in strengths),
+        ", ".join(p.parameter for p in pois),
+    )
     return Assembly(analysis, data, templates, model, document)
 
 

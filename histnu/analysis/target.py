@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from histnu.core.errors import ConfigError, located
+from histnu.core.errors import ConfigError, HistnuError, located
 from histnu.core.polynomial import PolynomialMap
 from histnu.core.serialize import read_json
 from histnu.export.hepdata import archived_likelihood
@@ -17,6 +18,8 @@ from histnu.workspace.manifest_reader import checked_manifest, manifest_beside, 
 
 if TYPE_CHECKING:
     from histnu.analysis.schema import Analysis
+
+log = logging.getLogger(__name__)
 
 
 FREE, ALL = "free", "all"
@@ -185,6 +188,7 @@ def load_target(text: str | Path, settings: Mapping[str, Setting] | None = None)
     path = Path(text)
     if path.suffix == ".json" or path.is_dir():
         path = path / "workspace.json" if path.is_dir() else path
+        log.info("likelihood %s", path)
         document = read_workspace(path)
         return _described(str(path), document, manifest_beside(path), settings)
     from histnu.analysis.assemble import assemble
@@ -231,6 +235,23 @@ def parameters_of(target: Target) -> tuple[str, ...]:
     )
     physical = () if target.polynomial is None else target.polynomial.parameters
     return tuple(dict.fromkeys((*physical, *target.pois, *modifiers)))
+
+
+def parameter_names(text: str) -> tuple[str, ...]:
+    """What can be asked of a target, without fits: of an analysis the parameters of its model.
+
+    Nothing where the target cannot be read: this is for a shell that completes words.
+    """
+    from histnu.analysis.hypothesis import signal_model
+    from histnu.analysis.schema import analysis_names, load_analysis
+
+    try:
+        if text in analysis_names():
+            model = signal_model(load_analysis(text).model)
+            return tuple(p.name for p in model.parameters)
+        return parameters_of(load_target(text))
+    except HistnuError:
+        return ()
 
 
 def is_lone_square(polynomial: PolynomialMap, parameter: str) -> str | None:

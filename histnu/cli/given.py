@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from histnu.verbs.options import Options
 
 poi_option = click.option(
-    "--poi", default=None, help="Parameter: of interest, or physical (mu_e, q_ee)."
+    "--poi",
+    type=types.Parameter(),
+    default=None,
+    help="Parameter: of interest, or physical (mu_e, q_ee).",
 )
 plot_option = click.option(
     "--plot", type=types.Place(), default=None,

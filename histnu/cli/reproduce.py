@@ -36,8 +36,6 @@ CACHE = "cache"
               help="Scale the signal per bin to a published SM expectation.")  # fmt: skip
 @click.option("--replace", "replaced", multiple=True, metavar="EXPERIMENT=FILE",
               help="Experiment YAML that takes the place of one; may be repeated.")  # fmt: skip
-@click.option("--pandax-table", type=types.Place(), default=None,
-              help="The same as --replace pandax4t_us2=FILE.")  # fmt: skip
 @click.option("--with", "options", multiple=True, metavar="OPTION",
               help="Also the questions that the study asks with this option only.")  # fmt: skip
 @click.option("--full", is_flag=True, help="The same as --with full.")
@@ -56,7 +54,6 @@ def command(
     interpolation: str | None,
     correction: str | None,
     replaced: tuple[str, ...],
-    pandax_table: Path | None,
     options: tuple[str, ...],
     full: bool,
     engine: str | None,
@@ -85,10 +82,9 @@ def command(
     from histnu.studies.schema import load_study
 
     fields = {"interpolation": interpolation, "correction": correction}
-    pairs = list(replaced) + ([f"pandax4t_us2={pandax_table}"] if pandax_table else [])
     settings = Settings(
         {k: v for k, v in fields.items() if v is not None},
-        parse_replaced(pairs),
+        parse_replaced(replaced),
         engine,
         frozenset({*options, *(["full"] if full else [])}),
     )

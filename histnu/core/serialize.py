@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import math
 import os
 import re
@@ -18,6 +19,8 @@ from typing import IO, Any
 import numpy as np
 
 from histnu.core.errors import DataError, located
+
+log = logging.getLogger(__name__)
 
 SIGNIFICANT_DIGITS = 10
 """Digits kept in every JSON number: far below any physical accuracy, above rounding noise
@@ -322,6 +325,7 @@ def beside(path: str | Path) -> Iterator[Path]:
                 yield Path(name)
                 os.chmod(name, 0o644)
                 os.replace(name, path)
+                log.info("wrote %s", path)
             except BaseException:
                 Path(name).unlink(missing_ok=True)
                 raise
@@ -410,3 +414,4 @@ def _publish(out: Path, folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
     for file, target in files.items():
         os.replace(file, target)
+        log.info("wrote %s", target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 from histnu.core.errors import DataError, located
 from histnu.core.serialize import read_json, read_text, shortened
+
+log = logging.getLogger(__name__)
 
 NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?", re.ASCII)
 """A number of a table: Python also reads ``8_4`` as 84 and digits of other scripts."""
@@ -110,4 +113,5 @@ def read_source(path: str | Path) -> dict[str, Any]:
 def load_table(relative: str) -> Table:
     """Load a table of the package, ``load_table("flux/b8.csv")``, with its source."""
     path = data_path(relative)
+    log.debug("table %s", path)
     return Table(read_csv(path), read_source(path), str(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from pathlib import Path
 
@@ -35,6 +36,8 @@ from histnu.experiments.model import (
 from histnu.experiments.response import Response
 from histnu.physics.kinematics import e_recoil_max_mev
 from histnu.physics.nuclei import material
+
+log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
@@ -80,6 +83,7 @@ def _load_packaged(name: str) -> Experiment:
 
 
 def _load(path: Path) -> Experiment:
+    log.info("experiment %s", path)
     document = read_yaml(path)
     if not isinstance(document, dict):
         raise ConfigError(

@@ -20,8 +20,8 @@ from histnu.core.serialize import dumps
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import Experiment, weakest
 from histnu.inference.engine.fit import FitOptions
-from histnu.inference.goodness import goodness_of_fit
 from histnu.inference.profile import best_fit
+from histnu.inference.saturated import saturated_twice_nll
 from histnu.studies.changes import Setup, changed
 from histnu.studies.tasks import Answer, Task
 from histnu.templates.basis import ChannelTemplates
@@ -257,7 +257,7 @@ def _rates(task: Task) -> Answer:
 
 
 def _agreement(task: Task) -> Answer:
-    """Poisson deviance and squared pulls at strength one, and the strength left free."""
+    """Saturated goodness of fit at strength one, and the strength left free."""
     assembly = assembly_of(task)
     target = target_of(assembly, task)
     interest = parameter_of_interest(target, None)
@@ -265,7 +265,8 @@ def _agreement(task: Task) -> Answer:
     found = best_fit(interest.likelihood, None, fixed)
     counts = [_counts(t) for t in assembly.templates]
     bins = sum(len(c.observed) for c in counts)
-    chi2 = goodness_of_fit(interest.likelihood, found)
+    main, aux = np.asarray(interest.likelihood.observation), interest.likelihood.auxdata
+    chi2 = found.twice_nll - float(saturated_twice_nll(interest.likelihood, main, aux))
     agreement = Agreement(
         target=target.name,
         unit="events",

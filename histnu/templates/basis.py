@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -18,6 +19,8 @@ from histnu.physics.rates import NeutrinoSource
 from histnu.physics.scattering import Scattering
 from histnu.sources.protocol import Component, FluxUncertainty
 from histnu.templates.fold import folding_rule
+
+log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
@@ -106,6 +109,8 @@ def channel_templates(
     repeated = sorted({n for n in names if names.count(n) > 1})
     if repeated:
         raise TemplateError(f"channel {channel.name}: two samples are called {repeated[0]}")
+    for s in signals:
+        log.debug("%s/%s: %g events", channel.name, s.sample, s.expected.sum())
     return ChannelTemplates(channel, tuple(signals))
 
 

@@ -4,29 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from histnu.inference.impacts import Impact
+from histnu.inference.summary import FittedParameter
 from histnu.verbs.envelope import Envelope, Model, Numbers
 
 Matrix = tuple[Numbers, ...]
-
-
-class FittedParameter(Model):
-    """One parameter after the fit, see :class:`histnu.inference.summary.FittedParameter`.
-
-    Attributes:
-        status: ``free``, ``fixed``, ``at bound`` or ``undetermined``.
-        error: Hesse standard deviation. down, up: profile ends minus best fit (Delta = 1).
-        prefit: central value and standard deviation before the fit.
-    """
-
-    name: str
-    value: float
-    status: str
-    error: float | None
-    down: float | None
-    up: float | None
-    prefit: tuple[float, float | None]
-    pull: float | None
-    constraint: float | None
 
 
 class Goodness(Model):
@@ -85,22 +67,6 @@ class FitSummary(Envelope):
     def names(self) -> tuple[str, ...]:
         """Names of the parameters."""
         return tuple(p.name for p in self.parameters)
-
-
-class Impact(Model):
-    """Impact of one parameter, see :class:`histnu.inference.impacts.Impact`."""
-
-    name: str
-    value: float
-    error: float | None
-    status: str
-    pull: float | None
-    constraint: float | None
-    prefit_up: float | None
-    prefit_down: float | None
-    postfit_up: float | None
-    postfit_down: float | None
-    converged: bool
 
 
 class Impacts(Envelope):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from histnu.analysis.target import ParameterOfInterest, Target, parameter_of_interest
 from histnu.core.errors import ConfigError
 from histnu.inference.cls import cls_limit, hypotest, hypotest_toys
@@ -12,6 +14,8 @@ from histnu.inference.toys import feldman_cousins
 from histnu.verbs.envelope import Segment
 from histnu.verbs.options import METHODS, Options, common_fields, required, settled, toy_fields
 from histnu.verbs.results import Bound, Expected, Test
+
+log = logging.getLogger(__name__)
 
 
 def find_interval(interest: ParameterOfInterest, options: Options) -> Interval:
@@ -51,6 +55,7 @@ def limit(target: Target, parameter: str | None, options: Options | None = None)
 def limit_of(target: Target, interest: ParameterOfInterest, options: Options) -> Bound:
     """:func:`limit` of a likelihood that is already prepared."""
     found = find_interval(interest, options)
+    log.info("%s: %s", interest.name, ", ".join(f"{v} {k}" for k, v in found.search.items()))
     best = found.best_fit
     value = interest.value
     return Bound(

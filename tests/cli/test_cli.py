@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -62,6 +64,49 @@ def test_version(run):
     import histnu
 
     assert run("--version")[1].strip().endswith(histnu.__version__)
+
+
+def test_version_for_a_report(run):
+    import numpy
+
+    lines = run("--version", "-v")[1].splitlines()
+    assert f"numpy {numpy.__version__}" in lines
+    assert any("threads" in line for line in lines) and lines[-1].startswith("releases: ")
+    assert not any(line.startswith(("pytest", "sphinx")) for line in lines)
+
+
+def test_module_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "histnu", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("histnu, version ")
+
+
+def test_verbose_says_what_is_done():
+    command = [sys.executable, "-m", "histnu", "-v", "limit", "magnetic_moment_xenonnt"]
+    done = subprocess.run([*command, "--poi", "mu_e"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("mu_e: < ")
+    assert "histnu.experiments.loader: experiment" in done.stderr
+    assert "strengths mu2_e, mu2_mu, mu2_tau, mu2_universal" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words, wanted",
+    [
+        (("limit", "millicharge_x"), "millicharge_xenonnt"),
+        (("limit", "millicharge_xenonnt", "--poi", "q_e"), "q_ee"),
+        (("fetch", "xenonnt_c"), "xenonnt_cevns_2026"),
+    ],
+)
+def test_shell_completion(words, wanted):
+    from click.shell_completion import ShellComplete
+
+    from histnu.cli.main import cli
+
+    found = ShellComplete(cli, {}, "histnu", "_HISTNU_COMPLETE").get_completions(
+        list(words[:-1]), words[-1]
+    )
+    assert wanted in {item.value for item in found}
 
 
 def test_list_json(run):
@@ -258,10 +303,11 @@ def test_results_of_another_schema(run, tmp_path):
     assert_bad(run("plot", tmp_path), "schema is 'other/1'", "histnu reproduce")
 
 
-def test_wrong_pandax_table(run, tmp_path):
+def test_wrong_replacement(run, tmp_path):
     table = tmp_path / "mine.yaml"
     table.write_text("schema: histnu-experiment/1\n")
-    result = run("reproduce", "-q", "-j", "1", "-o", tmp_path / "out", "--pandax-table", table)
+    replacement = f"pandax4t_us2={table}"
+    result = run("reproduce", "-q", "-j", "1", "-o", tmp_path / "out", "--replace", replacement)
     assert_bad(result, "mine.yaml", "Field required")
     assert not (tmp_path / "out").exists()
 
