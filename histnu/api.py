@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 if TYPE_CHECKING:
-    from histnu.analysis.target import ParameterOfInterest, Target
+    from histnu.analysis.target import ParameterOfInterest, Setting, Target
     from histnu.studies.reproduce import Outcome
     from histnu.verbs.fit_results import FitSummary, Impacts, Significance
     from histnu.verbs.options import Options
@@ -161,8 +161,8 @@ class Document:
         from histnu.analysis.target import parameter_of_interest
         from histnu.verbs.options import Options
 
-        held = {**self.target.fixed, **options.pop("held", {})}
         interest = parameter_of_interest(self.target, parameter)
+        held = {**interest.fixed, **options.pop("held", {})}
         return self.target, interest, Options(held=held, **options)
 
     def _stamped(self, result: Any) -> Any:
@@ -193,13 +193,14 @@ class Document:
         return f"<table><caption>{escape(self.name)}</caption>{cells}</table>"
 
 
-def load(target: str | Path | Mapping[str, Any] | Document, **held: float) -> Document:
+def load(target: str | Path | Mapping[str, Any] | Document, **held: Setting) -> Document:
     """Load a likelihood.
 
     Args:
         target: name of an analysis, an analysis file, a workspace file or its folder, a HEPData
             archive, a pyhf workspace as a dictionary, or a document (returned as it is).
-        held: values of parameters to hold: of the model (``m4=5``), or of the likelihood.
+        held: values of parameters to hold: of the model (``m4=5``), or of the likelihood;
+            ``"free"`` profiles one that its model holds at zero (``all="free"``: every one).
 
     Raises:
         HistnuError: for anything that cannot be read, or a held parameter without a value.

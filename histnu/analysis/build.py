@@ -43,8 +43,20 @@ def manifest_of(assembly: Assembly, options: dict[str, Any] | None = None) -> Ma
         analysis.interpolation,
         assembly.polynomial if assembly.model.parameters else None,
         {p.name: p.unit for p in assembly.model.parameters},
-        {**asked, "fluxes": fluxes, "held": assembly.held, **(options or {})},
+        {
+            **asked,
+            "fluxes": fluxes,
+            "held": assembly.held,
+            **_companions(assembly),
+            **(options or {}),
+        },
     )
+
+
+def _companions(assembly: Assembly) -> dict[str, str]:
+    """What holds the other parameters when one is asked, where that is not to profile them."""
+    companions = assembly.model.companions
+    return {} if companions == "profiled" else {"companions": companions}
 
 
 def _flux(component: Component) -> dict[str, Any]:

@@ -225,10 +225,15 @@ def _fitted(value: float, made: HeldTarget, parameter: str, options: ScanOptions
     """Fit the likelihood of one parameter at one value."""
     interest = parameter_of_interest(made.target, parameter)
     counts = _without_signal(interest) if options.asimov else None
-    best = best_fit(interest.likelihood, counts, options.fit)
+    best = best_fit(interest.likelihood, counts, _fit(interest, options))
     if options.fit.engine == "batched":
         _forget_model(interest.likelihood)
     return _Point(value, interest, made.ratio, counts, best)
+
+
+def _fit(interest: ParameterOfInterest, options: ScanOptions) -> FitOptions:
+    """How to fit; what is held for the parameter is held."""
+    return replace(options.fit, fixed={**interest.fixed, **options.fit.fixed})
 
 
 def _ratio(
@@ -345,7 +350,8 @@ def _ends(point: _Point, cut: float, options: ScanOptions) -> _Ends:
     if not cut > 0:
         return NO_END
     level = float(chi2.cdf(cut, 2))
-    interest, fit = point.interest, IntervalOptions(fit=options.fit)
+    interest = point.interest
+    fit = IntervalOptions(fit=_fit(interest, options))
     found = interval(interest.likelihood, point.data, interest.parameter, level, 2, fit)
     lower, upper = (interest.value(x) for x in (found.lower, found.upper))
     return _Ends(

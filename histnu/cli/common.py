@@ -16,6 +16,8 @@ from histnu.cli import types
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from histnu.analysis.target import Setting
+
 ENGINES = ("batched", "pyhf", "pyhf-scipy")
 
 
@@ -80,14 +82,16 @@ def progress_bar(total: int, quiet: bool, unit: str = "") -> Iterator[Any]:
 
 def _settings(
     context: click.Context, option: click.Parameter, values: tuple[str, ...]
-) -> dict[str, float]:
+) -> dict[str, Setting]:
     """Parse ``NAME=VALUE`` pairs."""
-    found: dict[str, float] = {}
+    found: dict[str, Setting] = {}
     for text in values:
         name, _, number = text.partition("=")
         if not name or not number:
             raise click.BadParameter(f"{text[:40]!r} is not NAME=VALUE with a finite number")
-        value = types.ANY_NUMBER.convert(number, option, context)
+        value: Setting = "free"
+        if number != value:
+            value = types.ANY_NUMBER.convert(number, option, context)
         if name in found:
             raise click.BadParameter(f"{name} is set twice")
         found[name] = value
@@ -96,7 +100,8 @@ def _settings(
 
 set_option = click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", callback=_settings,
-    help="Hold a parameter: of the model (m4=5, in MeV) or of the likelihood. May be repeated.",
+    help="Hold a parameter: of the model (m4=5, in MeV) or of the likelihood. NAME=free profiles "
+    "one that its model holds at zero (all=free: every one). May be repeated.",
 )  # fmt: skip
 allow_option = click.option(
     "--allow-uncertified", is_flag=True,

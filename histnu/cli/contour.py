@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from histnu.cli import types
-from histnu.cli.answers import UNCERTIFIED
+from histnu.cli.answers import UNCERTIFIED, held_parts
 from histnu.cli.common import cl_option, processes_options
 from histnu.cli.given import Given, likelihood_verb, plot_option, say_written
 
@@ -73,7 +73,7 @@ def command(
         click.echo(dumps(document), nl=False)
         return
     lines = polylines(found)
-    held = "".join(f", {k} = {v:g}" for k, v in found.held.items())
+    held = "".join(f", {part}" for part in held_parts(found.held))
     warning = f" [{UNCERTIFIED}]" if found.certified is False else ""
     click.echo(
         f"# {x_name} {y_name}: {100 * cl:g} % CL, {dof} dof, {len(lines)} polylines{held}{warning}"

@@ -38,7 +38,7 @@ def command(
     loaded, interest = given.load(poi)
     values = np.linspace(low, high, points)
     with executor(jobs, dask) as processes:
-        options = given.options(loaded, executor=processes)
+        options = given.options(interest, executor=processes)
         found = verbs.scan_of(loaded, interest, values, options)
     if given.show(found, loaded):
         return

@@ -61,7 +61,7 @@ def command(
         show(found, asked.plot, given.as_json)
         return
     loaded, interest = given.load(poi)
-    how = given.options(loaded, method=method, cl=cl, n_toys=n_toys, seed=seed)
+    how = given.options(interest, method=method, cl=cl, n_toys=n_toys, seed=seed)
     result: Bound | Test
     with asked.toys(given, (loaded, interest), how) as options:
         if value is None:

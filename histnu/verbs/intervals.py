@@ -49,9 +49,8 @@ def limit(target: Target, parameter: str | None, options: Options | None = None)
     Raises:
         HistnuError: for an unknown parameter or method, or a fit that fails.
     """
-    return limit_of(
-        target, parameter_of_interest(target, parameter), settled(target, options or Options())
-    )
+    interest = parameter_of_interest(target, parameter)
+    return limit_of(target, interest, settled(interest, options or Options()))
 
 
 def limit_of(target: Target, interest: ParameterOfInterest, options: Options) -> Bound:
@@ -132,8 +131,8 @@ def hypothesis_test(
     target: Target, parameter: str | None, value: float, options: Options | None = None
 ) -> Test:
     """CLs of one value of a parameter: asymptotic, or from toys with ``method="cls-toys"``."""
-    options = settled(target, options or Options(method="cls"))
     interest = parameter_of_interest(target, parameter)
+    options = settled(interest, options or Options(method="cls"))
     data, inner = options.counts(interest), interest.inverse(value)
     with_toys = options.method == "cls-toys"
     if with_toys:

@@ -14,12 +14,14 @@ from histnu.analysis.mass_scan import HeldQuestion, HeldTarget, targets_at
 from histnu.analysis.schema import Analysis, load_analysis
 from histnu.analysis.target import (
     ParameterOfInterest,
+    Setting,
     Target,
     load_target,
     parameter_of_interest,
+    split,
     with_held,
 )
-from histnu.core.errors import ConfigError
+from histnu.core.errors import ConfigError, located
 from histnu.core.executor import Executor, Local
 from histnu.core.serialize import digest
 from histnu.experiments.model import weakest
@@ -81,7 +83,7 @@ def map_of(
     target: str | Target,
     axes: Sequence[tuple[str, ArrayLike]],
     options: Options,
-    settings: Mapping[str, float] | None = None,
+    settings: Mapping[str, Setting] | None = None,
     executor: Executor | None = None,
 ) -> MapQuestion:
     """The map of one or two parameters of anything a verb takes; the first may be a held one.
@@ -100,7 +102,11 @@ def map_of(
         if any(is_held(target, name) for name, _ in axes[1:]):
             raise ConfigError(f"{axes[1][0]} is held by the model; give it as the first axis (--x)")
         return plane_of(load_target(target, settings), axes, options)
-    analysis, fixed = with_held(load_analysis(target), settings or {})
+    given, free = split(settings or {})
+    if free:
+        mend = "ask at one value of it"
+        raise ConfigError(located(str(target), "--set", f"{free[0]}=free against a mass", mend))
+    analysis, fixed = with_held(load_analysis(target), given)
     options = replace(options, held={**fixed, **options.held})
     return held_plane_of(analysis, axes, options, executor)
 
@@ -118,9 +124,10 @@ def plane_of(
         ConfigError: an axis without ascending values, a name twice, two parameters of which one
             enters squared, or an unknown parameter.
     """
-    options = settled(target, options)
     checked = _axes(axes, {**target.units})
-    interests = tuple(parameter_of_interest(target, a.name) for a in checked)
+    names = tuple(a.name for a in checked)
+    interests = tuple(parameter_of_interest(target, name, names) for name in names)
+    options = settled(interests[0], options)
     if len(checked) == 2 and any(i.squared for i in interests):
         one = next(i for i in interests if i.squared)
         raise ConfigError(f"{one.name} enters squared; give its strength {one.parameter}")

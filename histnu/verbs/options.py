@@ -124,9 +124,9 @@ def common_fields(target: Target, options: Options) -> dict[str, Any]:
     }
 
 
-def settled(target: Target, options: Options) -> Options:
-    """The options with what the target itself holds."""
-    return replace(options, held={**target.fixed, **options.held}, at=dict(target.held))
+def settled(interest: ParameterOfInterest, options: Options) -> Options:
+    """The options with what is held for the parameter, and by the model."""
+    return replace(options, held={**interest.fixed, **options.held}, at=dict(interest.at))
 
 
 def toy_fields(options: Options) -> dict[str, Any]:

@@ -33,8 +33,8 @@ SLICE = 16
 
 def fit(target: Target, parameter: str | None = None, options: Options | None = None) -> Fit:
     """Global minimum of -2 log L in the parameters that a limit on one would use."""
-    options = settled(target, options or Options())
     interest = parameter_of_interest(target, parameter)
+    options = settled(interest, options or Options())
     best = best_fit(interest.likelihood, options.counts(interest), options.fit)
     return Fit(
         **common_fields(target, options),
@@ -51,8 +51,8 @@ def scan(
     target: Target, parameter: str | None, values: ArrayLike, options: Options | None = None
 ) -> Profile:
     """Profile of one parameter at given values (in its own unit), the others profiled."""
-    chosen = settled(target, options or Options())
-    return scan_of(target, parameter_of_interest(target, parameter), values, chosen)
+    interest = parameter_of_interest(target, parameter)
+    return scan_of(target, interest, values, settled(interest, options or Options()))
 
 
 def scan_of(
@@ -128,8 +128,9 @@ def contour(
     Raises:
         ConfigError: for a parameter that enters squared; its strength can be asked.
     """
-    chosen = settled(target, options or Options(dof=2))
-    return contour_of(target, parameter_of_interest(target, plane[0]), plane, grid, chosen)
+    interest = parameter_of_interest(target, plane[0], plane[1:])
+    chosen = settled(interest, options or Options(dof=2))
+    return contour_of(target, interest, plane, grid, chosen)
 
 
 def contour_of(
