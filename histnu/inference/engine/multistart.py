@@ -34,6 +34,7 @@ from histnu.inference.engine.likelihood import Likelihood, Observed
 from histnu.inference.engine.minimize import minimise
 from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
 from histnu.inference.engine.starts import Spread
+from histnu.inference.engine.switches import switches
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -54,6 +55,7 @@ class StartOptions:
         agreement: largest difference in -2 log L of two starts that agree.
         stride: points of a long scan per point that gets a spread start.
         rounds: most sweeps between neighbours.
+        released: most rounds in which parameters that separate minima are held and released.
         basins: most minima that are remembered as starts.
         patience: times as many iterations take the last starts, where no two agreed before.
         probed: data sets that are started from ``spread`` points; share: of the others.
@@ -65,6 +67,7 @@ class StartOptions:
     agreement: float = 1e-5
     stride: int = 12
     rounds: int = 12
+    released: int = 3
     basins: int = 8
     patience: int = 4
     probed: int = 16
@@ -231,6 +234,42 @@ class MultiStart:
             self._spent += count * points
             layers = [*layers, *self._spread_starts(observed, count, points)]
         self._run(observed, problems, ledger, (np.arange(points), layers))
+        self._release(observed, problems, ledger)
+
+    def _release(self, observed: Observed, problems: Problems, ledger: Ledger) -> None:
+        """Hold every parameter that separates minima, fit, and start from there with it free.
+
+        Again from every minimum that became lower: two such parameters are found in turn.
+        """
+        held = self._held(observed)
+        todo = np.flatnonzero(np.isfinite(ledger.fit.twice_nll))
+        for _ in range(self._starts.released if held else 0):
+            part, count = problems.select(todo), len(held)
+            if not len(todo):
+                return
+            starts = np.repeat(ledger.fit.parameters[todo].T[:, None], count, axis=1)
+            fixed = np.repeat(part.fixed[:, None], count, axis=1)
+            for layer, (k, value) in enumerate(held):
+                starts[k, layer] = np.where(part.fixed[k], starts[k, layer], value)
+                fixed[k, layer] = True
+            refuge = np.where(np.isnan(ledger.inside[:, todo]), starts[:, 0], ledger.inside[:, todo])
+            many = Problems(
+                starts.reshape(len(starts), -1),
+                fixed.reshape(len(fixed), -1),
+                np.tile(refuge, (1, count)),
+            )
+            found = minimise(self._likelihood, observed, many, self._first)
+            self.counts.starts += len(found)
+            layers = np.moveaxis(found.parameters.T.reshape(starts.shape), 1, 0)
+            lower = self._run(observed, problems, ledger, (todo, list(layers)))
+            todo = np.flatnonzero(lower)
+
+    def _held(self, observed: Observed) -> list[tuple[int, float]]:
+        """Return the parameters that separate minima and values at which to hold them."""
+        compiled = getattr(self._likelihood, "compiled", None)
+        if compiled is None or observed.size is not None:
+            return []
+        return switches(compiled, observed.main[:, 0])
 
     def _in_between(
         self, observed: Observed, problems: Problems, task: tuple[Ledger, list[Array]]
