@@ -41,7 +41,7 @@ from histnu.inference.engine.likelihood import Likelihood, Observed
 from histnu.inference.engine.minimize import minimise
 from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
 from histnu.inference.engine.starts import Spread
-from histnu.inference.engine.switches import switches
+from histnu.inference.engine.structure import is_plain, switches
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -49,6 +49,7 @@ Mask = NDArray[np.bool_]
 
 _LOOSE = 3e-5  # edm of a start that only has to confirm a minimum
 _SAME = 1e-6  # relative distance below which two start points are one
+_FIRST: Index = np.zeros(1, dtype=np.intp)
 _NODES = 4  # anchors through which minima are interpolated
 _NONE: Index = np.zeros((_NODES, 0), dtype=np.intp)
 
@@ -58,11 +59,12 @@ class StartOptions:
     """How many starts, and when two of them agree.
 
     Attributes:
-        spread: spread starts of one free fit.
+        few: spread starts of one fit; spread: where the document is not plain, or they disagree.
         first: spread starts of the first scan, at least one per point.
         many: spread starts per problem after a second minimum was met.
         agreement: largest difference in -2 log L of two starts that agree.
         stride: points of a long scan per point that gets a spread start.
+        long: points of a scan of a plain document that is fitted once.
         rounds: most sweeps between neighbours.
         released: most rounds in which parameters that separate minima are held and released.
         scanned: points of scans at which they are.
@@ -71,11 +73,13 @@ class StartOptions:
         probed: data sets that are started from ``spread`` points; share: of the others.
     """
 
+    few: int = 4
     spread: int = 14
     first: int = 32
     many: int = 8
     agreement: float = 1e-5
     stride: int = 12
+    long: int = 24
     rounds: int = 12
     released: int = 3
     scanned: int = 12
@@ -187,6 +191,9 @@ class MultiStart:
         self._basins: list[Array] = []
         self._rng = np.random.default_rng(0)
         self._last: Array | None = None  # the lowest minimum so far
+        self._free: BatchFit | None = None  # the certified free minimum
+        self._response: tuple[Index, Array] | None = None  # of the free parameters there
+        self.plain = False  # nothing in the document makes several minima likely
         self._lowest = np.inf
         self._spent = 0  # spread starts made in scans so far
         self._scanned = self._starts.scanned
@@ -217,6 +224,8 @@ class MultiStart:
         layers = self._layers(problems, hints)
         if near:
             self._near(observed, problems, ledger, near)
+        elif ordered and points > self._starts.long and self._one_line(problems):
+            self._along(observed, problems, (ledger, layers))
         elif ordered and points > 4 * self._starts.stride and not self.second:
             self._in_between(observed, problems, (ledger, layers))
         else:
@@ -258,16 +267,71 @@ class MultiStart:
         """Start every point of a scan from what is known and from one spread point."""
         ledger, layers = task
         points = problems.start.shape[1]
+        every = np.arange(points)
         if points == 1:
-            init = self._likelihood.init[:, None]
-            layers = [*layers, init, *self._spread_starts(observed, self._starts.spread, 1)]
+            self._alone(observed, problems, task)
+        elif self.plain and self._free is not None:
+            moved = self._moved(observed, problems)
+            self._run(observed, problems, ledger, (every, [moved, *self._aside(observed, moved)]))
         else:
             wanted = max(self._starts.first - self._spent, 0)
             count = min(max(wanted // points, int(len(layers) < 3)), self._starts.many)
             self._spent += count * points
             layers = [*layers, *self._spread_starts(observed, count, points)]
-        self._run(observed, problems, ledger, (np.arange(points), layers))
+            self._run(observed, problems, ledger, (every, layers))
         self._release(observed, problems, ledger)
+
+    def _alone(
+        self, observed: Observed, problems: Problems, task: tuple[Ledger, list[Array]]
+    ) -> None:
+        """Start one problem from what is known and a few spread points, or from many."""
+        ledger, layers = task
+        few = self._starts.few
+        init = self._likelihood.init[:, None]
+        layers = [*layers, init, *self._spread_starts(observed, few, 1)]
+        self._run(observed, problems, ledger, (_FIRST, layers))
+        compiled = getattr(self._likelihood, "compiled", None)
+        if compiled is not None and observed.size is None and bool(ledger.fit.certified[0]):
+            rates = self._likelihood.expected(ledger.fit.parameters)[0]
+            self.plain = not self.second and is_plain(compiled, observed.main[:, 0], rates)
+        if not self.plain or ledger.second.any():
+            more = self._spread_starts(observed, self._starts.spread - few, 1)
+            self._run(observed, problems, ledger, (_FIRST, more))
+
+    def _aside(self, observed: Observed, starts: Array) -> list[Array]:
+        """Return starts (n, P) a width away from others, each in a direction of its own.
+
+        A parameter that is at a bound moves away from it.
+        """
+        width = self._scale(observed)[:, None]
+        low, high = self._likelihood.bounds.T[:, :, None]
+        turn = np.arange(starts.shape[1])
+        sign = np.where((np.arange(len(starts))[:, None] * (turn + 1) + turn) % 3 == 1, 1.0, -1.0)
+        sign = np.where(starts >= high, -1.0, np.where(starts <= low, 1.0, sign))
+        return [starts + sign * width]
+
+    def _moved(self, observed: Observed, problems: Problems) -> Array:
+        """Return where (n, P) the free minimum moves with the fixed parameters, to first order.
+
+        ``theta_f = theta_f^ - H_ff^-1 H_fm (x_m - x_m^)`` with the second derivatives there.
+        """
+        assert self._free is not None
+        best = self._free.parameters[0]
+        low, high = self._likelihood.bounds.T
+        if self._response is None:
+            hessian = self._likelihood.derivatives(best[:, None], observed).hessian[:, :, 0]
+            inside = np.flatnonzero(~self._likelihood.fixed & (best > low) & (best < high))
+            self._response = inside, hessian
+        inside, hessian = self._response
+        held = np.flatnonzero(problems.fixed.any(axis=1) & ~self._likelihood.fixed)
+        free = np.setdiff1d(inside, held)
+        out = np.repeat(best[:, None], problems.start.shape[1], axis=1)
+        try:
+            factor = np.linalg.solve(hessian[np.ix_(free, free)], hessian[np.ix_(free, held)])
+        except np.linalg.LinAlgError:
+            return out
+        out[free] -= factor @ (problems.start[held] - best[held, None])
+        return np.asarray(np.clip(out, low[:, None], high[:, None]))
 
     def _release(self, observed: Observed, problems: Problems, ledger: Ledger) -> None:
         """Hold every parameter that separates minima, fit, and start from there with it free.
@@ -309,6 +373,46 @@ class MultiStart:
         if compiled is None or observed.size is not None:
             return []
         return switches(compiled, observed.main[:, 0])
+
+    def _one_line(self, problems: Problems) -> bool:
+        """Return whether a scan of a plain document goes along one line, in one direction."""
+        if not self.plain or self.second or self._free is None:
+            return False
+        moved = problems.fixed.any(axis=1) & (np.ptp(problems.start, axis=1) > 0)
+        return int(moved.sum()) == 1 and bool(np.all(np.diff(problems.start[moved][0]) > 0))
+
+    def _along(
+        self, observed: Observed, problems: Problems, task: tuple[Ledger, list[Array]]
+    ) -> None:
+        """Fit a scan of one parameter once and join it to the certified free minimum.
+
+        What the slopes do not join to it is started from elsewhere too.
+        """
+        ledger, layers = task
+        assert self._free is not None
+        points = problems.start.shape[1]
+        start = self._moved(observed, problems)
+        self._run(observed, problems, ledger, (np.arange(points), [start]))
+        k = int(np.flatnonzero(np.ptp(problems.start, axis=1) > 0)[0])
+        both = BatchFit.join([ledger.fit, self._free])
+        order = np.argsort(both.parameters[:, k], kind="stable")
+        x, fit = both.parameters[order, k], both.select(order)
+        new = np.concatenate([[True], np.diff(x) > 0])  # the free minimum may be one of the points
+        good = np.ones(len(x), dtype=bool)
+        chain = fit.select(new)
+        joins = integrates(x[new], chain.twice_nll, chain.gradient[:, k], self._tolerance(chain))
+        good[new] = np.concatenate([[True], joins])
+        origin = int(np.flatnonzero(order == points)[0])
+        broken = np.cumsum(~good)
+        joined = np.zeros(points, dtype=bool)
+        inside = order[broken == broken[origin]]
+        joined[inside[inside < points]] = True
+        ledger.join(joined & ledger.fit.converged)
+        left = np.flatnonzero(~ledger.fit.certified)
+        if len(left):
+            part = [layer[:, left] for layer in layers]
+            spread = self._spread_starts(observed, int(len(part) < 2), len(left))
+            self._run(observed, problems, ledger, (left, [*part, *spread]))
 
     def _in_between(
         self, observed: Observed, problems: Problems, task: tuple[Ledger, list[Array]]
@@ -568,6 +672,11 @@ class MultiStart:
         low, high = self._likelihood.bounds.T[:, :, None]
         return np.where(part.fixed, part.start, np.minimum(np.maximum(starts, low), high))
 
+    def _note_free(self, problems: Problems, fit: BatchFit) -> None:
+        """Keep a certified minimum in which nothing is held but what the document holds."""
+        if np.array_equal(problems.fixed[:, 0], self._likelihood.fixed):
+            self._free, self._response = fit.copy(), None
+
     def _close(self, observed: Observed, problems: Problems, ledger: Ledger) -> BatchFit:
         """Give MIGRAD what did not converge, count, and return the fits."""
         fit = ledger.fit
@@ -580,6 +689,8 @@ class MultiStart:
             found = minimise(self._likelihood, observed.select(left), again, longer)
             ledger.enter(left, found, np.ones((1, len(left)), dtype=bool))
         if observed.size is None:
+            if len(fit) == 1 and fit.certified[0] and not self._likelihood.fixed.all():
+                self._note_free(problems, fit)
             best = int(np.argmin(fit.twice_nll))
             if fit.twice_nll[best] < self._lowest:
                 self._last, self._lowest = fit.parameters[best], float(fit.twice_nll[best])
