@@ -391,8 +391,14 @@ class MultiStart:
         ledger, layers = task
         assert self._free is not None
         points = problems.start.shape[1]
-        start = self._moved(observed, problems)
-        self._run(observed, problems, ledger, (np.arange(points), [start]))
+        few = self._anchors(0, points - 1)
+        start = self._moved(observed, problems.select(few))
+        self._run(observed, problems, ledger, (few, [start]))
+        rest = np.setdiff1d(np.arange(points), few)
+        path, nodes = problems.start[problems.fixed.any(axis=1)], _nodes(few, rest)
+        path = path[np.ptp(path, axis=1).argmax()]
+        start = lagrange(path[nodes], path[rest], ledger.fit.parameters[nodes]).T
+        self._run(observed, problems, ledger, (rest, [start]))
         k = int(np.flatnonzero(np.ptp(problems.start, axis=1) > 0)[0])
         both = BatchFit.join([ledger.fit, self._free])
         order = np.argsort(both.parameters[:, k], kind="stable")
@@ -707,10 +713,10 @@ def _distinct(starts: Array, held: Array, fixed: Mask) -> Mask:
     count = len(starts)
     out = np.ones((count, starts.shape[2]), dtype=bool)
     size = _SAME * (1 + np.abs(starts))
+    known = bool(np.isfinite(held).any())
     for k in range(count):
-        others = np.concatenate([starts[:k], held[None]])
-        equal = (np.abs(others - starts[k]) <= size[k]) | fixed
-        out[k] = ~equal.all(axis=1).any(axis=0)
+        for other in (*starts[:k], *([held] if known else [])):
+            out[k] &= ~((np.abs(other - starts[k]) <= size[k]) | fixed).all(axis=0)
     return out
 
 

@@ -14,7 +14,7 @@ _PRIMES = (
 )  # fmt: skip
 _REACH = 3.0  # widths within which constrained parameters are spread
 _TAIL = 0.45  # of the quantile range of a Cauchy distribution, for unconstrained ones
-_BLOCK = 32
+_BLOCK = 8
 
 
 def halton(count: int, dimension: int) -> Array:
