@@ -61,7 +61,8 @@ class StartOptions:
     Attributes:
         few: spread starts of one fit; spread: where the document is not plain, or they disagree.
         first: spread starts of the first scan, at least one per point.
-        many: spread starts per problem after a second minimum was met.
+        many: spread starts per problem after a second minimum was met; fewer where their
+            number times that of the parameters exceeds ``total``.
         agreement: largest difference in -2 log L of two starts that agree.
         stride: points of a long scan per point that gets a spread start.
         long: points of a scan of a plain document that is fitted once.
@@ -77,6 +78,7 @@ class StartOptions:
     spread: int = 14
     first: int = 32
     many: int = 8
+    total: int = 320
     agreement: float = 1e-5
     stride: int = 12
     long: int = 24
@@ -197,6 +199,8 @@ class MultiStart:
         self._lowest = np.inf
         self._spent = 0  # spread starts made in scans so far
         self._scanned = self._starts.scanned
+        size = len(likelihood.init)
+        self._many = int(np.clip(self._starts.total // max(size, 1), 1, self._starts.many))
         self.second = False
         self.counts = Counts()
 
@@ -275,7 +279,7 @@ class MultiStart:
             self._run(observed, problems, ledger, (every, [moved, *self._aside(observed, moved)]))
         else:
             wanted = max(self._starts.first - self._spent, 0)
-            count = min(max(wanted // points, int(len(layers) < 3)), self._starts.many)
+            count = min(max(wanted // points, int(len(layers) < 3)), self._many)
             self._spent += count * points
             layers = [*layers, *self._spread_starts(observed, count, points)]
             self._run(observed, problems, ledger, (every, layers))
@@ -338,9 +342,11 @@ class MultiStart:
 
         Again from every minimum that became lower: two such parameters are found in turn.
         """
-        held = self._held(observed)
         todo = np.flatnonzero(np.isfinite(ledger.fit.twice_nll))
+        held = self._held(observed, ledger.fit.parameters[todo].T)
         if problems.start.shape[1] > 1:  # some of a scan: a lower minimum is carried along it
+            if self._free is not None and not self.second:
+                return
             share = np.linspace(0, len(todo) - 1, min(len(todo), self._scanned)).round()
             todo = todo[np.unique(share.astype(np.intp))]
             self._scanned -= len(todo)
@@ -364,15 +370,25 @@ class MultiStart:
             found = minimise(self._likelihood, observed, many, self._first)
             self.counts.starts += len(found)
             layers = np.moveaxis(found.parameters.T.reshape(starts.shape), 1, 0)
-            lower = self._run(observed, problems, ledger, (todo, list(layers)))
+            there = np.isfinite(found.twice_nll).reshape(count, -1).any(axis=1)
+            lower = self._run(observed, problems, ledger, (todo, list(layers[there])))
             todo = np.flatnonzero(lower)
 
-    def _held(self, observed: Observed) -> list[tuple[int, float]]:
-        """Return the parameters that separate minima and values at which to hold them."""
+    def _held(self, observed: Observed, x: Array) -> list[tuple[int, float]]:
+        """Return parameters that separate minima and values to hold them at, other than ``x``.
+
+        Those that are zero nowhere in x (n, M) are not held at their suggested start.
+        """
         compiled = getattr(self._likelihood, "compiled", None)
-        if compiled is None or observed.size is not None:
+        if compiled is None or observed.size is not None or not x.size:
             return []
-        return switches(compiled, observed.main[:, 0])
+        init, low = compiled.init, compiled.bounds[:, 0]
+        at_zero = (x <= np.maximum(low, 0.0)[:, None] + 1e-3).any(axis=1)
+        return [
+            (k, value)
+            for k, value in switches(compiled, observed.main[:, 0])
+            if np.any(np.abs(x[k] - value) > 1e-3) and (value != init[k] or at_zero[k])
+        ]
 
     def _one_line(self, problems: Problems) -> bool:
         """Return whether a scan of a plain document goes along one line, in one direction."""
@@ -529,7 +545,7 @@ class MultiStart:
             todo = todo[~ledger.closed[todo]]
             if not len(todo):
                 return
-            spread = self._starts.many * effort if self.second else self._starts.spread * effort
+            spread = (self._many if self.second else self._starts.spread) * effort
             layers = [*self._known(len(todo)), *self._spread_starts(observed, spread, len(todo))]
             self._run(observed, problems, ledger, (todo, layers), patient=effort > 1)
             if not self.second and ledger.second.any():

@@ -107,23 +107,41 @@ def _spread_out(row: Row, n_bins: int) -> Array:
 def switches(compiled: Compiled, counts: Array) -> list[tuple[int, float]]:
     """Return (parameter, value) pairs to hold in turn, for counts (B,).
 
-    Factors without an auxiliary measurement are held at their bounds and at their suggested start,
-    parameters per bin with one at their lower bound and at their suggested start.
+    Factors of samples that an empty bin would gain from losing are held at zero and at their
+    suggested start, those of samples that can become negative there also at their upper bound,
+    and factors that can be negative themselves at two negative values.
+    A factor with an auxiliary measurement only where zero costs less than the bin may gain.
     """
-    constrained = _constrained(compiled)
     gain = 2 * sum(_spread_out(row, len(counts)) for row in compiled.rows) * (counts == 0)
-    chosen: set[int] = set()
+    cost = _cost_of_zero(compiled)
+    chosen: dict[int, bool] = {}
     for row in compiled.rows if np.any(gain > _GAIN) else ():
-        rich = gain[row.bins] > _GAIN
-        here = rich & ((row.nominal > 0) | (turning(row, compiled.bounds) < gain[row.bins]))
-        chosen |= {layer[b] for layer in row.layers for b in np.flatnonzero(here)}
-        if here.any():
-            chosen |= {e.parameter for e in row.factors if e.kind == "identity"}
+        here = np.where(gain[row.bins] > _GAIN, gain[row.bins], 0.0)
+        turns = (turning(row, compiled.bounds) < here) & (here > 0)
+        some = ((2 * row.nominal > _GAIN) & (here > 0)) | turns
+        factors = [(layer[b], int(b)) for layer in row.layers for b in np.flatnonzero(some)]
+        if some.any():
+            most = int(np.argmax(np.where(some, here, 0.0)))
+            factors += [(e.parameter, most) for e in row.factors if e.kind == "identity"]
+        for k, b in factors:
+            if turns.any() or cost[k] < here[b]:
+                chosen[k] = chosen.get(k, False) or bool(turns.any() and cost[k] == 0)
     out = []
     for k in sorted(chosen):
-        if compiled.fixed[k]:
-            continue
-        low, high = compiled.bounds[k]
-        values = [low, compiled.init[k]] if constrained[k] else [low, compiled.init[k], high]
-        out += [(k, float(v)) for v in dict.fromkeys(values) if np.isfinite(v)]
+        if not compiled.fixed[k]:
+            low, high = compiled.bounds[k]
+            size = abs(compiled.init[k]) or 1.0
+            values = [max(low, 0.0), compiled.init[k], *([high] if chosen[k] else [])]
+            values += [max(low, -share * size) for share in (0.3, 1.0) if low < 0]
+            out += [(k, float(v)) for v in dict.fromkeys(values) if np.isfinite(v)]
+    return out
+
+
+def _cost_of_zero(compiled: Compiled) -> Array:
+    """Return (n,): what the auxiliary measurement of a factor adds to -2 log L where it is zero."""
+    out = np.zeros(len(compiled.init))
+    c = compiled.constraints
+    with np.errstate(divide="ignore"):
+        normal = np.square(c.auxdata / c.scale)
+    np.add.at(out, c.parameters, np.where(c.normal, normal, 2 * c.auxdata))
     return out
