@@ -377,17 +377,19 @@ class MultiStart:
     def _held(self, observed: Observed, x: Array) -> list[tuple[int, float]]:
         """Return parameters that separate minima and values to hold them at, other than ``x``.
 
-        Those that are zero nowhere in x (n, M) are not held at their suggested start.
+        Those of a large document that are zero nowhere in x (n, M) are not held at their
+        suggested start.
         """
         compiled = getattr(self._likelihood, "compiled", None)
         if compiled is None or observed.size is not None or not x.size:
             return []
         init, low = compiled.init, compiled.bounds[:, 0]
+        small = self._many == self._starts.many
         at_zero = (x <= np.maximum(low, 0.0)[:, None] + 1e-3).any(axis=1)
         return [
             (k, value)
             for k, value in switches(compiled, observed.main[:, 0])
-            if np.any(np.abs(x[k] - value) > 1e-3) and (value != init[k] or at_zero[k])
+            if np.any(np.abs(x[k] - value) > 1e-3) and (value != init[k] or at_zero[k] or small)
         ]
 
     def _one_line(self, problems: Problems) -> bool:
@@ -545,7 +547,8 @@ class MultiStart:
             todo = todo[~ledger.closed[todo]]
             if not len(todo):
                 return
-            spread = (self._many if self.second else self._starts.spread) * effort
+            many = 1 if self.plain else self._many
+            spread = (many if self.second else self._starts.spread) * effort
             layers = [*self._known(len(todo)), *self._spread_starts(observed, spread, len(todo))]
             self._run(observed, problems, ledger, (todo, layers), patient=effort > 1)
             if not self.second and ledger.second.any():
@@ -632,7 +635,7 @@ class MultiStart:
         return list(np.moveaxis(self._spread.take(count * points).reshape(count, points, -1), 1, 2))
 
     def _known(self, points: int) -> list[Array]:
-        known = (self._likelihood.init, *self._basins)
+        known = (self._likelihood.init, *self._basins[: max(self._many, 2)])
         return [np.broadcast_to(b[:, None], (len(b), points)) for b in known]
 
     def _learn(self, ledger: Ledger) -> None:
