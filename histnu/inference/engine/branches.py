@@ -38,7 +38,7 @@ def straight_runs(path: Array) -> list[tuple[int, int]]:
     turn = (along <= 0) | (along**2 < (1 - _STRAIGHT) * length[1:] * length[:-1])
     out, first = [], 0
     for k in np.flatnonzero(turn) + 1:
-        if k >= first:
+        if k > first:
             out.append((first, int(k)))
             first = int(k) + 1
     return [*out, (first, path.shape[1] - 1)]
