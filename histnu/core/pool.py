@@ -23,7 +23,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from histnu.errors import HistnuError
+from histnu.core.errors import HistnuError
 
 log = logging.getLogger(__name__)
 
