@@ -1,15 +1,18 @@
 """Several starts per fit, and the certification of minima.
 
-A minimum is *certified* when two different starts converge to it: their values of -2 log L
-agree within ``StartOptions.agreement``, and no start found a lower one. How many starts are
+A minimum is *certified* when two different starts converge to it, their values of -2 log L
+within ``StartOptions.agreement``, or it is joined to certified neighbours, and no start found a
+lower one. How many starts are
 made depends on what they meet:
 
-* A fit of one data set starts from what the caller knows, from the suggested start and from
-  points spread over the widths of the constraints and the bounds (:mod:`.starts`).
+* A fit of one data set starts from what the caller knows, from the suggested start and from a few
+  points spread over the widths of the constraints and the bounds (:mod:`.starts`); from more
+  where they disagree or the document is not plain (:mod:`.structure`).
 * In a scan each point has a spread start of its own beside what the caller knows; the points of
-  the first scan together have at least 32. A long scan
-  does so at every twelfth point; the points between start from the minima to their left and to
-  their right, extrapolated, which have to agree.
+  the first scan together have at least 32. A long scan does so at every twelfth point; the points
+  between are interpolated and joined to both sides by the integral of the slope
+  (:mod:`.branches`). A scan of a plain document is fitted once and joined to its best fit.
+* Parameters whose bounds separate minima are held in turn and released.
 * Of many data sets (toys) the first few and a random share of the others are started from
   spread points too.
 
