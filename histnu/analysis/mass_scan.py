@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from histnu.analysis.hypothesis import require_held, signal_model
 from histnu.analysis.schema import Analysis
 from histnu.analysis.target import ParameterOfInterest, Target, parameter_of_interest
 from histnu.core.errors import ConfigError, FitError
+from histnu.core.executor import Executor, Local
 from histnu.core.units import split_unit
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import Experiment, weakest
@@ -52,6 +54,7 @@ class ScanOptions:
         cl, dof: confidence level and degrees of freedom of the threshold (2 for a contour).
         fit: how to fit.
         asimov: use the expectation without a signal as data, for a sensitivity.
+        executor: where the templates of the values are made.
         refine: how often values are added where a curve bends, climbs or ends.
     """
 
@@ -59,6 +62,7 @@ class ScanOptions:
     dof: int = 2
     fit: FitOptions = field(default_factory=FitOptions)
     asimov: bool = False
+    executor: Executor = field(default_factory=Local)
     refine: int = 0
 
 
@@ -91,6 +95,72 @@ class MassCurve:
     threshold: float
     provenance: str
     certified: bool
+
+
+@dataclass(frozen=True)
+class HeldTarget:
+    """The likelihood of one parameter at one held value; its unit is ``ratio`` of the analysis'."""
+
+    target: Target
+    ratio: float
+
+
+@dataclass(frozen=True)
+class HeldQuestion:
+    """What is asked at every value of a held parameter.
+
+    Attributes:
+        analysis: what is analysed; further held parameters must have a value.
+        held: name of the held parameter.
+        parameters: physical parameters, each on its own.
+        experiments: use these instead of loading the analysis' experiments.
+    """
+
+    analysis: Analysis
+    held: str
+    parameters: tuple[str, ...]
+    experiments: tuple[Experiment, ...] | None = None
+
+    @cached_property
+    def data(self) -> tuple[Experiment, ...]:
+        """The experiments."""
+        return self.experiments or tuple(map(load_experiment, self.analysis.experiments))
+
+    def units(self) -> tuple[dict[str, str], str]:
+        """Units of the parameters by name, and of the held one.
+
+        Raises:
+            ConfigError: for a parameter that the model does not have or does not hold.
+        """
+        model = signal_model(self.analysis.model)
+        units = {p.name: p.unit for p in model.parameters}
+        held_units = {h.name: h.unit for h in model.held}
+        for name, known in ((self.held, held_units), *((p, units) for p in self.parameters)):
+            if name not in known:
+                names = ", ".join(known) or "none"
+                kind = "held parameters" if known is held_units else "parameters"
+                raise ConfigError(f"{model.name} has no {name!r} here; {kind}: {names}")
+        return {p: units[p] for p in self.parameters}, held_units[self.held]
+
+
+def targets_at(question: HeldQuestion, value: float) -> list[HeldTarget | None]:
+    """The likelihoods of all parameters at one value; None where the process is closed."""
+    analysis = question.analysis.holding({question.held: value})
+    data = question.data
+    model = signal_model(analysis.model, [c.recoil for e in data for c in e.channels])
+    require_held(analysis, model)
+    templates = templates_for(analysis, data, [StandardModel(), model])
+    units = {p.name: p.unit for p in model.parameters}
+    found: list[HeldTarget | None] = []
+    for parameter in question.parameters:
+        ratio = _ratio(model, templates, parameter)
+        if ratio is None:
+            log.info("%s = %g: no signal of %s", question.held, value, parameter)
+            found.append(None)
+            continue
+        target = _target(analysis, model, templates, units[parameter], ratio)
+        found.append(HeldTarget(target, ratio))
+    return found
 
 
 @dataclass(frozen=True)
@@ -132,30 +202,23 @@ def mass_scan(
         values: of the held parameter, in its unit.
         options: level and engine.
         experiments: use these instead of loading the analysis' experiments.
-        progress: called with every value that is done.
+        progress: called with every value whose likelihoods are made.
 
     Raises:
         ConfigError: for a parameter that the model does not have or does not hold.
         FitError: if the process is closed at every value.
     """
     options = options or ScanOptions()
-    data = tuple(experiments) if experiments else tuple(map(load_experiment, analysis.experiments))
-    model = signal_model(analysis.model)
-    units = {p.name: p.unit for p in model.parameters}
-    held_units = {h.name: h.unit for h in model.held}
-    for name, known in ((held, held_units), *((p, units) for p in parameters)):
-        if name not in known:
-            names = ", ".join(known) or "none"
-            kind = "held parameters" if known is held_units else "parameters"
-            raise ConfigError(f"{model.name} has no {name!r} here; {kind}: {names}")
+    question = HeldQuestion(
+        analysis, held, tuple(parameters), tuple(experiments) if experiments else None
+    )
+    units, held_unit = question.units()
     scans = [_Scan(p, units[p]) for p in parameters]
-    provenance = weakest([e.provenance for e in data])
-    asked, todo = (held, held_units[held]), [float(v) for v in values]
+    provenance = weakest([e.provenance for e in question.data])
+    todo = [float(v) for v in values]
     for _ in range(options.refine + 1):
-        for value in todo:
-            _add_value(analysis.holding({held: value}), data, (held, value), scans, options)
-            progress(value)
-        curves = tuple(_curve(s, asked, options, provenance) for s in scans)
+        _add_values(question, todo, scans, options, progress)
+        curves = tuple(_curve(s, (held, held_unit), options, provenance) for s in scans)
         todo = sorted({v for c in curves for v in values_to_add(c.values, c.upper)})
         if not todo:
             break
@@ -189,33 +252,38 @@ def values_to_add(values: Sequence[float], ends: Sequence[float | None]) -> list
     split[1:] |= bent
     split[:-1] |= bent
     split &= step > np.log(CLOSE)
-    return [float(np.sqrt(values[i] * values[i + 1])) for i in np.flatnonzero(split)]
+    return [float(np.sqrt(values[i] * values[i + 1])) for i in np.flatnonzero(split).tolist()]
 
 
-def _add_value(
-    analysis: Analysis,
-    data: tuple[Experiment, ...],
-    at: tuple[str, float],
+def _add_values(
+    question: HeldQuestion,
+    at: Sequence[float],
     scans: Sequence[_Scan],
     options: ScanOptions,
+    progress: Callable[[float], None],
 ) -> None:
-    """Build and fit the likelihoods of all parameters at one value."""
-    model = signal_model(analysis.model, [c.recoil for e in data for c in e.channels])
-    require_held(analysis, model)
-    templates = templates_for(analysis, data, [StandardModel(), model])
-    for scan in scans:
-        ratio = _ratio(model, templates, scan.parameter)
-        if ratio is None:
-            scan.points[at[1]] = None
-            log.info("%s = %g: no signal of %s", *at, scan.parameter)
-            continue
-        target = _target(analysis, model, templates, scan, ratio)
-        interest = parameter_of_interest(target, scan.parameter)
-        counts = _without_signal(interest) if options.asimov else None
-        best = best_fit(interest.likelihood, counts, options.fit)
-        if options.fit.engine == "batched":
-            _forget_model(interest.likelihood)
-        scan.points[at[1]] = _Point(at[1], interest, ratio, counts, best)
+    """Make and fit the likelihoods of all parameters at some values."""
+    made = options.executor.map(
+        targets_at, at, question, lambda number, targets: progress(at[number])
+    )
+    for value, targets in zip(at, made, strict=True):
+        for scan, target in zip(scans, targets, strict=True):
+            scan.points[value] = target and _fitted(value, target, scan.parameter, options)
+
+
+def _fitted(value: float, made: HeldTarget, parameter: str, options: ScanOptions) -> _Point:
+    """Fit the likelihood of one parameter at one value."""
+    interest = parameter_of_interest(made.target, parameter)
+    counts = _without_signal(interest) if options.asimov else None
+    best = best_fit(interest.likelihood, counts, _fit(interest, options))
+    if options.fit.engine == "batched":
+        _forget_model(interest.likelihood)
+    return _Point(value, interest, made.ratio, counts, best)
+
+
+def _fit(interest: ParameterOfInterest, options: ScanOptions) -> FitOptions:
+    """How to fit; what is held for the parameter is held."""
+    return replace(options.fit, fixed={**interest.fixed, **options.fit.fixed})
 
 
 def _ratio(
@@ -238,11 +306,11 @@ def _target(
     analysis: Analysis,
     model: SignalModel,
     templates: Sequence[ChannelTemplates],
-    scan: _Scan,
+    unit: str,
     ratio: float,
 ) -> Target:
     """The likelihood in a unit of the parameter that is ``ratio`` times that of the analysis."""
-    number, base = split_unit(scan.unit)
+    number, base = split_unit(unit)
     scaled_model = InUnit(model, f"{number * ratio:.17g} {base}".strip())
     factors = scaled_model.factors
     scaled = [
@@ -341,7 +409,8 @@ def _ends(point: _Point, cut: float, options: ScanOptions) -> _Ends:
     if not cut > 0:
         return NO_END
     level = float(chi2.cdf(cut, 2))
-    interest, fit = point.interest, IntervalOptions(fit=options.fit)
+    interest = point.interest
+    fit = IntervalOptions(fit=_fit(interest, options))
     found = interval(interest.likelihood, point.data, interest.parameter, level, 2, fit)
     lower, upper = (interest.value(x) for x in (found.lower, found.upper))
     return _Ends(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from histnu.cli.common import (
     ENGINES,
     available_cores,
     console,
+    dask_option,
     json_option,
     output_option,
     progress_bar,
@@ -21,6 +23,7 @@ from histnu.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from histnu.studies.jobs import Running
     from histnu.studies.reproduce import Outcome, Prepared
 
 CACHE = "cache"
@@ -47,6 +50,7 @@ CACHE = "cache"
               help="Published limit: a name (histnu list published) or a table (m4_mev, "
               "mu_b).")  # fmt: skip
 @click.option("--jobs", "-j", type=types.JOBS, default=None, help="Processes.")
+@dask_option
 @json_option
 @quiet_option
 def command(
@@ -62,6 +66,7 @@ def command(
     cache: Path | None,
     overlays: tuple[str, ...],
     jobs: int | None,
+    dask: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -78,6 +83,7 @@ def command(
       histnu reproduce my_study/ -o my_results
     """
     from histnu.plotting.overlays import parse_mass_overlays
+    from histnu.studies.jobs import Running
     from histnu.studies.plan import Settings
     from histnu.studies.reproduce import prepare, write_study
     from histnu.studies.schema import load_study
@@ -92,7 +98,8 @@ def command(
     curves = parse_mass_overlays(overlays)
     prepared = prepare(load_study(study), settings)
     folder = cache or output / CACHE
-    outcome = run(prepared, folder, (jobs or available_cores(), fresh), quiet or as_json)
+    running = Running(jobs or available_cores(), folder, fresh, dask=dask)
+    outcome = run(prepared, running, quiet or as_json)
     write_study(outcome, prepared.loaded, output, curves)
     if as_json:
         from histnu.core.serialize import dumps
@@ -119,17 +126,15 @@ def parse_replaced(pairs: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def run(prepared: Prepared, cache: Path, how: tuple[int, bool], quiet: bool) -> Outcome:
-    """Answer the questions of a study with a progress bar; ``how`` is (processes, fresh)."""
-    from histnu.studies.jobs import Running
+def run(prepared: Prepared, running: Running, quiet: bool) -> Outcome:
+    """Answer the questions of a study with a progress bar."""
     from histnu.studies.reproduce import compute
 
-    workers, fresh = how
     total, done = len(prepared.tasks), count(1)
     with progress_bar(total, quiet, "questions") as advance:
         progress = lambda label: advance(next(done), total, label)  # noqa: E731
         started = lambda label: advance(None, total, label)  # noqa: E731
-        return compute(prepared, Running(workers, cache, fresh, progress, started))
+        return compute(prepared, replace(running, progress=progress, started=started))
 
 
 def show(outcome: Outcome, output: Path) -> None:

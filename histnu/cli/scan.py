@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from histnu.cli import types
+from histnu.cli.common import processes_options
 from histnu.cli.given import Given, likelihood_verb, plot_option, poi_option, say_written
 
 
@@ -16,9 +17,17 @@ from histnu.cli.given import Given, likelihood_verb, plot_option, poi_option, sa
 @click.option("--from", "low", type=types.ANY_NUMBER, required=True, help="First value.")
 @click.option("--to", "high", type=types.ANY_NUMBER, required=True, help="Last value.")
 @click.option("--points", type=types.Integer(2, 100_000), default=51, show_default=True)
+@processes_options
 @plot_option
 def command(
-    given: Given, poi: str | None, low: float, high: float, points: int, plot: Path | None
+    given: Given,
+    poi: str | None,
+    low: float,
+    high: float,
+    points: int,
+    jobs: int,
+    dask: str | None,
+    plot: Path | None,
 ) -> None:
     """Profile likelihood of one parameter.
 
@@ -32,12 +41,15 @@ def command(
 
     from histnu import verbs
     from histnu.core.errors import ConfigError
+    from histnu.core.executor import executor
 
     if not low < high:
         raise ConfigError(f"--from {low:g} must be below --to {high:g}")
     loaded, interest = given.load(poi)
     values = np.linspace(low, high, points)
-    found = verbs.scan_of(loaded, interest, values, given.options(loaded))
+    with executor(jobs, dask) as processes:
+        options = given.options(interest, executor=processes)
+        found = verbs.scan_of(loaded, interest, values, options)
     if plot is not None:
         from histnu.plotting.statistics import draw_scan
         from histnu.verbs.figures import profile_figure

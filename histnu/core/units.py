@@ -42,3 +42,18 @@ def split_unit(unit: str) -> tuple[float, str]:
         return float(head), rest.strip()
     except ValueError:
         return 1.0, unit.strip()
+
+
+def unit_ratio(unit: str, wanted: str) -> float:
+    """How many ``wanted`` one ``unit`` is.
+
+    Raises:
+        PhysicsError: if they do not count the same.
+
+    >>> round(unit_ratio("1e-9 mu_B", "1e-11 mu_B"), 6)
+    100.0
+    """
+    (value, base), (other, wanted_base) = split_unit(unit), split_unit(wanted)
+    if base != wanted_base:
+        raise PhysicsError(f"{unit!r} cannot be given in {wanted!r}")
+    return value / other

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.core.errors import ConfigError, DataError, located
+from histnu.core.errors import ConfigError, DataError, PhysicsError, located
 from histnu.core.installed import installed_files
 from histnu.core.tables import read_csv, read_source
-from histnu.core.units import split_unit
+from histnu.core.units import unit_ratio
 
 Array = NDArray[np.float64]
 
@@ -64,16 +64,11 @@ class Published:
 
 
 def _factor(label: str, unit: str, wanted: str) -> float:
-    """What numbers in a unit are multiplied by to be in another.
-
-    >>> round(_factor("a", "mu_B", "1e-9 mu_B"), 3)
-    1000000000.0
-    """
-    (number, base), (power, axis) = split_unit(unit), split_unit(wanted)
-    if base != axis:
-        mend = f"draw it where an axis is in {base or 'pure numbers'}"
-        raise ConfigError(f"{label} is in {unit}, the axis in {wanted}; {mend}")
-    return number / power
+    """What numbers in a unit are multiplied by to be in another."""
+    try:
+        return unit_ratio(unit, wanted)
+    except PhysicsError as error:
+        raise ConfigError(f"{label}: {error}; draw it on an axis that counts the same") from None
 
 
 def published_names() -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from histnu.analysis.schema import Analysis
@@ -71,7 +72,11 @@ def results_schema() -> dict[str, Any]:
 
 def schemas() -> dict[str, dict[str, Any]]:
     """All schemas by file name."""
-    files = {"experiment": ExperimentSection, "analysis": Analysis, "study": Study}
+    files: dict[str, type[BaseModel]] = {
+        "experiment": ExperimentSection,
+        "analysis": Analysis,
+        "study": Study,
+    }
     written = {
         k: {"$schema": DRAFT, **t.model_json_schema(by_alias=True)} for k, t in files.items()
     }

@@ -240,7 +240,8 @@ def limit_figure(
     ends = [e for s in found.intervals for e in (s.lower, s.upper)] or [found.lower, found.upper]
     inner = [None if e is None else interest.inverse(e) for e in (*ends, found.best_fit)]
     scanned = scan_of(target, interest, values_around(interest, inner), options)
-    levels, crossings = {}, ()
+    levels: dict[str, float] = {}
+    crossings: tuple[tuple[float, float], ...] = ()
     percent = f"{100 * found.cl:g} % CL"
     if found.dof is not None:
         cut = threshold(found.cl, found.dof)

@@ -179,7 +179,7 @@ def test_published_curves_are_drawn_over_ours(run, tmp_path):
     status, _, err = run(*arguments, "--overlay", "square", "-o", tmp_path / "d.png")
     assert status == 2 and "unknown published limit 'square'; known: borexino_2017" in err
     status, _, err = run(*arguments, "--overlay", "borexino_2017", "-o", tmp_path / "d.png")
-    assert status == 2 and "Borexino 2017 is in mu_B, the axis in 1e-8 e" in err
+    assert status == 2 and "Borexino 2017: 'mu_B' cannot be given in '1e-8 e'" in err
 
 
 def test_limit_draws_its_profile(run, folder, tmp_path):

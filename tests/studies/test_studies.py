@@ -326,23 +326,21 @@ def test_absent_releases_are_skipped_and_named(monkeypatch):
     assert set(made.skipped) == set(load_study("full_likelihoods").study.data)
 
 
-def _yaml_files(root):
-    """YAML files of the package and the examples with the schema each names for editors."""
-    folders = [data_path(""), root / "examples"]
-    for path in (p for f in folders for p in sorted(f.rglob("*.yaml"))):
-        if path.name != "references.yaml":
-            yield path
-
-
-def test_editors_find_the_schema_of_every_yaml_file(project_root):
+def test_editors_find_the_schemas_of_yaml_files(project_root):
+    """What a file names is the schema of its kind, and the file obeys it."""
     jsonschema = pytest.importorskip("jsonschema")
-    loaded = {}
-    for path in _yaml_files(project_root):
-        text = path.read_text()
-        first, _, second = text.splitlines()[0].partition("$schema=")
-        assert first == "# yaml-language-server: ", path
-        file = (path.parent / second).resolve()
+    loaded, named = {}, set()
+    for path in (p for f in (data_path(""), project_root / "examples") for p in f.rglob("*.yaml")):
+        first, second = path.read_text().splitlines()[:2]
+        _, found, target = first.partition("yaml-language-server: $schema=")
+        if not found:
+            continue
+        file = (path.parent / target).resolve()
         validator = loaded.setdefault(file, jsonschema.Draft202012Validator(read_json(file)))
-        kind = text.splitlines()[1].removeprefix("schema: histnu-").partition("/")[0]
+        kind = second.removeprefix("schema: histnu-").partition("/")[0]
         assert file == data_path(f"schemas/{kind}.json").resolve(), path
         assert validator.is_valid(read_yaml(path)), path
+        named.add(path)
+    for pattern in ("analyses/*.yaml", "experiments/*/experiment.yaml"):
+        assert set(data_path("").glob(pattern)) <= named
+    assert set((project_root / "examples").rglob("*.yaml")) <= named
