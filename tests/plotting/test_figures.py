@@ -167,7 +167,7 @@ STUDY_KINDS = {
         "bounds", panels=[{"id": "dipole", "title": "e", "xlim": [0.001, 20]}],
         ylabel="mu", ylim=[1e-11, 1e-7], published=["borexino_2017", "neff_2022"],
     ),
-    "regions": drawing("contours", panels=[{"id": "x-y"}]),
+    "regions": drawing("contours", panels=[{"id": "x-y", "xlim": None}]),
     "spectra": drawing("spectra", panels=[{"id": "one"}]),
 }  # fmt: skip
 
