@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from histnu.core.errors import DataError, located
 from histnu.core.forms import Finite, Form, require
@@ -90,12 +90,25 @@ class ContourRow(Row):
     polylines: list[list[Point]]
 
 
+def _kind(row: Any) -> str:
+    """``region``, or ``mass curve`` of a row without polylines that has values of a mass."""
+    found = isinstance(row, dict) and "m4_mev" in row and "polylines" not in row
+    return "mass curve" if found else "region"
+
+
+Contour = Annotated[
+    Annotated[ContourRow, Tag("region")] | Annotated[BoundRow, Tag("mass curve")],
+    Discriminator(_kind),
+]
+"""A region of two parameters, or ends against a held one."""
+
+
 class ResultsForm(Form):
     """The document."""
 
     bounds: list[BoundRow]
     profiles: list[ProfileRow] = Field(default_factory=list)
-    contours: list[ContourRow] = Field(default_factory=list)
+    contours: list[Contour] = Field(default_factory=list)
     alternatives: list[BoundRow] = Field(default_factory=list)
 
 

@@ -340,27 +340,27 @@ _PANELS = {
 
 
 def plot(results: dict[str, dict[str, list[float]]], path: Path) -> None:
-    """Draw the panels of :func:`scaling`."""
-    import matplotlib
+    """Draw the panels of :func:`scaling`, in the project's style with the numbers beside it."""
+    from histnu.plotting.canvas import COLORS, label_axes, write_figure
+    from histnu.plotting.style import figure_style
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(2, 3, figsize=(12, 6.8), layout="constrained")
-    for axis, (key, (title, what)) in zip(axes.T.flat, _PANELS.items(), strict=True):
-        r = results[key]
-        axis.loglog(r["pyhf_x"], r["pyhf"], "s--", color="0.5", label="pyhf (numpy, SLSQP)")
-        axis.loglog(r["x"], r["batched"], "o-", color="C0", label="histnu")
-        axis.set_xlabel(title)
-        axis.set_ylabel(f"seconds {what}")
-        axis.grid(alpha=0.3, which="major")
-        low, high = min(r["batched"]), max(max(r["pyhf"]), max(r["batched"]))
-        axis.set_ylim(low / 3, high * 3)
-        if max(r["x"]) <= 1000:
-            axis.set_xticks(r["x"], [f"{n:.0f}" for n in r["x"]])
-            axis.minorticks_off()
-    axes[0, 0].legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    columns = {}
+    with figure_style() as plt:
+        figure, axes = plt.subplots(2, 3, figsize=(12, 6.8), layout="constrained")
+        for axis, (key, (title, what)) in zip(axes.T.flat, _PANELS.items(), strict=True):
+            r = results[key]
+            axis.loglog(r["pyhf_x"], r["pyhf"], "s--", color=COLORS[3], label="pyhf (numpy, SLSQP)")
+            axis.loglog(r["x"], r["batched"], "o-", color=COLORS[0], label="histnu")
+            label_axes(axis, title, f"seconds {what}")
+            low, high = min(r["batched"]), max(max(r["pyhf"]), max(r["batched"]))
+            axis.set_ylim(low / 3, high * 3)
+            if max(r["x"]) <= 1000:
+                axis.set_xticks(r["x"], [f"{n:.0f}" for n in r["x"]])
+                axis.minorticks_off()
+            columns |= {f"{key}_{name}": values for name, values in r.items()}
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center",
+                      ncols=2, frameon=False)  # fmt: skip
+        write_figure(figure, columns, path)
 
 
 def main() -> None:
