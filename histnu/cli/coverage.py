@@ -52,7 +52,9 @@ def command(
         return
     loaded, interest = given.load(poi)
     with asked.toys(
-        given, (loaded, interest), given.options(interest, cl=cl, n_toys=n_toys, seed=seed)
+        given,
+        (loaded, interest),
+        given.options(interest, cl=cl, n_toys=n_toys, seed=seed, many=True),
     ) as options:
         found = verbs.coverage(loaded, poi, truth, options)
     if given.show(found, loaded):

@@ -222,8 +222,8 @@ def _map(likelihood: Compilable) -> tuple[Any, ...]:
 
 def compiled_newton(
     likelihood: Any, observed: Observed, problems: Problems, options: MinimiseOptions
-) -> BatchFit | None:
-    """Fits of the ordinary problems, ``converged`` False for those left to numpy.
+) -> tuple[BatchFit, Mask] | None:
+    """Fits, and the (P,) mask of problems that are left to numpy.
 
     None where the model cannot be compiled, for few problems, unless the options ask for it, and
     without numba. The choice depends on nothing but the call, so that it has the same digits.
@@ -238,7 +238,8 @@ def compiled_newton(
 
     n = len(problems.start)
     out = (np.empty((points, n)), np.empty(points), np.empty((points, n)),
-           np.zeros(points, dtype=np.intp), np.zeros(points, dtype=bool))  # fmt: skip
+           np.zeros(points, dtype=np.intp), np.zeros(points, dtype=bool),
+           np.zeros(points, dtype=bool))  # fmt: skip
     start, fixed = problems.start.T.copy(), problems.fixed.T.copy()
     data = [
         np.ascontiguousarray(np.asarray(a, dtype=float).T)
@@ -263,8 +264,8 @@ def compiled_newton(
     pieces = [slice(k, min(k + PIECE, points)) for k in range(0, points, PIECE)]
     for _ in _each(piece, pieces):
         pass
-    x, value, gradient, iterations, converged = out
-    return BatchFit.of(x, value, converged, iterations, gradient=gradient)
+    x, value, gradient, iterations, converged, left = out
+    return BatchFit.of(x, value, converged, iterations, gradient=gradient), left
 
 
 def _each(piece: Any, pieces: list[slice]) -> Iterator[None]:

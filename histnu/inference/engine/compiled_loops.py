@@ -575,7 +575,10 @@ def _one(
     m: Any, w: Any, x: Array, fixed: Any, main: Array, scale: Array, aux: Array,
     scale_aux: Array, constant: float, edm_wanted: float, most: int, patience: int, gradient: Array,
 ) -> tuple[int, float]:  # fmt: skip
-    """Minimise from ``x``, in place; return the iterations and -2 log L, -1 where it is left."""
+    """Minimise from ``x``, in place; return the iterations and -2 log L.
+
+    -1 iterations: it is left to numpy, -2: more than ``most`` are needed.
+    """
     n = len(x)
     g, h, step, trial, move = w.slope, w.bend, w.step, w.trial, w.move
     for i in range(n):
@@ -637,20 +640,20 @@ def _one(
             best = -0.5 * slope / rise if np.isfinite(rise) else 0.25
             best = 0.25 if np.isnan(best) else best
             length *= min(max(best, 0.1), 0.5)
-    return -1, np.inf
+    return -2, f
 
 
 @_jit
 def solve(
     m: Any, start: Array, fixed: Any, main: Array, scale: Array, aux: Array, scale_aux: Array,
     constant: Array, edm: float, most: int, patience: int, out_x: Array, out_f: Array,
-    out_g: Array, iterations: Any, converged: Any,
+    out_g: Array, iterations: Any, converged: Any, left: Any,
 ) -> None:  # fmt: skip
     """Minimise P problems; data (P, B) or (1, B). Problems that are left keep their start.
 
     Args:
         m: :class:`~.compiled.Tables`. start, fixed: (P, n). edm, most, patience: of the options.
-        out_x, out_f, out_g, iterations, converged: results, (P, n) and (P,).
+        out_x, out_f, out_g, iterations, converged, left: results, (P, n) and (P,).
     """
     points, n = start.shape
     w = _workspace(m, n)
@@ -664,6 +667,7 @@ def solve(
             edm, most, patience, out_g[p],
         )  # fmt: skip
         converged[p] = count >= 0
-        iterations[p] = max(count, 0)
+        left[p] = count == -1
+        iterations[p] = max(count, 0) if count > -2 else most
         out_f[p] = f
-        out_x[p] = x if count >= 0 else start[p]
+        out_x[p] = start[p] if count == -1 else x

@@ -42,10 +42,13 @@ def minimise(
     if observed.size not in (None, points):
         raise FitError(f"{observed.size} data sets but {points} problems")
     quick = compiled_newton(likelihood, observed, problems, options)
-    fit = newton(likelihood, observed, problems, options) if quick is None else quick
-    if quick is not None and not quick.converged.all():
-        left = ~quick.converged
-        fit.put(left, newton(likelihood, observed.select(left), problems.select(left), options))
+    if quick is None:
+        fit = newton(likelihood, observed, problems, options)
+    else:
+        fit, left = quick
+        if left.any():
+            rest = newton(likelihood, observed.select(left), problems.select(left), options)
+            fit.put(left, rest)
     if options.boundary and not fit.converged.all():
         fit = on_the_boundary(likelihood, observed, problems, (fit, options))
     if options.stragglers and not fit.converged.all():
