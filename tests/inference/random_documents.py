@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -204,7 +205,8 @@ class PyhfReference:
         constraints = []
         if len(self.empty):
             constraints.append({"type": "ineq", "fun": lambda z: self.rates(full(z))[self.empty]})
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # scipy 1.13: x outside its bounds
             found = minimize(
                 objective, x[free], jac=True, method="SLSQP", bounds=self.bounds[free],
                 constraints=constraints, options={"ftol": 1e-10, "maxiter": 200},

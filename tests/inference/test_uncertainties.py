@@ -71,8 +71,8 @@ def test_errors_equal_those_of_iminuit(example):
     # HESSE differentiates numerically, to 3e-5 here; the test above is the sharp one
     np.testing.assert_allclose(ours.sigma, np.asarray(minuit.errors), rtol=5e-4)
     found = profile_errors(likelihood, observed, x, ours)
-    down = [minuit.merrors[k].lower for k in found.index]
-    up = [minuit.merrors[k].upper for k in found.index]
+    down = [minuit.merrors[int(k)].lower for k in found.index]
+    up = [minuit.merrors[int(k)].upper for k in found.index]
     # MINOS stops at 1 % of its tolerance in the function value
     np.testing.assert_allclose(found.down, down, rtol=1e-3)
     np.testing.assert_allclose(found.up, up, rtol=1e-3)
