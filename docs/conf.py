@@ -25,12 +25,14 @@ extensions = [
     "sphinx_click",
     "sphinx_copybutton",
     "sphinx_design",
+    "console",
     "generated_pages",
 ]
-exclude_patterns = ["_build", "_ext", "_templates", "**.ipynb_checkpoints"]
+exclude_patterns = [
+    "_build", "_ext", "_templates", "**.ipynb_checkpoints",
+    "_generated/run", "_generated/browser_needs.md",
+]  # fmt: skip
 suppress_warnings = [
-    # pages also read well on a code host, where links go to files of the repository
-    "myst.xref_missing",
     # short names of types (Region, Axis) stand for several classes of different modules
     "ref.python",
 ]
@@ -64,5 +66,3 @@ html_theme_options = {
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
 }
-# linkcheck: only links inside the site and the repository can be checked without network
-linkcheck_ignore = [r"https?://.*"]
