@@ -98,7 +98,8 @@ site: $(VENV)/site.stamp
 	cp workspaces/magnetic_moment_xenonnt/*.json site/lite/likelihood
 	$(BIN)/jupyter lite build $(LITE) > site/lite.log 2>&1 || (cat site/lite.log; false)
 	$(BIN)/python scripts/check_site.py site/html
-	HISTNU_SITE=site/html $(BIN)/python -m pytest -q -p no:benchmark tests/test_docs.py -k site
+	HISTNU_SITE=site/html $(BIN)/python -m pytest -q -p no:benchmark \
+	    tests/test_docs.py tests/test_notebooks.py -k "site or browser"
 
 ## make notebooks: install what the notebooks need, and open them
 notebooks: $(VENV)/run.stamp

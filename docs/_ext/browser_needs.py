@@ -61,6 +61,11 @@ def needed() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
+def pure() -> list[str]:
+    """Packages that the browser takes from the package index."""
+    return [name for name, how in needed().items() if how == "pure Python"]
+
+
 def table() -> str:
     """The list as Markdown."""
     shipped = lock()["packages"]

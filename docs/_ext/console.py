@@ -54,7 +54,8 @@ def session(commands: list[str], folder: Path, status: int = 0) -> str:
     shown = []
     for command in commands:
         done = subprocess.run(
-            ["bash", "-o", "pipefail", "-c", command], cwd=folder, env=environment, text=True, timeout=TIMEOUT_S,
+            ["bash", "-o", "pipefail", "-c", command],
+            cwd=folder, env=environment, text=True, timeout=TIMEOUT_S,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         output = done.stdout.replace(f"{folder}/", "").rstrip()
