@@ -33,21 +33,22 @@ _PUBLIC = {
         "significance",
         "toys",
     ),
-    "histnu.analyses": ("Analysis", "assemble", "load_analysis"),
+    "histnu.analysis.assemble": ("assemble",),
+    "histnu.analysis.schema": ("Analysis", "load_analysis"),
     "histnu.experiments.model": ("Channel", "Experiment"),
     "histnu.experiments.loader": ("load_experiment",),
     "histnu.inference": ("BatchedLikelihood", "MappedLikelihood"),
     "histnu.physics.models.protocol": ("HeldParameter", "Model", "Parameter", "Term"),
-    "histnu.errors": ("HistnuError",),
+    "histnu.core.errors": ("HistnuError",),
 }
 _HOME = {name: module for module, names in _PUBLIC.items() for name in names}
 
 __all__ = ["__version__", *sorted(_HOME)]
 
 if TYPE_CHECKING:
-    from histnu.analyses import Analysis as Analysis
-    from histnu.analyses import assemble as assemble
-    from histnu.analyses import load_analysis as load_analysis
+    from histnu.analysis.assemble import assemble as assemble
+    from histnu.analysis.schema import Analysis as Analysis
+    from histnu.analysis.schema import load_analysis as load_analysis
     from histnu.api import Document as Document
     from histnu.api import build as build
     from histnu.api import contour as contour
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
     from histnu.api import scan as scan
     from histnu.api import significance as significance
     from histnu.api import toys as toys
-    from histnu.errors import HistnuError as HistnuError
+    from histnu.core.errors import HistnuError as HistnuError
     from histnu.experiments.loader import load_experiment as load_experiment
     from histnu.experiments.model import Channel as Channel
     from histnu.experiments.model import Experiment as Experiment

@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 if TYPE_CHECKING:
-    from histnu.inference.impacts import Impacts
-    from histnu.inference.significance import Significance
-    from histnu.inference.summary import FitSummary
-    from histnu.results import Bound, Coverage, MassCurve, Profile, Region, Test, Toys
+    from histnu.analysis.target import ParameterOfInterest, Target
     from histnu.studies.reproduce import Outcome
-    from histnu.targets import Target
+    from histnu.verbs.fit_results import FitSummary, Impacts, Significance
+    from histnu.verbs.options import Options
+    from histnu.verbs.results import Bound, Coverage, MassCurve, Profile, Region, Test, Toys
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,7 +31,7 @@ class Document:
     Every method takes the options of :class:`histnu.verbs.Options` by name: ``method``, ``cl``,
     ``dof``, ``engine``, ``held`` (parameters of the likelihood), ``n_toys``, ``seed``,
     ``allow_uncertified``. Results are typed, frozen, and know their inputs and versions
-    (:mod:`histnu.results`).
+    (:mod:`histnu.verbs.results`).
 
     Attributes:
         target: what verbs work on.
@@ -53,7 +52,7 @@ class Document:
     @property
     def parameters(self) -> tuple[str, ...]:
         """What can be asked: physical parameters, parameters of interest, and all others."""
-        from histnu.targets import parameters_of
+        from histnu.analysis.target import parameters_of
 
         return parameters_of(self.target)
 
@@ -121,29 +120,28 @@ class Document:
 
     def fit(self, parameter: str | None = None, **options: Any) -> FitSummary:
         """Best fit with uncertainties, correlations, goodness of fit and yields."""
-        from histnu.inference.summary import SummaryOptions, summarise
-        from histnu.targets import ask
+        from histnu.verbs.estimation import summary_of
 
-        question = ask(self.target, parameter)
-        return summarise(question.likelihood, None, SummaryOptions(self._fit_options(options)))
+        return self._stamped(summary_of(*self._asked(parameter, options))[0])
 
     def impacts(self, parameter: str | None = None, **options: Any) -> Impacts:
         """Impacts, pulls and constraints of the nuisance parameters."""
-        from histnu.inference.impacts import impacts
-        from histnu.targets import ask
+        from histnu.verbs.estimation import impacts_of
 
-        question = ask(self.target, parameter)
-        how = self._fit_options(options)
-        return impacts(question.likelihood, None, question.parameter, how)
+        return self._stamped(impacts_of(*self._asked(parameter, options)))
 
-    def significance(self, parameter: str | None = None, **options: Any) -> Significance:
-        """Significance of a signal, from q0."""
-        from histnu.inference.significance import SignificanceOptions, significance
-        from histnu.targets import ask
+    def significance(
+        self, parameter: str | None = None, signal: float | None = None, **options: Any
+    ) -> Significance:
+        """Significance of a signal, from q0; ``method="toys"`` also from toys.
 
-        question = ask(self.target, parameter)
-        how = SignificanceOptions(fit=self._fit_options(options))
-        return significance(question.likelihood, None, question.parameter, how)
+        Args:
+            parameter: of the signal. signal: value whose expected significance is wanted.
+            options: of :class:`histnu.verbs.Options`.
+        """
+        from histnu.verbs.estimation import significance_of
+
+        return self._stamped(significance_of(*self._asked(parameter, options), signal)[0])
 
     def pyhf(self, measurement: str | None = None) -> tuple[Any, list[float]]:
         """The ``pyhf.Model`` of the workspace and its data."""
@@ -153,15 +151,19 @@ class Document:
         model = workspace.model(measurement_name=measurement)
         return model, workspace.data(model)
 
-    def _fit_options(self, options: dict[str, Any]) -> Any:
-        from histnu import verbs
+    def _asked(
+        self, parameter: str | None, options: dict[str, Any]
+    ) -> tuple[Target, ParameterOfInterest, Options]:
+        from histnu.analysis.target import parameter_of_interest
+        from histnu.verbs.options import Options
 
         held = {**self.target.fixed, **options.pop("held", {})}
-        return verbs.Options(held=held, **options).fit
+        interest = parameter_of_interest(self.target, parameter)
+        return self.target, interest, Options(held=held, **options)
 
     def _stamped(self, result: Any) -> Any:
         from histnu import verbs
-        from histnu.results import stamped
+        from histnu.verbs.envelope import stamped
 
         return stamped(result, verbs.inputs_of(self.target))
 
@@ -198,7 +200,7 @@ def load(target: str | Path | Mapping[str, Any] | Document, **held: float) -> Do
     Raises:
         HistnuError: for anything that cannot be read, or a held parameter without a value.
     """
-    from histnu.targets import load_target, target_of
+    from histnu.analysis.target import load_target, target_of
 
     if isinstance(target, Document):
         return target
@@ -260,7 +262,7 @@ def mass_curves(
 ) -> tuple[MassCurve, ...]:  # fmt: skip
     """Ends of parameters against a held one (:func:`histnu.verbs.mass_curves`)."""
     from histnu import verbs
-    from histnu.analyses import load_analysis
+    from histnu.analysis.schema import load_analysis
 
     chosen = verbs.Options(**{"dof": 2, **options})
     return verbs.mass_curves(load_analysis(analysis), held, parameters, values, chosen)
@@ -270,8 +272,8 @@ def build(
     analysis: str | Path, folder: str | Path, grid: str | None = None, **held: float
 ) -> list[Path]:
     """Write ``workspace.json`` and its manifest; with ``grid`` a PatchSet. Returns the paths."""
-    from histnu.analyses import load_analysis
-    from histnu.building import grid_for, write_patchset, write_workspace
+    from histnu.analysis.build import grid_for, write_patchset, write_workspace
+    from histnu.analysis.schema import load_analysis
 
     chosen = load_analysis(analysis).holding(held)
     if grid is None:

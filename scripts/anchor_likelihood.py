@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
+from histnu.core.polynomial import PolynomialMap
 from histnu.experiments.anchors import AnchorGrid
 from histnu.experiments.model import Experiment, RateNuisance
-from histnu.polynomial import PolynomialMap
 from histnu.templates.morphing import blueice_events
 
 Array = NDArray[np.float64]

@@ -11,8 +11,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from histnu.analyses import load_analysis
-from histnu.building import write_patchset, write_workspace
+from histnu.analysis.build import write_patchset, write_workspace
+from histnu.analysis.schema import load_analysis
 from histnu.physics.models.charge_radius import ChargeRadius
 from histnu.physics.models.light_vector import LightVector
 from histnu.physics.models.magnetic_moment import MagneticMoment

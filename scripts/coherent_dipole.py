@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from histnu.analyses import load_analysis
-from histnu.mass_scan import ScanOptions, mass_scan
+from histnu.analysis.mass_scan import ScanOptions, mass_scan
+from histnu.analysis.schema import load_analysis
+from histnu.core.serialize import write_json
 from histnu.plotting.style import figure_style
-from histnu.serialize import write_json
 
 LOW = (0.01, 0.1, 0.3, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0)
 CURVES: dict[str, tuple[str, tuple[float, ...]]] = {

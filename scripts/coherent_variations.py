@@ -16,7 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from histnu.analyses import Analysis, components_of, load_analysis, measured_rate
+from histnu.analysis.assemble import measured_rate
+from histnu.analysis.flux import components_of
+from histnu.analysis.schema import Analysis, load_analysis
+from histnu.core.serialize import write_json
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import Channel, Experiment
 from histnu.inference.engine.fit import FitOptions
@@ -26,7 +29,6 @@ from histnu.inference.profile import best_fit
 from histnu.physics.cross_sections import Electroweak
 from histnu.physics.form_factors import helm, helm_charge
 from histnu.physics.models.standard_model import StandardModel
-from histnu.serialize import write_json
 from histnu.templates.basis import channel_templates, correct_to_published
 from histnu.workspace.build import Poi, build_workspace
 

@@ -26,8 +26,8 @@ import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import gamma
 
+from histnu.core.serialize import write_json, write_text
 from histnu.physics.pion_decay import BeamProfile
-from histnu.serialize import write_json, write_text
 
 EDGES_PE = np.array([8.0, 12.0, 16.0, 20.0, 24.0, 32.0, 40.0, 50.0, 60.0])
 EDGES_US = np.array([0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0, 2.0, 4.0, 6.0])

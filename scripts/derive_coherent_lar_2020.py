@@ -24,7 +24,7 @@ import numpy as np
 import yaml
 from scipy.stats import norm
 
-from histnu.serialize import write_json, write_text
+from histnu.core.serialize import write_json, write_text
 
 SHAPE = (12, 8, 10)
 EDGES_KEVEE = np.linspace(0.0, 120.0, 13)

@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
+from histnu.core.serialize import file_digest, write_json, write_text
 from histnu.experiments.smearing import (
     Efficiency,
     Resolution,
@@ -35,7 +36,6 @@ from histnu.physics.electrons import XENON_SHELLS
 from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.nuclei import XENON
 from histnu.physics.scattering import Scattering
-from histnu.serialize import file_digest, write_json, write_text
 from histnu.sources.solar import solar_sources
 
 SCRIPT = "scripts/derive_electron_recoil.py"

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from histnu.serialize import file_digest, write_json, write_text
+from histnu.core.serialize import file_digest, write_json, write_text
 
 BAHCALL = "J. N. Bahcall, solar neutrino spectra, http://www.sns.ias.edu/~jnb/SNdata/sndata.html"
 ALLOWED = f"{BAHCALL}; Bahcall, Rev. Mod. Phys. 59 (1987) 505"

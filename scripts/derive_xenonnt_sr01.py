@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
-from histnu.serialize import write_json, write_text
+from histnu.core.serialize import write_json, write_text
 
 LIVETIMES = {"sr0": 1.174398, "sr1": 2.342593}  # t yr, statistical_model_base.yaml
 ENERGIES = (0.51, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0)

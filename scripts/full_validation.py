@@ -11,8 +11,11 @@ import numpy as np
 from anchor_likelihood import AnchorLikelihood
 from numpy.typing import NDArray
 
-from histnu.constants import B8_FLUX_XENONNT
-from histnu.errors import DataError
+from histnu.core.constants import B8_FLUX_XENONNT
+from histnu.core.errors import DataError
+from histnu.core.polynomial import PolynomialMap
+from histnu.core.tables import read_csv
+from histnu.core.types import Workspace
 from histnu.experiments.anchors import AnchorGrid
 from histnu.experiments.builders import build_experiment
 from histnu.experiments.model import Channel, Experiment, Origin, RateNuisance
@@ -24,13 +27,10 @@ from histnu.physics.models.protocol import SignalModel
 from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.models.tabulated import TabulatedSignal
 from histnu.physics.rates import NeutrinoSource
-from histnu.polynomial import PolynomialMap
 from histnu.releases.locate import find_release
 from histnu.releases.readers import read_recoil_spectrum
 from histnu.sources.solar import solar_source
-from histnu.tables import read_csv
 from histnu.templates.basis import ChannelTemplates, SignalTemplate, anchor_templates
-from histnu.types import Workspace
 from histnu.workspace.build import Poi, Strength, build_workspace
 
 Array = NDArray[np.float64]

@@ -24,13 +24,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from histnu.analyses import Assembly, assemble, load_analysis
+from histnu.analysis.assemble import Assembly, assemble
+from histnu.analysis.schema import load_analysis
+from histnu.core.serialize import write_json
 from histnu.inference.engine.fit import FitOptions
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.limits import threshold
 from histnu.inference.profile import profile
-from histnu.serialize import write_json
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -158,7 +159,7 @@ def add_sets(question: Question, found: dict[str, dict]) -> None:
 
 def has_group(question: Question, group: str) -> bool:
     """Whether there is an analysis of the model with the group."""
-    from histnu.analyses import analysis_names
+    from histnu.analysis.schema import analysis_names
 
     return f"{question.model}_{group}" in analysis_names()
 

@@ -33,10 +33,11 @@ COLUMNS = ("cls_90", "cls_95", "profile_90")
 
 def write_inputs(folder: Path) -> None:
     """Write workspace, HS3 document and PatchSet of the compared likelihood."""
-    from histnu.analyses import assemble, load_analysis
+    from histnu.analysis.assemble import assemble
+    from histnu.analysis.schema import load_analysis
+    from histnu.core.serialize import write_json
     from histnu.export.hs3 import write_hs3
     from histnu.physics.models.protocol import linear
-    from histnu.serialize import write_json
     from histnu.workspace.grids import make_grid
     from histnu.workspace.patchset import Basis, PatchSetInfo, build_patchset, reference_for
 
@@ -62,11 +63,11 @@ def write_inputs(folder: Path) -> None:
 def ours(folder: Path) -> dict[str, object]:
     """histnu's numbers, from its batched engine."""
     import histnu
+    from histnu.core.serialize import read_json
     from histnu.inference.cls import cls_limit
     from histnu.inference.engine import BatchedLikelihood
     from histnu.inference.limits import interval
     from histnu.inference.profile import profile
-    from histnu.serialize import read_json
 
     document = read_json(folder / "workspace.json")
     likelihood = BatchedLikelihood.from_workspace(document, measurement=MEASUREMENT)

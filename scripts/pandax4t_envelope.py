@@ -14,7 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from histnu.analyses import Analysis, assemble, load_analysis
+from histnu.analysis.assemble import assemble
+from histnu.analysis.schema import Analysis, load_analysis
 from histnu.experiments import us2, us2_flux
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import Experiment, Origin, RateNuisance

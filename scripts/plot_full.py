@@ -30,7 +30,7 @@ from full_validation import (
     wimp_limit,
 )
 
-from histnu.errors import DataError
+from histnu.core.errors import DataError
 from histnu.experiments.builders import build_experiment, built_names
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.profile import profile

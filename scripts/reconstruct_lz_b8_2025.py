@@ -24,10 +24,10 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq, least_squares, minimize
 
+from histnu.core.serialize import write_json, write_text
 from histnu.physics.models.standard_model import StandardModel
-from histnu.physics.nuclei import target
+from histnu.physics.nuclei import material
 from histnu.physics.scattering import NUCLEAR, Scattering
-from histnu.serialize import write_json, write_text
 from histnu.sources.solar import solar_source
 
 EXPOSURE_TONNE_YEAR = 5.7
@@ -101,7 +101,7 @@ def expected_signal(table: np.ndarray, interpolation: str) -> float:
         probability = PchipInterpolator(table[:, 0], table[:, 1])(t)
     else:
         probability = np.interp(t, table[:, 0], table[:, 1])
-    scattering = Scattering(NUCLEAR, solar_source("b8", 1e6), target("xenon"))
+    scattering = Scattering(NUCLEAR, solar_source("b8", 1e6), material("xenon"))
     spectrum = np.sum(list(StandardModel().basis_spectra(scattering, t).values()), axis=0)
     return float(EXPOSURE_TONNE_YEAR * np.trapezoid(spectrum * probability, t))
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from histnu.core.serialize import write_json, write_text
 from histnu.experiments import us2
 from histnu.physics.models.standard_model import StandardModel
-from histnu.serialize import write_json, write_text
 from histnu.sources.solar import solar_source
 from histnu.templates.us2 import bare_signal
 

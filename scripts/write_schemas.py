@@ -8,9 +8,9 @@ a study) and ``study.json`` (what ``study.yaml`` may say). A test compares them 
 
 from __future__ import annotations
 
-from histnu.serialize import write_json
+from histnu.core.serialize import write_json
+from histnu.core.tables import data_path
 from histnu.studies.schemas import schemas
-from histnu.tables import data_path
 
 
 def main() -> None:

@@ -52,8 +52,10 @@ def xenon():
 @pytest.fixture(scope="session")
 def assembled():
     """Assemble a built-in analysis (interpolation optional); skip where its release is absent."""
-    from histnu.analyses import assemble, load_analysis, load_model
-    from histnu.errors import DataError
+    from histnu.analysis.assemble import assemble
+    from histnu.analysis.hypothesis import load_model
+    from histnu.analysis.schema import load_analysis
+    from histnu.core.errors import DataError
     from histnu.experiments.builders import built_names
 
     def make(name: str, interpolation: str = "normsys"):

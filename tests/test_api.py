@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import histnu
 from histnu.cli.main import cli
-from histnu.errors import ConfigError
+from histnu.core.errors import ConfigError
 
 
 @pytest.fixture(scope="module")

@@ -115,9 +115,9 @@ def test_readme_example(capsys):
 
 def test_readme_table_is_current():
     """The README's table holds the numbers that the code gives today."""
+    from histnu.analysis.target import load_target
     from histnu.studies.schema import load_study
     from histnu.studies.tables import Writer
-    from histnu.targets import load_target
     from histnu.verbs import limit
 
     study = load_study("deromeri2024").study

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from histnu.tables import read_csv
+from histnu.core.tables import read_csv
 
 
 def load_script(root: Path, name: str):

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from histnu.serialize import read_json
+from histnu.core.serialize import read_json
 from histnu.workspace.digests import document_digests
 from histnu.workspace.index import build_index, index_markdown
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.axes import Axis
+from histnu.analysis.axes import Axis
 from histnu.experiments.model import Channel
 from histnu.plotting.canvas import COLORS, label_axes
 from histnu.plotting.prediction import poisson_interval

@@ -77,7 +77,7 @@ def dataset_page(name: str) -> str:
 
 def users(name: str) -> list[str]:
     """Analyses of the package that use a data set."""
-    from histnu.analyses import builtin
+    from histnu.analysis.schema import builtin
 
     return [f"`{a.name}`" for a in builtin().values() if name in a.experiments]
 

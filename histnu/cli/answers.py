@@ -5,32 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from histnu.results import Envelope
-    from histnu.targets import Question, Target
+    from histnu.analysis.target import ParameterOfInterest, Target
+    from histnu.verbs.envelope import Envelope
 
 UNCERTIFIED = "NOT CERTIFIED: a fit did not converge, or no two starts agree on its minimum"
 
 
-def asked_of(target: Target, question: Question, engine: str) -> dict[str, Any]:
+def asked_of(target: Target, interest: ParameterOfInterest, engine: str) -> dict[str, Any]:
     """What was asked, for the JSON of every verb."""
     return {
         "target": target.name,
-        "parameter": question.asked,
-        "unit": question.unit,
-        "measurement": question.measurement,
+        "parameter": interest.name,
+        "unit": interest.unit,
+        "measurement": interest.measurement,
         "held": dict(target.held),
-        "fixed": dict(question.fixed),
+        "fixed": dict(interest.fixed),
         "engine": engine,
         "provenance": target.provenance,
     }
 
 
-def marks(target: Target, question: Question, certified: bool | None) -> str:
+def marks(target: Target, interest: ParameterOfInterest, certified: bool | None) -> str:
     """What was held and chosen, provenance, and a warning; for the end of a line of text."""
-    parts = [f"{name} = {value:g}" for name, value in {**target.held, **question.fixed}.items()]
-    if question.taken:
-        others = ", ".join(p for p in target.pois if p != question.asked)
-        parts.append(f"measurement {question.measurement} was taken; --poi takes {others}")
+    parts = [f"{name} = {value:g}" for name, value in {**target.held, **interest.fixed}.items()]
+    if interest.taken:
+        others = ", ".join(p for p in target.pois if p != interest.name)
+        parts.append(f"measurement {interest.measurement} was taken; --poi takes {others}")
     text = "".join(f"; {p}" for p in parts)
     if target.provenance:
         text += f" [{target.provenance} inputs]"
@@ -39,8 +39,8 @@ def marks(target: Target, question: Question, certified: bool | None) -> str:
 
 def stamped_json(result: Envelope, target: Target) -> str:
     """The envelope of a result, with digests of its inputs and versions, as JSON text."""
-    from histnu.results import stamped
-    from histnu.serialize import dumps
+    from histnu.core.serialize import dumps
     from histnu.verbs import inputs_of
+    from histnu.verbs.envelope import stamped
 
     return dumps(stamped(result, inputs_of(target)).to_json())

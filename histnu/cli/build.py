@@ -35,8 +35,8 @@ def command(
       histnu build sterile_dipole_all --set m4=0.5 -o dipole
       histnu build millicharge_xenonnt --grid q_ee -o grid
     """
-    from histnu.analyses import load_analysis
-    from histnu.building import grid_for, write_patchset, write_workspace
+    from histnu.analysis.build import grid_for, write_patchset, write_workspace
+    from histnu.analysis.schema import load_analysis
 
     chosen = load_analysis(analysis)
     update = {"interpolation": interpolation, "correction": correction}

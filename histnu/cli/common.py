@@ -42,23 +42,40 @@ def available_cores() -> int:
 
 
 @contextmanager
-def progress_bar(total: int, quiet: bool) -> Iterator[Any]:
-    """Give a function ``advance(label)`` that moves a progress bar, if a terminal shows errors."""
+def progress_bar(total: int, quiet: bool, unit: str = "") -> Iterator[Any]:
+    """Give a function ``advance(done, total)`` that moves a bar with the time that is left.
+
+    It is drawn where a terminal shows errors; ``unit`` says what is counted.
+    """
     if quiet or not sys.stderr.isatty():
-        yield lambda label: None
+        yield lambda done, total, label="": None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         BarColumn(bar_width=40),
         MofNCompleteColumn(),
+        TextColumn(unit),
         TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
         TextColumn("{task.description}"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("starting", total=total)
-        yield lambda label: progress.update(task, advance=1, description=label)
+        task = progress.add_task("", total=total)
+
+        def advance(done: int, total: int, label: str = "") -> None:
+            progress.update(task, completed=done, total=total, description=label)
+
+        yield advance
 
 
 def _settings(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from histnu.cli import types
 from histnu.cli.common import cl_option, console, engine_option, json_option
-from histnu.cli.envelope import poi_option
+from histnu.cli.given import poi_option
+
+if TYPE_CHECKING:
+    from histnu.verbs.results import Difference
 
 _SHOWN = 40
 
@@ -35,26 +39,23 @@ def command(
       histnu compare magnetic_moment_combined magnetic_moment_xenonnt --poi mu_e
       histnu compare results/results.json other/results.json
     """
-    from histnu.comparison import Comparison, compare
-    from histnu.results import number_text
-    from histnu.serialize import dumps
+    from histnu.core.serialize import dumps
+    from histnu.verbs.comparison import compare
+    from histnu.verbs.options import Options
 
-    answer = compare(first, second, poi, Comparison(relative, cl, engine))
+    answer = compare(first, second, poi, Options(cl=cl, engine=engine), relative)
     if as_json:
-        click.echo(dumps(answer), nl=False)
+        click.echo(dumps(answer.to_json()), nl=False)
         return
-    rows = answer["differences"]
+    rows = answer.differences
     _show_rows(rows, f"{len(rows)} differences between {first} and {second}")
-    for row in answer["answers"]:
-        text = row.get("problem") or (
-            f"[{number_text(row['lower'])}, {number_text(row['upper'])}] {row['unit']}, best fit "
-            f"{number_text(row['best_fit'])}"
-        )
-        marks = f" [{row['provenance']} inputs]" if row.get("provenance") else ""
-        click.echo(f"{row['target']}: {row['parameter']} at {100 * cl:g} % CL: {text}{marks}")
+    for row in answer.answers:
+        marks = f" [{row.provenance} inputs]" if row.kind == "bound" and row.provenance else ""
+        text = f"{row.parameter}: {row.problem}" if row.kind == "no_answer" else str(row)
+        click.echo(f"{row.target}: {text}{marks}")
 
 
-def _show_rows(rows: list[dict[str, Any]], title: str) -> None:
+def _show_rows(rows: Sequence[Difference], title: str) -> None:
     from rich.table import Table
 
     click.echo(title)
@@ -64,9 +65,9 @@ def _show_rows(rows: list[dict[str, Any]], title: str) -> None:
     for name in ("where", "what", "first", "second", "largest relative"):
         table.add_column(name, overflow="fold")
     for row in rows[:_SHOWN]:
-        apart = row["largest_relative"]
-        cells = (row["first"] or "", row["second"] or "", "" if apart is None else f"{apart:.3g}")
-        table.add_row(row["where"], row["kind"], *cells)
+        apart = row.largest_relative
+        cells = (row.first or "", row.second or "", "" if apart is None else f"{apart:.3g}")
+        table.add_row(row.where, row.kind, *cells)
     console().print(table)
     if len(rows) > _SHOWN:
         click.echo(f"{len(rows) - _SHOWN} more: --json")

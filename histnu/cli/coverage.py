@@ -54,18 +54,18 @@ def command(
       histnu coverage magnetic_moment_combined --poi mu_universal --true 0.5
     """
     from histnu import verbs
-    from histnu.targets import ask, load_target
+    from histnu.analysis.target import load_target, parameter_of_interest
 
     loaded = load_target(target, settings)
-    question = ask(loaded, poi)
-    with progress_bar(1, quiet or as_json) as advance:
+    interest = parameter_of_interest(loaded, poi)
+    with progress_bar(1, quiet or as_json, "toys") as advance:
         options = verbs.Options(
             cl=cl,
             engine=engine,
-            held=question.fixed,
+            held=interest.fixed,
             n_toys=n_toys,
             seed=seed,
-            progress=lambda done, total: advance(f"{done}/{total} toys"),
+            progress=advance,
             allow_uncertified=allow_uncertified,
         )
         found = verbs.coverage(loaded, poi, truth, options)
@@ -74,10 +74,10 @@ def command(
         return
     low, high = found.coverage_interval
     click.echo(
-        f"{question.asked} = {truth:g} {question.unit}: {found.covered} of {found.n_toys} "
+        f"{interest.name} = {truth:g} {interest.unit}: {found.covered} of {found.n_toys} "
         f"intervals at {100 * cl:g} % CL cover: {found.coverage:.4f} in [{low:.4f}, {high:.4f}] "
         f"(68.3 %, Clopper-Pearson; {engine}, seed {seed}); best fit of the data "
         f"{found.best_fit:.6g}"
         + (f"; {found.failed} toys left out" if found.failed else "")
-        + marks(loaded, question, found.certified)
+        + marks(loaded, interest, found.certified)
     )

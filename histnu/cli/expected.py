@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from histnu.results import Expected
+    from histnu.verbs.results import Expected
 
 ENSEMBLES = ("asimov", "toys")
 
@@ -19,7 +19,7 @@ expected_option = click.option(
 
 def expected_line(found: Expected, unit: str) -> str:
     """One line for people."""
-    from histnu.results import number_text
+    from histnu.verbs.envelope import number_text
 
     low2, low1, median, high1, high2 = (number_text(u) for u in found.upper)
     source = f"{found.n_toys} toys" if found.ensemble == "toys" else "Asimov"

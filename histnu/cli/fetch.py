@@ -10,7 +10,7 @@ from histnu.cli import types
 
 
 @click.command(name="fetch")
-@click.argument("release")
+@click.argument("release", type=types.Release())
 @click.option("--from", "source", metavar="PATH|URL", help="Archive, folder or URL, not the DOI.")
 @click.option("--checksum", metavar="ALGORITHM:HEX", help="Checksum of the archive or URL.")
 @click.option(

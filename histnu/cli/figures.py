@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.errors import ConfigError, FitError
+from histnu import verbs
+from histnu.analysis.target import ParameterOfInterest, Target, load_target, parameter_of_interest
+from histnu.core.errors import ConfigError, FitError
 from histnu.inference.engine.fit import FitOptions
-from histnu.inference.toys import ToyOptions
 from histnu.plotting.canvas import Header, quantity
-from histnu.targets import Question, Target, ask, load_target
+from histnu.verbs.options import Options
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +49,10 @@ class PlotOptions:
     engine: str = "batched"
     allow_uncertified: bool = False
 
-    def fit(self, question: Question) -> FitOptions:
-        """How to fit a question: engine, held parameters."""
+    def fit(self, interest: ParameterOfInterest) -> FitOptions:
+        """How to fit the likelihood of a parameter: engine, held parameters."""
         return FitOptions(
-            engine=self.engine, fixed=question.fixed, allow_uncertified=self.allow_uncertified
+            engine=self.engine, fixed=interest.fixed, allow_uncertified=self.allow_uncertified
         )
 
     @property
@@ -72,9 +73,23 @@ class PlotOptions:
             raise ConfigError(f"give {what}, the first smaller than the second")
         return self.low, self.high
 
-    def toys(self, question: Question) -> ToyOptions:
-        """Number, seed and fits of toys."""
-        return ToyOptions(n_toys=self.n_toys, seed=self.seed, fit=self.fit(question))
+    def load(self, target: str) -> tuple[Target, ParameterOfInterest]:
+        """A target and the parameter that is asked of it."""
+        loaded = load_target(target, self.settings)
+        return loaded, parameter_of_interest(loaded, self.poi)
+
+    def verb(self, target: Target, method: str = "profile", dof: int = 1) -> Options:
+        """Options of the verb that a figure shows."""
+        return Options(
+            method=method,
+            cl=self.cl,
+            dof=self.dof or dof,
+            engine=self.engine,
+            held=target.fixed,
+            n_toys=self.n_toys,
+            seed=self.seed,
+            allow_uncertified=self.allow_uncertified,
+        )
 
 
 def _one(targets: Targets, kind: str) -> str:
@@ -85,136 +100,106 @@ def _one(targets: Targets, kind: str) -> str:
 
 def draw_fit(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     """Data against prediction, with the signal at its limit where there is an upper one."""
-    from histnu.axes import channel_axes
-    from histnu.figures import prediction_figure
-    from histnu.inference.limits import IntervalOptions, interval
-    from histnu.inference.summary import SummaryOptions, summarise
+    from histnu.analysis.axes import channel_axes
     from histnu.plotting.prediction import draw_prediction
+    from histnu.verbs.estimation import summary_of
+    from histnu.verbs.figures import prediction_figure
 
     name = _one(targets, "fit")
-    target = load_target(name, options.settings)
-    question = ask(target, options.poi)
-    fit = options.fit(question)
-    summary = summarise(question.likelihood, None, SummaryOptions(fit, profile=False))
-    found = interval(
-        question.likelihood, None, question.parameter, options.cl, 1, IntervalOptions(fit=fit)
-    )
+    target, interest = options.load(name)
+    summary, _ = summary_of(target, interest, options.verb(target), profile=False)
+    found = verbs.find_interval(interest, options.verb(target))
     limit = None if found.upper is None or found.lower is not None else (found.upper, options.cl)
-    figure = prediction_figure(target, question, summary, channel_axes(name), limit)
+    figure = prediction_figure(target, interest, summary, channel_axes(name), limit)
     return draw_prediction(figure, path)
 
 
 def draw_impact_ranking(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     """Pulls and impacts."""
-    from histnu.figures import impacts_figure
-    from histnu.inference.impacts import impacts
     from histnu.plotting.statistics import draw_impacts
+    from histnu.verbs.estimation import impacts_of
+    from histnu.verbs.figures import impacts_figure
 
-    target = load_target(_one(targets, "impacts"), options.settings)
-    question = ask(target, options.poi)
-    fit = options.fit(question)
-    found = impacts(question.likelihood, None, question.parameter, fit)
-    return draw_impacts(impacts_figure(target, question, found, options.top), path)
+    target, interest = options.load(_one(targets, "impacts"))
+    found = impacts_of(target, interest, options.verb(target))
+    return draw_impacts(impacts_figure(found, options.top), path)
 
 
 def draw_correlations(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     """Post-fit correlations; of large documents those of the parameters with the largest ones."""
-    from histnu.figures import correlation_figure
-    from histnu.inference.summary import SummaryOptions, summarise
     from histnu.plotting.statistics import draw_correlation
+    from histnu.verbs.estimation import summary_of
+    from histnu.verbs.figures import correlation_figure
 
-    target = load_target(_one(targets, "correlation"), options.settings)
-    question = ask(target, options.poi)
-    fit = options.fit(question)
-    summary = summarise(question.likelihood, None, SummaryOptions(fit, profile=False))
-    off = np.abs(summary.correlation - np.eye(len(summary.names))).max(axis=0)
+    target, interest = options.load(_one(targets, "correlation"))
+    summary, _ = summary_of(target, interest, options.verb(target), profile=False)
+    off = np.abs(np.array(summary.correlation) - np.eye(len(summary.names))).max(axis=0)
     chosen = np.sort(np.argsort(-off, kind="stable")[: max(options.top, 2)])
     names = [summary.names[i] for i in chosen]
-    return draw_correlation(correlation_figure(target, summary, names), path)
+    return draw_correlation(correlation_figure(summary, names), path)
 
 
 def draw_scans(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     """Profiles of one parameter in every target."""
-    from histnu.figures import scan_figure
     from histnu.plotting.statistics import draw_scan
+    from histnu.verbs.figures import scan_figure
 
     loaded = [load_target(t, options.settings) for t in targets]
-    asked = [(t, ask(t, options.poi)) for t in loaded]
+    asked = [(t, parameter_of_interest(t, options.poi)) for t in loaded]
     level = (options.cl, options.dof or 1)
     return draw_scan(scan_figure(asked, options.values, level, options.fit), path)
 
 
 def draw_nuisance_paths(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     """Nuisance parameters along a scan."""
-    from histnu.figures import nuisances_figure
     from histnu.plotting.statistics import draw_nuisances
+    from histnu.verbs.figures import nuisances_figure
 
-    target = load_target(_one(targets, "nuisances"), options.settings)
-    question = ask(target, options.poi)
+    target, interest = options.load(_one(targets, "nuisances"))
     level = (options.cl, options.dof or 1)
     top = min(options.top, 8)
     return draw_nuisances(
-        nuisances_figure(target, question, options.values, level, options.fit(question), top), path
+        nuisances_figure(target, interest, options.values, level, options.fit(interest), top), path
     )
 
 
 def draw_significance(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     """Background-only toys."""
-    from histnu.figures import significance_figure
-    from histnu.inference.significance import SignificanceOptions, significance
     from histnu.plotting.statistics import draw_toys
+    from histnu.verbs.estimation import significance_of
+    from histnu.verbs.figures import significance_figure
 
-    target = load_target(_one(targets, "toys"), options.settings)
-    question = ask(target, options.poi)
-    settings = SignificanceOptions(toys=options.toys(question), fit=options.fit(question))
-    found = significance(question.likelihood, None, question.parameter, settings)
-    return draw_toys(significance_figure(target, found), path)
+    target, interest = options.load(_one(targets, "toys"))
+    found = significance_of(target, interest, options.verb(target, "toys"))
+    return draw_toys(significance_figure(*found), path)
 
 
 def draw_goodness(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     """Toys of the goodness of fit."""
-    from histnu.figures import goodness_figure
-    from histnu.inference.summary import SummaryOptions, summarise
     from histnu.plotting.statistics import draw_toys
+    from histnu.verbs.estimation import summary_of
+    from histnu.verbs.figures import goodness_figure
 
-    target = load_target(_one(targets, "goodness"), options.settings)
-    question = ask(target, options.poi)
-    settings = SummaryOptions(options.fit(question), False, options.toys(question))
-    summary = summarise(question.likelihood, None, settings)
-    return draw_toys(goodness_figure(target, summary), path)
+    target, interest = options.load(_one(targets, "goodness"))
+    found = summary_of(target, interest, options.verb(target, "toys"), profile=False)
+    return draw_toys(goodness_figure(*found), path)
 
 
 def draw_regions(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
-    """Regions of two parameters, one per target."""
-    from histnu.figures import header
-    from histnu.inference.contours import RegionOptions, region
-    from histnu.plotting.planes import PlaneFigure, Region, draw_plane
+    """Regions of two parameters, or of one against a held one, one per target."""
+    from histnu.plotting.planes import draw_plane
+    from histnu.verbs.planes import Plane, plane_figure, plane_result
 
     if options.x_name is None or options.y_name is None:
         raise ConfigError("histnu plot contour needs --x and --y: two parameters")
-    names = (options.x_name, options.y_name)
-    low, high = options.range("--from and --to (the range of --x)")
-    y_low, y_high = options.y_range or (low, high)
+    x_range = None
+    if options.low is not None or options.high is not None:
+        x_range = options.range("--from and --to (the range of --x)")
     points = options.points or 41
-    grid = (np.linspace(low, high, points), np.linspace(y_low, y_high, points))
-    cl, dof = options.cl, options.dof or 2
-    regions, marked, units = [], None, ("", "")
-    for text in targets:
-        target = load_target(text, options.settings)
-        question = ask(target, names[0])
-        if question.squared:
-            raise ConfigError(f"{names[0]} enters squared; give its strength {question.parameter}")
-        settings = RegionOptions(cl, dof, fit=options.fit(question))
-        found = region(question.likelihood, None, names, grid, settings)
-        best = (found.best_fit.parameters[names[0]], found.best_fit.parameters[names[1]])
-        star = "*" if target.provenance == "reconstructed" else ""
-        regions.append(Region(header(target).title + star, found.contours, best))
-        marked = target.provenance if star else marked
-        units = (target.units.get(names[0], ""), target.units.get(names[1], ""))
-    regions += published(options.overlay)
-    note = f"{100 * cl:g} % CL ({dof} dof), all other parameters profiled"
-    x, y = (quantity(n, u) for n, u in zip(names, units, strict=True))
-    return draw_plane(PlaneFigure(x, y, tuple(regions), header=Header("", marked, note)), path)
+    plane = Plane(options.x_name, options.y_name, x_range, options.y_range, points)
+    how = replace(options.verb(Target("", {})), dof=options.dof or 2)
+    found = [plane_result(t, plane, how, options.settings)[0] for t in targets]
+    return draw_plane(plane_figure(found, published(options.overlay)), path)
 
 
 def published(overlays: tuple[str, ...]) -> list[Any]:
@@ -223,8 +208,8 @@ def published(overlays: tuple[str, ...]) -> list[Any]:
     Raises:
         ConfigError: for an option of another form, or a file with fewer than two columns.
     """
+    from histnu.core.tables import read_csv
     from histnu.plotting.planes import Region
-    from histnu.tables import read_csv
 
     found = []
     for option in overlays:
@@ -253,7 +238,8 @@ class HeldScan:
     @property
     def label(self) -> str:
         """Title of the axis: the held parameter with its unit."""
-        from histnu.analyses import load_analysis, signal_model
+        from histnu.analysis.hypothesis import signal_model
+        from histnu.analysis.schema import load_analysis
 
         held = {h.name: h.unit for h in signal_model(load_analysis(self.text).model).held}
         return quantity(self.along, held.get(self.along, ""))
@@ -315,53 +301,45 @@ def refined(values: Array, curve: Callable[[float], Array], rounds: int = 5) -> 
     return np.array(order), np.array([rows[v] for v in order])
 
 
-def produced(question: Any) -> bool:
+def produced(interest: Any) -> bool:
     """Whether the parameter changes any expected count: a heavy state may be out of reach."""
-    likelihood = question.likelihood
+    likelihood = interest.likelihood
     start = likelihood.init.copy()
     at = start.copy()
-    at[likelihood.index(question.parameter)] = 1.0
-    start[likelihood.index(question.parameter)] = 0.0
+    at[likelihood.index(interest.parameter)] = 1.0
+    start[likelihood.index(interest.parameter)] = 0.0
     return bool(np.any(likelihood.expected(at) != likelihood.expected(start)))
 
 
-def observed_upper(question: Any, options: PlotOptions) -> float:
+def observed_upper(interest: ParameterOfInterest, options: Options) -> float:
     """Upper end of the interval in the unit asked; NaN where it is open."""
-    from histnu.inference.limits import IntervalOptions, interval
-
-    found = interval(
-        question.likelihood, None, question.parameter, options.cl, options.dof or 1,
-        IntervalOptions(fit=options.fit(question)),
-    )  # fmt: skip
-    upper = question.value(found.upper)
+    upper = interest.value(verbs.find_interval(interest, options).upper)
     return np.nan if upper is None else float(upper)
 
 
 def draw_expected_band(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     """Expected and observed upper limits along a held parameter."""
-    from histnu.figures import header
-    from histnu.inference.expected import ExpectedOptions, expected_limit
     from histnu.plotting.statistics import BandFigure, draw_band
+    from histnu.verbs.figures import header
 
     scan = held_scan(_one(targets, "band"), options, "band")
 
     def limits(value: float) -> Array:
-        question = ask(scan.target(value), options.poi)
-        if not produced(question):
+        target = scan.target(value)
+        interest = parameter_of_interest(target, options.poi)
+        if not produced(interest):
             return np.full(6, np.nan)
-        fit = options.fit(question)
-        settings = ExpectedOptions("profile", options.cl, options.dof or 1, fit=fit)
-        bands = expected_limit(question.likelihood, None, question.parameter, settings)
-        upper = [np.nan if u is None else question.value(u) for u in bands.upper]
-        return np.array([*upper, observed_upper(question, options)])
+        how = options.verb(target)
+        upper = [np.nan if u is None else u for u in verbs.expected_of(interest, False, how).upper]
+        return np.array([*upper, observed_upper(interest, how)])
 
     missing: list[float] = []
     values, rows = refined(scan.values(), left_out(limits, 6, missing))
     target = scan.target(values[0])
-    question = ask(target, options.poi)
+    interest = parameter_of_interest(target, options.poi)
     title = f"{100 * options.cl:g} % CL upper limits"
     figure = BandFigure(
-        scan.label, quantity(question.asked, question.unit), values, rows[:, :5], rows[:, 5],
+        scan.label, quantity(interest.name, interest.unit), values, rows[:, :5], rows[:, 5],
         (True, True), header(target, title, missing_note(missing).lstrip("; ")),
     )  # fmt: skip
     return draw_band(figure, path)
@@ -377,14 +355,15 @@ def draw_mass_plane(targets: Targets, path: Path, options: PlotOptions) -> list[
         scan = held_scan(text, options, "mass")
 
         def upper(value: float, scan: HeldScan = scan) -> Array:
-            question = ask(scan.target(value), options.poi)
-            end = observed_upper(question, options) if produced(question) else np.nan
+            target = scan.target(value)
+            interest = parameter_of_interest(target, options.poi)
+            end = observed_upper(interest, options.verb(target)) if produced(interest) else np.nan
             return np.array([end])
 
         values, ends = refined(scan.values(), left_out(upper, 1, missing))
         target = scan.target(values[0])
-        question = ask(target, options.poi)
-        x, y = scan.label, quantity(question.asked, question.unit)
+        interest = parameter_of_interest(target, options.poi)
+        x, y = scan.label, quantity(interest.name, interest.unit)
         star = "*" if target.provenance == "reconstructed" else ""
         marked = target.provenance if star else marked
         line = np.column_stack([values, ends[:, 0]])
@@ -398,7 +377,7 @@ def draw_mass_plane(targets: Targets, path: Path, options: PlotOptions) -> list[
 def draw_recoil_spectra(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     """Recoil spectra of the hypothesis of an analysis."""
     from histnu.plotting.spectra import draw_spectra
-    from histnu.spectra import spectra_figure
+    from histnu.verbs.spectra import spectra_figure
 
     reach = (options.low or 0.05, options.high or 5.0)
     return draw_spectra(spectra_figure(_one(targets, "spectra"), reach, options.settings), path)
@@ -407,7 +386,7 @@ def draw_recoil_spectra(targets: Targets, path: Path, options: PlotOptions) -> l
 def draw_responses(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     """Responses of an analysis."""
     from histnu.plotting.spectra import draw_response
-    from histnu.spectra import response_figure
+    from histnu.verbs.spectra import response_figure
 
     return draw_response(response_figure(_one(targets, "response")), path)
 

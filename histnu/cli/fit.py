@@ -8,57 +8,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from histnu.cli import types
-from histnu.cli.answers import asked_of, marks
-from histnu.cli.common import (
-    allow_option,
-    console,
-    engine_option,
-    json_option,
-    progress_bar,
-    quiet_option,
-    seed_option,
-    set_option,
-)
-from histnu.cli.envelope import (
-    envelope,
-    plot_option,
-    poi_option,
-    prepare,
-    say_written,
-    toy_options,
-)
+from histnu.cli.common import console, seed_option
+from histnu.cli.given import Given, likelihood_verb, plot_option, poi_option, say_written
 
 if TYPE_CHECKING:
-    from histnu.inference.summary import FitSummary
-    from histnu.inference.yields import ChannelYields
+    from histnu.verbs.fit_results import FitSummary, Yields
 
 _LARGE = 0.2  # correlations above this are printed
 
 
 @click.command()
-@click.argument("target", type=types.Target())
+@likelihood_verb
 @poi_option
 @click.option("--profile/--no-profile", default=True, help="Profile (MINOS-like) uncertainties.")
 @click.option("--n-toys", type=types.TOYS, default=None, help="Toys of the goodness of fit.")
 @seed_option
 @plot_option
-@set_option
-@engine_option
-@allow_option
-@json_option
-@quiet_option
 def command(
-    target: str,
-    poi: str | None,
-    profile: bool,
-    n_toys: int | None,
-    seed: int,
-    plot: Path | None,
-    settings: dict[str, float],
-    engine: str,
-    allow_uncertified: bool,
-    as_json: bool,
-    quiet: bool,
+    given: Given, poi: str | None, profile: bool, n_toys: int | None, seed: int, plot: Path | None
 ) -> None:
     """Best fit, uncertainties, correlations, goodness of fit and yields.
 
@@ -71,27 +38,21 @@ def command(
       histnu fit magnetic_moment_combined --poi mu_universal
       histnu fit standard_model_xenonnt --n-toys 2000 --plot fit.png
     """
-    from histnu.inference.summary import SummaryOptions, summarise
-    from histnu.serialize import dumps
+    from histnu.verbs.estimation import summary_of
 
-    loaded, question, how = prepare(target, poi, settings, (engine, allow_uncertified))
-    with progress_bar(n_toys or 1, quiet or as_json or n_toys is None) as advance:
-        toys = None if n_toys is None else toy_options(n_toys, seed, how, advance)
-        options = SummaryOptions(how, profile, toys)
-        found = summarise(question.likelihood, None, options)
+    loaded, interest = given.load(poi)
+    toys = {} if n_toys is None else {"method": "toys", "n_toys": n_toys}
+    with given.toys(given.options(loaded, seed=seed, **toys), n_toys is not None) as options:
+        found, _ = summary_of(loaded, interest, options, profile)
     if plot is not None:
-        from histnu.axes import channel_axes
-        from histnu.figures import prediction_figure
+        from histnu.analysis.axes import channel_axes
         from histnu.plotting.prediction import draw_prediction
+        from histnu.verbs.figures import prediction_figure
 
-        figure = prediction_figure(loaded, question, found, channel_axes(target))
+        figure = prediction_figure(loaded, interest, found, channel_axes(given.target))
         say_written(draw_prediction(figure, plot))
-    if as_json:
-        asked = asked_of(loaded, question, found.engine)
-        document = envelope("fit_summary", asked, **found.to_json())
-        click.echo(dumps(document), nl=False)
-        return
-    _show(found, f"{loaded.name} ({found.engine}){marks(loaded, question, found.certified)}")
+    if not given.show(found, loaded):
+        _show(found, f"{loaded.name} ({found.engine}){given.marks(loaded, interest, found)}")
 
 
 def _show(found: FitSummary, title: str) -> None:
@@ -110,7 +71,7 @@ def _show(found: FitSummary, title: str) -> None:
     pairs = _correlations(found)
     if pairs:
         click.echo(f"correlations above {_LARGE:g}: {pairs}")
-    for before, after in zip(found.prefit.channels, found.postfit.channels, strict=True):
+    for before, after in zip(found.prefit, found.postfit, strict=True):
         console().print(_yield_table(before, after))
 
 
@@ -137,17 +98,17 @@ def _correlations(found: FitSummary) -> str:
     """Pairs of free parameters with a large correlation, largest first."""
     names, matrix = found.names, found.correlation
     pairs = [
-        (abs(matrix[i, j]), f"{names[i]}, {names[j]}: {matrix[i, j]:+.2f}")
+        (abs(matrix[i][j]), f"{names[i]}, {names[j]}: {matrix[i][j]:+.2f}")
         for i in range(len(names))
         for j in range(i)
-        if abs(matrix[i, j]) > _LARGE
+        if abs(matrix[i][j]) > _LARGE
     ]
     pairs.sort(key=lambda p: -p[0])
     shown = "; ".join(text for _, text in pairs[:12])
     return shown + (f"; and {len(pairs) - 12} more (--json)" if len(pairs) > 12 else "")
 
 
-def _yield_table(before: ChannelYields, after: ChannelYields) -> Any:
+def _yield_table(before: Yields, after: Yields) -> Any:
     from rich.table import Table
 
     table = Table(title=f"events in {after.channel}", title_justify="left", box=None)
@@ -166,5 +127,5 @@ def _yield_table(before: ChannelYields, after: ChannelYields) -> Any:
         f"{before.sum_total:.4g} +- {before.sum_total_error:.2g}",
         f"{after.sum_total:.4g} +- {after.sum_total_error:.2g}",
     )
-    table.add_row("observed", "", f"{after.observed.sum():g}")
+    table.add_row("observed", "", f"{sum(after.observed):g}")
     return table

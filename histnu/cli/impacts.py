@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from histnu.cli import types
-from histnu.cli.answers import asked_of, marks
-from histnu.cli.common import allow_option, console, engine_option, json_option, set_option
-from histnu.cli.envelope import envelope, plot_option, poi_option, prepare, say_written
+from histnu.cli.common import console
+from histnu.cli.given import Given, likelihood_verb, plot_option, poi_option, say_written
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from histnu.verbs.fit_results import Impacts
 
 
 @click.command()
-@click.argument("target", type=types.Target())
+@likelihood_verb
 @poi_option
 @click.option("--top", type=click.IntRange(1), default=20, show_default=True, help="Rows shown.")
 @plot_option
-@set_option
-@engine_option
-@allow_option
-@json_option
-def command(
-    target: str,
-    poi: str | None,
-    top: int,
-    plot: Path | None,
-    settings: dict[str, float],
-    engine: str,
-    allow_uncertified: bool,
-    as_json: bool,
-) -> None:
+def command(given: Given, poi: str | None, top: int, plot: Path | None) -> None:
     """Impacts of the nuisance parameters, with pulls and constraints.
 
     Every nuisance parameter is held one standard deviation (before and after the fit) above and
@@ -42,28 +33,30 @@ def command(
       histnu impacts magnetic_moment_combined --poi mu_universal
       histnu impacts standard_model_combined --plot impacts.png
     """
-    from histnu.inference.impacts import impacts
-    from histnu.serialize import dumps
+    from histnu.verbs.estimation import impacts_of
 
-    loaded, question, how = prepare(target, poi, settings, (engine, allow_uncertified))
-    found = impacts(question.likelihood, None, question.parameter, how)
+    loaded, interest = given.load(poi)
+    found = impacts_of(loaded, interest, given.options(loaded))
     if plot is not None:
-        from histnu.figures import impacts_figure
         from histnu.plotting.statistics import draw_impacts
+        from histnu.verbs.figures import impacts_figure
 
-        say_written(draw_impacts(impacts_figure(loaded, question, found, top), plot))
-    if as_json:
-        asked = asked_of(loaded, question, found.engine)
-        answer = {**found.to_json(), "parameter": question.asked, "ranked": found.parameter}
-        click.echo(dumps(envelope("impacts", asked, **answer)), nl=False)
+        say_written(draw_impacts(impacts_figure(found, top), plot))
+    if given.show(found, loaded):
         return
-    from rich.table import Table
-
     fitted = "" if found.error is None else f" +- {found.error:.4g}"
     click.echo(
-        f"{found.parameter} = {found.best_fit:.6g}{fitted} ({loaded.name}, {found.engine})"
-        f"{marks(loaded, question, found.certified)}"
+        f"{found.ranked} = {found.best_fit:.6g}{fitted} ({loaded.name}, {found.engine})"
+        f"{given.marks(loaded, interest, found)}"
     )
+    console().print(_table(found, top))
+    if len(found.impacts) > top:
+        click.echo(f"{len(found.impacts) - top} smaller impacts are not shown (--top)")
+
+
+def _table(found: Impacts, top: int) -> Table:
+    from rich.table import Table
+
     table = Table(box=None)
     for name in ("", "name", "pull", "constraint", "pre-fit up", "down", "post-fit up", "down"):
         table.add_column(name, justify="left" if name == "name" else "right")
@@ -76,6 +69,4 @@ def command(
             "-" if i.constraint is None else f"{i.constraint:.2f}",
             *("-" if n is None else f"{n:+.4g}" for n in numbers),
         )
-    console().print(table)
-    if len(found.impacts) > top:
-        click.echo(f"{len(found.impacts) - top} smaller impacts are not shown (--top)")
+    return table

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import click
 
 from histnu.cli import types
-from histnu.cli.answers import marks, stamped_json
-from histnu.cli.common import (
-    allow_option,
-    cl_option,
-    engine_option,
-    json_option,
-    progress_bar,
-    quiet_option,
-    seed_option,
-    set_option,
-)
+from histnu.cli.common import cl_option, seed_option
 from histnu.cli.expected import expected_line, expected_option
+from histnu.cli.given import Given, likelihood_verb, poi_option
 
 METHODS = ("profile", "cls", "cls-toys", "toys")
 
 
 @click.command()
-@click.argument("target", type=types.Target())
-@click.option("--poi", default=None, help="Parameter: of interest, or physical (mu_e, q_ee).")
+@likelihood_verb
+@poi_option
 @cl_option
 @click.option("--dof", type=types.DEGREES, default=1, show_default=True, help="For profile.")
 @click.option(
@@ -36,13 +26,8 @@ METHODS = ("profile", "cls", "cls-toys", "toys")
 @click.option("--n-toys", type=types.TOYS, default=1000, show_default=True)
 @expected_option
 @seed_option
-@set_option
-@engine_option
-@allow_option
-@json_option
-@quiet_option
 def command(
-    target: str,
+    given: Given,
     poi: str | None,
     cl: float,
     dof: int,
@@ -50,11 +35,6 @@ def command(
     n_toys: int,
     expected: str | None,
     seed: int,
-    settings: dict[str, float],
-    engine: str,
-    allow_uncertified: bool,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Confidence region or upper limit of one parameter.
 
@@ -71,37 +51,19 @@ def command(
       histnu limit sterile_dipole_combined --poi mu_e --set m4=5
     """
     from histnu import verbs
-    from histnu.targets import ask, load_target
 
-    loaded = load_target(target, settings)
-    question = ask(loaded, poi)
-    with progress_bar(n_toys, quiet or as_json or "toys" not in method) as advance:
-        options = verbs.Options(
-            method=method,
-            cl=cl,
-            dof=dof,
-            engine=engine,
-            held=question.fixed,
-            n_toys=n_toys,
-            seed=seed,
-            progress=_advance(advance),
-            allow_uncertified=allow_uncertified,
-        )
-        found = verbs.limit_of(loaded, question, options)
+    loaded, interest = given.load(poi)
+    how = given.options(loaded, method=method, cl=cl, dof=dof, n_toys=n_toys, seed=seed)
+    with given.toys(how, "toys" in method) as options:
+        found = verbs.limit_of(loaded, interest, options)
     if expected is not None:
         silent = replace(options, progress=None)
-        bands = verbs.expected_of(question, expected == "toys", silent)
+        bands = verbs.expected_of(interest, expected == "toys", silent)
         found = found.model_copy(update={"expected": bands})
-    if as_json:
-        click.echo(stamped_json(found, loaded), nl=False)
+    if given.show(found, loaded):
         return
-    click.echo(f"{found}{marks(loaded, question, found.certified)}")
+    click.echo(f"{found}{given.marks(loaded, interest, found)}")
     if found.expected is not None:
-        click.echo(expected_line(found.expected, question.unit))
+        click.echo(expected_line(found.expected, interest.unit))
     for note in found.boundary:
         click.echo(f"  {note}")
-
-
-def _advance(advance: Any) -> Any:
-    """Adapt (done, total) progress to a bar that counts calls."""
-    return lambda done, total: advance(f"{done}/{total} toys")

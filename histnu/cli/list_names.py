@@ -9,12 +9,13 @@ import click
 from histnu.cli.common import console
 
 if TYPE_CHECKING:
-    from histnu.analyses import Needs
+    from histnu.analysis.schema import Needs
 
 
 def collect() -> dict[str, Any]:
     """Names of everything that other verbs take, with provenance where there is data."""
-    from histnu.analyses import builtin, load_model, model_names, needs
+    from histnu.analysis.hypothesis import load_model, model_names
+    from histnu.analysis.schema import builtin, needs
     from histnu.experiments.builders import built_names
     from histnu.experiments.loader import available, load_experiment
 
@@ -83,7 +84,7 @@ def command(as_json: bool) -> None:
     Example:
       histnu list --json
     """
-    from histnu.serialize import dumps
+    from histnu.core.serialize import dumps
 
     names = collect()
     if as_json:

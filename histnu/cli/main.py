@@ -13,9 +13,8 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-import histnu
 from histnu.cli.signals import Interrupted, interruptible
-from histnu.errors import HistnuError
+from histnu.core.errors import HistnuError
 
 VERBS: dict[str, str] = {
     "build": "Build workspace, PatchSet and manifest of an analysis.",
@@ -67,10 +66,18 @@ class LazyGroup(click.Group):
             formatter.write_dl(sorted(VERBS.items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(histnu.__version__, prog_name="histnu")
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+)
+@click.option("--version", is_flag=True, help="Show the version; with -v all that a report needs.")
+@click.option(
+    "--verbose", "-v", count=True, help="Say what is done (-v), and how fits go (-vv), on stderr."
+)
 @click.option("--debug", is_flag=True, help="Show tracebacks and all warnings.")
-def cli(debug: bool) -> None:
+@click.pass_context
+def cli(context: click.Context, version: bool, verbose: int, debug: bool) -> None:
     """Neutrino physics as pyhf likelihoods of real experiments.
 
     \b
@@ -79,6 +86,25 @@ def cli(debug: bool) -> None:
       histnu build magnetic_moment_combined -o likelihood
       histnu limit likelihood/workspace.json --poi mu2_universal
     """
+    if version:
+        from histnu.cli.versions import version_lines
+
+        click.echo("\n".join(version_lines(detailed=verbose > 0)))
+        context.exit(0)
+    if context.invoked_subcommand is None:
+        raise click.UsageError("Missing command.", context)
+    if verbose:
+        _log_to_stderr(logging.INFO if verbose == 1 else logging.DEBUG)
+
+
+def _log_to_stderr(level: int) -> None:
+    """Show what the modules of histnu log."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(relativeCreated)7.0f ms %(name)s: %(message)s"))
+    handler.addFilter(lambda record: record.levelno < logging.WARNING)  # the others: main
+    logger = logging.getLogger("histnu")
+    logger.setLevel(level)
+    logger.addHandler(handler)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -69,7 +69,7 @@ def command(kind: str, targets: tuple[str, ...], output: Path | None, **options:
         redraw(Path(kind), targets, output)
         return
     from histnu.cli.figures import DRAW, PlotOptions
-    from histnu.errors import ConfigError
+    from histnu.core.errors import ConfigError
 
     if not targets:
         raise ConfigError(f"histnu plot {kind} needs a TARGET: a workspace or an analysis")
@@ -79,10 +79,10 @@ def command(kind: str, targets: tuple[str, ...], output: Path | None, **options:
 
 def redraw(results: Path, targets: tuple[str, ...], output: Path | None) -> None:
     """Read results.json (or its folder) and draw the figures of a results folder."""
-    from histnu.errors import ConfigError
+    from histnu.core.errors import ConfigError
+    from histnu.core.serialize import staged
+    from histnu.export.results_document import read_results
     from histnu.plotting.studies import draw_all
-    from histnu.results_document import read_results
-    from histnu.serialize import staged
 
     if targets:
         raise ConfigError(f"unknown kind {str(results)!r}; use one of {', '.join(KINDS)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,8 +36,6 @@ CACHE = "cache"
               help="Scale the signal per bin to a published SM expectation.")  # fmt: skip
 @click.option("--replace", "replaced", multiple=True, metavar="EXPERIMENT=FILE",
               help="Experiment YAML that takes the place of one; may be repeated.")  # fmt: skip
-@click.option("--pandax-table", type=types.Place(), default=None,
-              help="The same as --replace pandax4t_us2=FILE.")  # fmt: skip
 @click.option("--with", "options", multiple=True, metavar="OPTION",
               help="Also the questions that the study asks with this option only.")  # fmt: skip
 @click.option("--full", is_flag=True, help="The same as --with full.")
@@ -55,7 +54,6 @@ def command(
     interpolation: str | None,
     correction: str | None,
     replaced: tuple[str, ...],
-    pandax_table: Path | None,
     options: tuple[str, ...],
     full: bool,
     engine: str | None,
@@ -84,10 +82,9 @@ def command(
     from histnu.studies.schema import load_study
 
     fields = {"interpolation": interpolation, "correction": correction}
-    pairs = list(replaced) + ([f"pandax4t_us2={pandax_table}"] if pandax_table else [])
     settings = Settings(
         {k: v for k, v in fields.items() if v is not None},
-        parse_replaced(pairs),
+        parse_replaced(replaced),
         engine,
         frozenset({*options, *(["full"] if full else [])}),
     )
@@ -97,7 +94,7 @@ def command(
     outcome = run(prepared, folder, (jobs or available_cores(), fresh), quiet or as_json)
     write_study(outcome, prepared.loaded, output, curves)
     if as_json:
-        from histnu.serialize import dumps
+        from histnu.core.serialize import dumps
 
         click.echo(dumps(outcome.results), nl=False)
         return
@@ -110,7 +107,7 @@ def parse_replaced(pairs: Sequence[str]) -> dict[str, str]:
     Raises:
         ConfigError: for an option of another form.
     """
-    from histnu.errors import ConfigError
+    from histnu.core.errors import ConfigError
 
     found = {}
     for pair in pairs:
@@ -127,8 +124,10 @@ def run(prepared: Prepared, cache: Path, how: tuple[int, bool], quiet: bool) -> 
     from histnu.studies.reproduce import compute
 
     workers, fresh = how
-    with progress_bar(len(prepared.tasks), quiet) as advance:
-        return compute(prepared, Running(workers, cache, fresh, advance))
+    total, done = len(prepared.tasks), count(1)
+    with progress_bar(total, quiet, "questions") as advance:
+        progress = lambda label: advance(next(done), total, label)  # noqa: E731
+        return compute(prepared, Running(workers, cache, fresh, progress))
 
 
 def show(outcome: Outcome, output: Path) -> None:

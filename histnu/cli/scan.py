@@ -5,31 +5,16 @@ from __future__ import annotations
 import click
 
 from histnu.cli import types
-from histnu.cli.answers import marks, stamped_json
-from histnu.cli.common import allow_option, engine_option, json_option, set_option
+from histnu.cli.given import Given, likelihood_verb, poi_option
 
 
 @click.command()
-@click.argument("target", type=types.Target())
-@click.option("--poi", default=None, help="Parameter: of interest, or physical (mu_e, q_ee).")
+@likelihood_verb
+@poi_option
 @click.option("--from", "low", type=types.ANY_NUMBER, required=True, help="First value.")
 @click.option("--to", "high", type=types.ANY_NUMBER, required=True, help="Last value.")
 @click.option("--points", type=types.Integer(2, 100_000), default=51, show_default=True)
-@set_option
-@engine_option
-@allow_option
-@json_option
-def command(
-    target: str,
-    poi: str | None,
-    low: float,
-    high: float,
-    points: int,
-    settings: dict[str, float],
-    engine: str,
-    allow_uncertified: bool,
-    as_json: bool,
-) -> None:
+def command(given: Given, poi: str | None, low: float, high: float, points: int) -> None:
     """Profile likelihood of one parameter.
 
     Print value and Delta(-2 log L) of a scan; all other parameters are profiled.
@@ -41,21 +26,18 @@ def command(
     import numpy as np
 
     from histnu import verbs
-    from histnu.errors import ConfigError
-    from histnu.targets import ask, load_target
+    from histnu.core.errors import ConfigError
 
     if not low < high:
         raise ConfigError(f"--from {low:g} must be below --to {high:g}")
-    loaded = load_target(target, settings)
-    question = ask(loaded, poi)
-    options = verbs.Options(engine=engine, held=question.fixed, allow_uncertified=allow_uncertified)
-    found = verbs.scan_of(loaded, question, np.linspace(low, high, points), options)
-    if as_json:
-        click.echo(stamped_json(found, loaded), nl=False)
+    loaded, interest = given.load(poi)
+    values = np.linspace(low, high, points)
+    found = verbs.scan_of(loaded, interest, values, given.options(loaded))
+    if given.show(found, loaded):
         return
-    notes = marks(loaded, question, found.certified)
+    notes = given.marks(loaded, interest, found)
     best = f"best fit {found.best_fit:.6g}"
-    click.echo(f"# {question.asked} [{question.unit}]  Delta(-2 log L); {best}{notes}")
+    click.echo(f"# {interest.name} [{interest.unit}]  Delta(-2 log L); {best}{notes}")
     for value, delta, good in zip(
         found.values, found.delta_twice_nll, found.certified_points, strict=True
     ):

@@ -3,58 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from histnu.cli import types
-from histnu.cli.answers import asked_of, marks
-from histnu.cli.common import (
-    allow_option,
-    engine_option,
-    json_option,
-    progress_bar,
-    quiet_option,
-    seed_option,
-    set_option,
-)
-from histnu.cli.envelope import (
-    envelope,
-    plot_option,
-    poi_option,
-    prepare,
-    say_written,
-    toy_options,
-)
-
-if TYPE_CHECKING:
-    from histnu.inference.significance import Significance
+from histnu.cli.common import seed_option
+from histnu.cli.given import Given, likelihood_verb, plot_option, poi_option, say_written
 
 
 @click.command()
-@click.argument("target", type=types.Target())
+@likelihood_verb
 @poi_option
 @click.option("--n-toys", type=types.TOYS, default=None, help="Background-only toys.")
 @click.option("--signal", type=types.ANY_NUMBER, default=None, help="Of the expected significance.")
 @seed_option
 @plot_option
-@set_option
-@engine_option
-@allow_option
-@json_option
-@quiet_option
 def command(
-    target: str,
+    given: Given,
     poi: str | None,
     n_toys: int | None,
     signal: float | None,
     seed: int,
     plot: Path | None,
-    settings: dict[str, float],
-    engine: str,
-    allow_uncertified: bool,
-    as_json: bool,
-    quiet: bool,
 ) -> None:
     """Significance of a signal: q0, asymptotic and with toys.
 
@@ -66,50 +36,16 @@ def command(
       histnu significance standard_model_xenonnt_4d_2024 --signal 1 --n-toys 20000
       histnu significance magnetic_moment_combined --poi mu_universal
     """
-    from histnu.inference.significance import SignificanceOptions, significance
-    from histnu.serialize import dumps
+    from histnu.verbs.estimation import significance_of
 
-    loaded, question, how = prepare(target, poi, settings, (engine, allow_uncertified))
-    inner = None if signal is None else question.inverse(signal)
-    with progress_bar(n_toys or 1, quiet or as_json or n_toys is None) as advance:
-        toys = None if n_toys is None else toy_options(n_toys, seed, how, advance)
-        options = SignificanceOptions(0.0, inner, toys, how)
-        found = significance(question.likelihood, None, question.parameter, options)
+    loaded, interest = given.load(poi)
+    toys = {} if n_toys is None else {"method": "toys", "n_toys": n_toys}
+    with given.toys(given.options(loaded, seed=seed, **toys), n_toys is not None) as options:
+        found, sampled = significance_of(loaded, interest, options, signal)
     if plot is not None:
-        from histnu.figures import significance_figure
         from histnu.plotting.statistics import draw_toys
+        from histnu.verbs.figures import significance_figure
 
-        say_written(draw_toys(significance_figure(loaded, found), plot))
-    best = question.value(found.best_fit)
-    if as_json:
-        asked = asked_of(loaded, question, found.engine)
-        answer = {**found.to_json(), "parameter": question.asked, "best_fit": best}
-        answer |= {"signal": signal, "toys": None, "seed": None if n_toys is None else seed}
-        click.echo(
-            dumps(envelope("significance", asked, **answer)),
-            nl=False,
-        )
-        return
-    text = described(found, question.asked, (seed, signal))
-    click.echo(
-        f"{text}; best fit {best:.6g} {question.unit}".rstrip()
-        + marks(loaded, question, found.certified)
-    )
-
-
-def described(found: Significance, asked: str, given: tuple[int, float | None]) -> str:
-    """The significance in words; ``given`` is the seed and the expected signal of the options."""
-    seed, signal = given
-    text = (
-        f"{asked} = 0 is disfavoured with {found.significance:.3f} standard deviations "
-        f"(q0 = {found.q0:.4f}, p = {found.p_value:.3g}, asymptotic, {found.engine})"
-    )
-    if found.significance_toys is not None:
-        bound = "> " if found.p_value_toys == 0 else ""
-        text += (
-            f"; {bound}{found.significance_toys:.3f} with {found.n_toys} toys "
-            f"(p = {found.p_value_toys:.3g} +- {found.p_value_toys_error:.2g}, seed {seed})"
-        )
-    if found.expected is not None:
-        text += f"; expected {found.expected:.3f} at {signal:g}"
-    return text
+        say_written(draw_toys(significance_figure(found, sampled), plot))
+    if not given.show(found, loaded):
+        click.echo(f"{found}{given.marks(loaded, interest, found)}")

@@ -20,7 +20,7 @@ from histnu.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from histnu.results import Bound, Test
+    from histnu.verbs.results import Bound, Test
 
 
 @click.command()
@@ -59,27 +59,27 @@ def command(
       histnu toys magnetic_moment_combined --poi mu_universal --value 1.1
     """
     from histnu import verbs
-    from histnu.targets import ask, load_target
+    from histnu.analysis.target import load_target, parameter_of_interest
 
     loaded = load_target(target, settings)
-    question = ask(loaded, poi)
-    with progress_bar(1, quiet or as_json) as advance:
+    interest = parameter_of_interest(loaded, poi)
+    with progress_bar(1, quiet or as_json, "toys") as advance:
         options = verbs.Options(
             method="toys" if value is None else "cls-toys",
             cl=cl,
             engine=engine,
-            held=question.fixed,
+            held=interest.fixed,
             n_toys=n_toys,
             seed=seed,
-            progress=lambda done, total: advance(f"{done}/{total} toys"),
+            progress=advance,
             allow_uncertified=allow_uncertified,
         )
         found: Bound | Test
         if value is None:
-            found = verbs.limit_of(loaded, question, options)
+            found = verbs.limit_of(loaded, interest, options)
         else:
             found = verbs.hypothesis_test(loaded, poi, value, options)
     if as_json:
         click.echo(stamped_json(found, loaded), nl=False)
         return
-    click.echo(f"{found}{marks(loaded, question, found.certified)}")
+    click.echo(f"{found}{marks(loaded, interest, found.certified)}")

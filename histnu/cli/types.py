@@ -122,6 +122,47 @@ class Target(click.ParamType):
             self.fail(f"{_short(value)} is neither a name nor a path ({reason}).", param, ctx)
         return text
 
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[Any]:
+        """Names of analyses; the shell adds files."""
+        from click.shell_completion import CompletionItem
+
+        from histnu.analysis.schema import builtin
+
+        names = {name: a.title for name, a in builtin().items() if name.startswith(incomplete)}
+        items = [CompletionItem(name, help=title) for name, title in names.items()]
+        return items or [CompletionItem(incomplete, type="file")]
+
+
+class Parameter(click.ParamType):
+    """Name of a parameter; what a target has is looked up when it is loaded."""
+
+    name = "text"
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[Any]:
+        """Parameters of the target that was typed before."""
+        from click.shell_completion import CompletionItem
+
+        from histnu.analysis.target import parameter_names
+
+        # a word that waits for its value leaves TARGET among the unparsed ones
+        target = str(ctx.params.get("target") or next(iter(ctx.args), ""))
+        names = parameter_names(target) if target else ()
+        return [CompletionItem(n) for n in names if n.startswith(incomplete)]
+
+
+class Release(click.ParamType):
+    """Name of a public release."""
+
+    name = "release"
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[Any]:
+        """Names of the releases that are known."""
+        from click.shell_completion import CompletionItem
+
+        from histnu.releases import found
+
+        return [CompletionItem(n) for n in found() if n.startswith(incomplete)]
+
 
 LEVEL = Number(0.0, 1.0, open_ends=True)
 ANY_NUMBER = Number()

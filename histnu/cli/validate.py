@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from histnu.cli import types
-from histnu.serialize import dumps
+from histnu.core.serialize import dumps
 
 FAULTY = 2
 """Exit status for a document with errors, as for any other bad input."""
@@ -35,7 +35,7 @@ def command(file: Path, background: Path | None, as_json: bool, strict: bool) ->
     Example:
       histnu validate likelihood/workspace.json --json
     """
-    from histnu.validation import check_file
+    from histnu.analysis.validation import check_file
 
     found = check_file(file, background)
     count = Counter(f.severity for f in found)

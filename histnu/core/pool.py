@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from histnu.errors import HistnuError
+from histnu.core.errors import HistnuError
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,8 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from histnu.constants import ELECTRON_MASS
-from histnu.errors import ConfigError, DataError, HistnuError, located
+from histnu.core.constants import ELECTRON_MASS
+from histnu.core.errors import ConfigError, DataError, HistnuError, located
+from histnu.core.forms import explain
+from histnu.core.installed import installed_files
+from histnu.core.serialize import file_digest
+from histnu.core.strict_yaml import read_yaml
+from histnu.core.tables import read_csv
 from histnu.experiments import schema
 from histnu.experiments.builders import build_experiment, built_names
 from histnu.experiments.model import (
@@ -27,13 +33,10 @@ from histnu.experiments.model import (
     SourceChoice,
 )
 from histnu.experiments.response import Response
-from histnu.forms import explain
-from histnu.installed import installed_files
 from histnu.physics.kinematics import e_recoil_max_mev
-from histnu.physics.nuclei import target
-from histnu.serialize import file_digest
-from histnu.strict_yaml import read_yaml
-from histnu.tables import read_csv
+from histnu.physics.nuclei import material
+
+log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
@@ -79,6 +82,7 @@ def _load_packaged(name: str) -> Experiment:
 
 
 def _load(path: Path) -> Experiment:
+    log.info("experiment %s", path)
     document = read_yaml(path)
     if not isinstance(document, dict):
         raise ConfigError(
@@ -116,7 +120,7 @@ def recoil_end_kev(target_name: str, recoil: str) -> float:
     >>> round(recoil_end_kev("xenon", "nuclear"), 1)
     48.3
     """
-    isotopes = target(target_name).isotopes
+    isotopes = material(target_name).isotopes
     nuclear = min(i.mass_mev for i in isotopes)
     mass = nuclear if recoil == "nuclear" else float(ELECTRON_MASS)
     return 1e3 * float(e_recoil_max_mev(HIGHEST_E_NU_MEV, mass))

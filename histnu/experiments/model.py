@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.errors import DataError
+from histnu.core.errors import DataError
 from histnu.experiments.anchors import AnchorGrid
 from histnu.experiments.response import Response
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.errors import DataError
+from histnu.core.errors import DataError
 from histnu.experiments.anchors import AnchorGrid
 
 

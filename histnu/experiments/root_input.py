@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.errors import DataError, located
+from histnu.core.errors import DataError, located
 
 
 def read_histogram(path: str | Path, name: str) -> NDArray[np.float64]:

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
-from histnu.errors import DataError
+from histnu.core.errors import DataError
+from histnu.core.tables import load_table
 from histnu.experiments.response import Response
-from histnu.tables import load_table
 
 Array = NDArray[np.float64]
 

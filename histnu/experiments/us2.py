@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, poisson
 
-from histnu.errors import DataError
+from histnu.core.errors import DataError
 from histnu.experiments.response import Response
 
 Array = NDArray[np.float64]

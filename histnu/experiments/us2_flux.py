@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize, minimize_scalar
 
-from histnu.errors import DataError
+from histnu.core.errors import DataError
 from histnu.experiments.us2 import (
     BACKGROUND_TOTAL,
     BACKGROUND_UNCERTAINTY,

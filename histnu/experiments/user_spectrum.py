@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.errors import DataError, located
-from histnu.serialize import shortened
-from histnu.tables import read_csv
+from histnu.core.errors import DataError, located
+from histnu.core.serialize import shortened
+from histnu.core.tables import read_csv
 
 Array = NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from histnu.errors import ConfigError, ExportError, WorkspaceError, located
+from histnu.core.errors import ConfigError, ExportError, WorkspaceError, located
 
 FILES = {"root": "templates.root", "hs3": "hs3.json"}
 """Files that formats of one file are written to."""
@@ -19,7 +19,7 @@ def load_workspace(path: str | Path, patch: str | None = None) -> dict[str, Any]
         WorkspaceError: if it is no workspace, or a background-only one without a patch.
         PatchSetError: if the patch does not exist or does not fit.
     """
-    from histnu.serialize import read_json
+    from histnu.core.serialize import read_json
     from histnu.workspace.checks import require_valid
     from histnu.workspace.patchset_reader import read_patchset
 

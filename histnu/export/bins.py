@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from histnu.errors import ExportError, located
-from histnu.serialize import shortened
+from histnu.core.errors import ExportError, located
+from histnu.core.serialize import shortened
 
 
 @dataclass(frozen=True)

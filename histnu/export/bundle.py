@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from histnu.errors import DataError, ExportError, located
-from histnu.serialize import atomic_open, parse_json, read_bytes, staged
+from histnu.core.errors import DataError, ExportError, located
+from histnu.core.serialize import atomic_open, parse_json, read_bytes, staged
 
 MAXIMUM_BYTES = 500_000_000
 """Unpacked size above which an archive is refused."""

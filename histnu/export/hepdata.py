@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from histnu.errors import ConfigError, DataError, ExportError, located
+from histnu.core.errors import ConfigError, DataError, ExportError, located
+from histnu.core.serialize import read_json, staged
+from histnu.core.strict_yaml import parse_documents
 from histnu.export.bundle import (
     Bundle,
     check_name,
@@ -34,9 +36,7 @@ from histnu.export.hepdata_tables import (
     profile_tables,
     yield_tables,
 )
-from histnu.results_document import read_results
-from histnu.serialize import read_json, staged
-from histnu.strict_yaml import parse_documents
+from histnu.export.results_document import read_results
 from histnu.workspace.checks import require_valid
 from histnu.workspace.manifest_reader import manifest_beside
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from histnu.errors import ExportError
+from histnu.core.errors import ExportError
 from histnu.export.bins import Binning, binnings
 
 Row = Mapping[str, Any]

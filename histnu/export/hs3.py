@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import histnu
-from histnu.errors import ExportError, located
+from histnu.core.errors import ExportError, located
+from histnu.core.serialize import write_json
 from histnu.export.bins import Binning, binnings
-from histnu.serialize import write_json
 from histnu.workspace.patchset import INTERPOLATION_CODES
 from histnu.workspace.rates import DEFAULT_RANGES
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from histnu.core.serialize import write_with
 from histnu.export.bins import Binning, binnings
 from histnu.export.histograms import templates
-from histnu.serialize import write_with
 
 
 def write_root(

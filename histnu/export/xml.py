@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from histnu.errors import ExportError, located
-from histnu.serialize import read_json, staged, write_json
+from histnu.core.errors import ExportError, located
+from histnu.core.serialize import read_json, staged, write_json
 
 log = logging.getLogger(__name__)
 

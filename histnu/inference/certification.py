@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.engine.options import AnyLikelihood, FitOptions

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference.certification import Asked, require
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver, observe
 from histnu.inference.engine.likelihood import Observed

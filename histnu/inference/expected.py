@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference.batch import CrossingTask, asimov_data, crossings
 from histnu.inference.cls import hypotest_toys
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference.batch import held_problems, linear_response, solve
 from histnu.inference.certification import Asked, require
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference.certification import boundary_notes
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, observe
 from histnu.inference.engine.mapped import MappedLikelihood

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference.certification import Asked, require
 from histnu.inference.engine.boundary import boundary_pull
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.serialize import jsonable
+from histnu.core.serialize import jsonable
 
 Array = NDArray[np.float64]
 

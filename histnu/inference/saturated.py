@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, xlogy
 from scipy.stats import chi2
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.results import Result

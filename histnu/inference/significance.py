@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference.batch import asimov_data
 from histnu.inference.certification import Asked, require
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe

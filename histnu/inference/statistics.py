@@ -19,9 +19,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver, observe
 from histnu.inference.profile import conditional, improved, named
 from histnu.inference.results import BestFit, Result
@@ -60,22 +59,6 @@ class TestStatistic(Result):
     parameter: str
     values: tuple[float, ...]
     observed: tuple[float, ...]
-    best_fit: BestFit
-
-
-@dataclass(frozen=True)
-class Discovery(Result):
-    """How strongly the data exclude that a parameter is zero.
-
-    Attributes:
-        parameter: of interest. q0: the statistic. significance: ``sqrt(q0)`` standard
-            deviations. p_value: asymptotic, one-sided. best_fit: the free fit.
-    """
-
-    parameter: str
-    q0: float
-    significance: float
-    p_value: float
     best_fit: BestFit
 
 
@@ -160,23 +143,3 @@ def _bounded(
             "that, or give a lower bound"
         )
     return likelihood
-
-
-def discovery(
-    likelihood: AnyLikelihood,
-    data: ArrayLike | None,
-    parameter: str,
-    options: StatisticOptions | None = None,
-) -> Discovery:
-    """Return the significance ``Z = sqrt(q0)`` with which the data exclude zero.
-
-    Args:
-        likelihood: the model. data: (B,) counts; the observation if None.
-        parameter: of interest. options: see :class:`StatisticOptions`.
-
-    >>> round(discovery(textbook, [70.0, 65.0], "mu").significance, 4)
-    2.6914
-    """
-    found = test_statistic(likelihood, data, parameter, [0.0], "q0", options)
-    z = float(np.sqrt(found.observed[0]))
-    return Discovery(parameter, found.observed[0], z, float(ndtr(-z)), found.best_fit)

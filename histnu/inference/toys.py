@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference.certification import Asked, require
 from histnu.inference.engine.compile import Constraints
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver, observe

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.constants import ELECTRON_MASS, FERMI_CONSTANT, FINE_STRUCTURE, SIN2_THETA_W
-from histnu.errors import PhysicsError
+from histnu.core.constants import ELECTRON_MASS, FERMI_CONSTANT, FINE_STRUCTURE, SIN2_THETA_W
+from histnu.core.errors import PhysicsError
 from histnu.physics.electrons import Electron
 from histnu.physics.form_factors import FormFactor, klein_nystrand
 from histnu.physics.kinematics import e_nu_min_mev, momentum_transfer_mev

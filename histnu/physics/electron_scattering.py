@@ -28,13 +28,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.constants import ELECTRON_MASS, FERMI_CONSTANT, FINE_STRUCTURE, SIN2_THETA_W
-from histnu.errors import PhysicsError
+from histnu.core.constants import ELECTRON_MASS, FERMI_CONSTANT, FINE_STRUCTURE, SIN2_THETA_W
+from histnu.core.errors import PhysicsError
+from histnu.core.units import MEV_PER_KEV
 from histnu.physics.electrons import shells
 from histnu.physics.kinematics import e_nu_min_mev
-from histnu.physics.nuclei import Target
+from histnu.physics.nuclei import Material
 from histnu.physics.rates import NeutrinoSource, rate_unit
-from histnu.units import MEV_PER_KEV
 
 Array = NDArray[np.float64]
 ElectronCoefficients = Callable[[Array], Array]
@@ -141,7 +141,7 @@ def electron_recoil_spectrum(
     coefficients: ElectronCoefficients,
     source: NeutrinoSource,
     flavour: str,
-    target: Target,
+    target: Material,
     e_recoil_kev: ArrayLike,
     m4_mev: float = 0.0,
 ) -> Array:

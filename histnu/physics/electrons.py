@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.constants import ELECTRON_MASS
-from histnu.errors import PhysicsError
-from histnu.physics.nuclei import Target
-from histnu.units import MEV_PER_KEV
+from histnu.core.constants import ELECTRON_MASS
+from histnu.core.errors import PhysicsError
+from histnu.core.units import MEV_PER_KEV
+from histnu.physics.nuclei import Material
 
 Array = NDArray[np.float64]
 
@@ -113,7 +113,7 @@ XENON_SHELLS = _shells(
 SHELLS = {"xenon": XENON_SHELLS}
 
 
-def shells(target: Target) -> AtomicShells:
+def shells(target: Material) -> AtomicShells:
     """Return the electron shells of a target material.
 
     Raises:

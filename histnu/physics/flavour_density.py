@@ -22,8 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.constants import DM2_31, SIN2_THETA23
-from histnu.errors import PhysicsError
+from histnu.core.constants import DM2_31, SIN2_THETA23
+from histnu.core.errors import PhysicsError
 from histnu.physics.oscillation import (
     FLAVOURS,
     OscillationParameters,

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import spherical_jn
 
-from histnu.constants import HBAR_C
-from histnu.errors import PhysicsError
+from histnu.core.constants import HBAR_C
+from histnu.core.errors import PhysicsError
 
 FormFactor = Callable[[ArrayLike, int], NDArray[np.float64]]
 

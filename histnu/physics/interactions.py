@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.constants import (
+from histnu.core.constants import (
     ELECTRON_MASS,
     FERMI_CONSTANT,
     FINE_STRUCTURE,
@@ -35,11 +35,11 @@ from histnu.constants import (
     PROTON_MASS,
     TAU_MASS,
 )
-from histnu.errors import PhysicsError
+from histnu.core.errors import PhysicsError
+from histnu.core.units import CM2_PER_INVERSE_MEV2
 from histnu.physics.cross_sections import Electroweak, vector_coefficients
 from histnu.physics.electron_scattering import ElectronCoupling, eves_coefficients
 from histnu.physics.nuclei import Isotope
-from histnu.units import CM2_PER_INVERSE_MEV2
 
 Array = NDArray[np.float64]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from histnu.constants import ATOMIC_MASS_UNIT, ELECTRON_MASS
-from histnu.errors import PhysicsError
-from histnu.units import targets_per_tonne
+from histnu.core.constants import ATOMIC_MASS_UNIT, ELECTRON_MASS
+from histnu.core.errors import PhysicsError
+from histnu.core.units import targets_per_tonne
 
 AME2020 = "AME2020, Chinese Phys. C 45 (2021) 030003"
 CIAAW = "IUPAC/CIAAW isotopic compositions, Pure Appl. Chem. 88 (2016) 293"
@@ -34,7 +34,7 @@ class Isotope:
 
 
 @dataclass(frozen=True)
-class Target:
+class Material:
     """A detector material as a mixture of isotopes.
 
     Attributes:
@@ -64,7 +64,7 @@ class Target:
         return targets_per_tonne(self.molar_mass_g)
 
 
-XENON = Target(
+XENON = Material(
     "xenon",
     (
         Isotope("Xe124", 54, 124, 123.9058852, 0.000952),
@@ -80,7 +80,7 @@ XENON = Target(
     f"{AME2020}; {CIAAW}",
 )
 
-CESIUM_IODIDE = Target(
+CESIUM_IODIDE = Material(
     "cesium_iodide",
     (
         Isotope("I127", 53, 127, 126.904471853, 0.5),
@@ -90,7 +90,7 @@ CESIUM_IODIDE = Target(
 )
 """Cesium iodide: an "atom" of this target is half of a CsI pair."""
 
-ARGON = Target(
+ARGON = Material(
     "argon",
     (
         Isotope("Ar36", 18, 36, 35.967545105, 0.003336),
@@ -100,21 +100,21 @@ ARGON = Target(
     f"{AME2020}; {CIAAW}",
 )
 
-TARGETS = {t.name: t for t in (XENON, CESIUM_IODIDE, ARGON)}
+MATERIALS = {t.name: t for t in (XENON, CESIUM_IODIDE, ARGON)}
 
 
-def target(name: str) -> Target:
+def material(name: str) -> Material:
     """Return the target material called ``name``.
 
     Raises:
         PhysicsError: for an unknown name.
 
-    >>> round(target("xenon").molar_mass_g, 2)
+    >>> round(material("xenon").molar_mass_g, 2)
     131.29
     """
     try:
-        return TARGETS[name]
+        return MATERIALS[name]
     except KeyError:
         raise PhysicsError(
-            f"unknown target {name!r}; known: {', '.join(sorted(TARGETS))}"
+            f"unknown target {name!r}; known: {', '.join(sorted(MATERIALS))}"
         ) from None

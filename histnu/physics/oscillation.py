@@ -7,8 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.constants import AVOGADRO, DM2_21, FERMI_CONSTANT, HBAR_C, SIN2_THETA12, SIN2_THETA13
-from histnu.errors import PhysicsError
+from histnu.core.constants import (
+    AVOGADRO,
+    DM2_21,
+    FERMI_CONSTANT,
+    HBAR_C,
+    SIN2_THETA12,
+    SIN2_THETA13,
+)
+from histnu.core.errors import PhysicsError
 
 FLAVOURS = ("e", "mu", "tau")
 

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import exponnorm, norm
 
-from histnu.constants import MUON_LIFETIME, MUON_MASS, PION_LIFETIME, PION_MASS
-from histnu.errors import PhysicsError
+from histnu.core.constants import MUON_LIFETIME, MUON_MASS, PION_LIFETIME, PION_MASS
+from histnu.core.errors import PhysicsError
 from histnu.physics.flux import Flux
 
 Array = NDArray[np.float64]

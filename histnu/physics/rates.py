@@ -9,11 +9,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.errors import PhysicsError
+from histnu.core.errors import PhysicsError
+from histnu.core.units import CM2_PER_INVERSE_MEV2, MEV_PER_KEV, SECONDS_PER_YEAR
 from histnu.physics.flux import Flux, FluxMoments
 from histnu.physics.kinematics import e_nu_min_mev
-from histnu.physics.nuclei import Isotope, Target
-from histnu.units import CM2_PER_INVERSE_MEV2, MEV_PER_KEV, SECONDS_PER_YEAR
+from histnu.physics.nuclei import Isotope, Material
 
 Array = NDArray[np.float64]
 Coefficients = Callable[[Array, Isotope], Array]
@@ -81,7 +81,7 @@ def recoil_spectrum(
     coefficients: Coefficients,
     source: NeutrinoSource,
     flavour: str,
-    target: Target,
+    target: Material,
     e_recoil_kev: ArrayLike,
     m4_mev: float = 0.0,
 ) -> Array:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.errors import PhysicsError
+from histnu.core.errors import PhysicsError
 from histnu.physics.cross_sections import Particle
 from histnu.physics.electron_scattering import electron_recoil_spectrum
 from histnu.physics.electrons import ELECTRON
-from histnu.physics.nuclei import Target
+from histnu.physics.nuclei import Material
 from histnu.physics.rates import NeutrinoSource, recoil_spectrum
 
 Array = NDArray[np.float64]
@@ -36,7 +36,7 @@ class Scattering:
 
     recoil: str
     source: NeutrinoSource
-    target: Target
+    target: Material
 
     def __post_init__(self) -> None:
         if self.recoil not in RECOILS:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.errors import ConfigError, located
+from histnu.core.errors import ConfigError, located
+from histnu.core.serialize import write_text, write_with
 from histnu.plotting.style import PROVENANCE_NOTE
-from histnu.serialize import write_text, write_with
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.errors import DataError, located
-from histnu.tables import read_csv
+from histnu.core.errors import DataError, located
+from histnu.core.tables import read_csv
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 

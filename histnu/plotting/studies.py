@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from histnu.errors import DataError, located
+from histnu.core.errors import DataError, located
 from histnu.plotting.overlays import Curve
 from histnu.plotting.style import (
     PROVENANCE_MARK,

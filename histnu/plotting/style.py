@@ -64,7 +64,7 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     """Write ``stem.png`` and ``stem.pdf`` (whole or not at all) and close the figure."""
     import matplotlib.pyplot as plt
 
-    from histnu.serialize import write_with
+    from histnu.core.serialize import write_with
 
     paths = [stem.with_suffix(".png"), stem.with_suffix(".pdf")]
     for path in paths:

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from histnu.errors import DataError, located
+from histnu.core.errors import DataError, located
 
 MAX_BYTES = 8 << 30
 """No release is larger than this when unpacked; more is an archive bomb."""

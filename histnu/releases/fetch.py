@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from histnu.errors import ConfigError, DataError, located
+from histnu.core.errors import ConfigError, DataError, located
+from histnu.core.serialize import folder_for
 from histnu.releases.archive import extract
 from histnu.releases.locate import cache_folder, missing_files
 from histnu.releases.registry import Release, release
-from histnu.serialize import folder_for
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from histnu.errors import DataError, located
+from histnu.core.errors import DataError, located
 from histnu.releases.registry import RELEASES, Release, release
 
 VARIABLE = "HISTNU_RELEASES"

@@ -12,8 +12,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from histnu.errors import ConfigError, DataError, located
-from histnu.tables import read_csv
+from histnu.core.errors import ConfigError, DataError, located
+from histnu.core.tables import read_csv
 
 Array = NDArray[np.float64]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from histnu.errors import ConfigError
+from histnu.core.errors import ConfigError
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.errors import PhysicsError
+from histnu.core.errors import PhysicsError
+from histnu.core.units import SECONDS_PER_YEAR
 from histnu.physics.pion_decay import EMISSION, BeamProfile, decay_at_rest_flux, fluence_cm2
 from histnu.physics.rates import NeutrinoSource
 from histnu.sources.protocol import Arrival, Component, FluxUncertainty
-from histnu.units import SECONDS_PER_YEAR
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
 
-from histnu.constants import (
+from histnu.core.constants import (
     B8_FLUX,
     BE7_EXCITED_FRACTION,
     BE7_FLUX,
@@ -21,7 +21,8 @@ from histnu.constants import (
     PP_FLUX,
     Constant,
 )
-from histnu.errors import ConfigError
+from histnu.core.errors import ConfigError
+from histnu.core.tables import load_table
 from histnu.physics.flavour_density import (
     MixingParameters,
     averaged_fractions,
@@ -38,7 +39,6 @@ from histnu.physics.oscillation import (
 )
 from histnu.physics.rates import NeutrinoSource
 from histnu.sources.protocol import Component, FluxUncertainty
-from histnu.tables import load_table
 
 TOTALS: dict[str, Constant] = {
     "pp": PP_FLUX,

@@ -9,28 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from histnu.analyses import Assembly, assemble, signal_model
-from histnu.building import manifest_of
-from histnu.errors import ConfigError, FitError
+from histnu.analysis.assemble import Assembly, assemble
+from histnu.analysis.build import manifest_of
+from histnu.analysis.hypothesis import signal_model
+from histnu.analysis.target import ParameterOfInterest, Target, parameter_of_interest
+from histnu.core.errors import ConfigError, FitError
+from histnu.core.polynomial import PolynomialMap
+from histnu.core.serialize import dumps
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import weakest
 from histnu.inference.engine.fit import FitOptions
-from histnu.inference.goodness import goodness_of_fit
 from histnu.inference.profile import best_fit
-from histnu.polynomial import PolynomialMap
-from histnu.results import (
-    Agreement,
-    AnyResult,
-    Bound,
-    ChannelCounts,
-    Estimate,
-    Rates,
-    Spectrum,
-)
-from histnu.serialize import dumps
+from histnu.inference.saturated import saturated_twice_nll
 from histnu.studies.changes import Setup, changed
 from histnu.studies.tasks import Answer, Task
-from histnu.targets import Question, Target, ask
 from histnu.templates.basis import ChannelTemplates
 from histnu.verbs import (
     Options,
@@ -40,6 +32,15 @@ from histnu.verbs import (
     limit_of,
     mass_curves,
     scan_of,
+)
+from histnu.verbs.results import (
+    Agreement,
+    AnyResult,
+    Bound,
+    ChannelCounts,
+    Estimate,
+    Rates,
+    Spectrum,
 )
 from histnu.workspace.manifest import Manifest
 
@@ -53,12 +54,12 @@ def answer(task: Task) -> Answer:
     return ANSWERS[task.kind](task)
 
 
-def options_of(task: Task, question: Question | None = None) -> Options:
+def options_of(task: Task, interest: ParameterOfInterest | None = None) -> Options:
     """How to answer a task; companions that are zero are held."""
     held: dict[str, float] = {}
-    if question is not None:
-        known = question.likelihood.parameter_names
-        held = {k: v for k, v in task.held.items() if k in known} | _companions(task, question)
+    if interest is not None:
+        known = interest.likelihood.parameter_names
+        held = {k: v for k, v in task.held.items() if k in known} | _companions(task, interest)
     return Options(
         method=task.method,
         cl=task.cl,
@@ -72,9 +73,9 @@ def options_of(task: Task, question: Question | None = None) -> Options:
     )
 
 
-def _companions(task: Task, question: Question) -> dict[str, float]:
+def _companions(task: Task, interest: ParameterOfInterest) -> dict[str, float]:
     """The other physical parameters of the likelihood at zero, if the task wants that."""
-    polynomial = getattr(question.likelihood, "polynomial", None)
+    polynomial = getattr(interest.likelihood, "polynomial", None)
     if task.others == "profiled" or polynomial is None:
         return {}
     return {p: 0.0 for p in polynomial.parameters if p not in task.parameters}
@@ -147,39 +148,39 @@ def _bound(task: Task) -> Answer:
     """A bound, and the Asimov sensitivity beside it where that is asked."""
     assembly = assembly_of(task)
     target = target_of(assembly, task.tie)
-    question = ask(target, task.parameters[0])
-    options = options_of(task, question)
-    results: list[Bound] = [limit_of(target, question, options)]
+    interest = parameter_of_interest(target, task.parameters[0])
+    options = options_of(task, interest)
+    results: list[Bound] = [limit_of(target, interest, options)]
     if task.expected:
-        results.append(limit_of(target, question, replace(options, data="asimov")))
-    gain = _gain(question, options, results[0])
+        results.append(limit_of(target, interest, replace(options, data="asimov")))
+    gain = _gain(interest, options, results[0])
     return Answer(results=tuple(results), gain=gain, **_facts(assembly))
 
 
-def _gain(question: Question, options: Options, found: Bound) -> float | None:
+def _gain(interest: ParameterOfInterest, options: Options, found: Bound) -> float | None:
     """How much -2 log L improves over no signal, in likelihoods of several parameters."""
-    polynomial = getattr(question.likelihood, "polynomial", None)
+    polynomial = getattr(interest.likelihood, "polynomial", None)
     if polynomial is None or options.data == "asimov":
         return None
     zero = dict.fromkeys(polynomial.parameters, 0.0)
-    nothing = best_fit(question.likelihood, None, FitOptions(fixed=zero))
+    nothing = best_fit(interest.likelihood, None, FitOptions(fixed=zero))
     return nothing.twice_nll - found.twice_nll
 
 
 def _profile(task: Task) -> Answer:
     assembly = assembly_of(task)
     target = target_of(assembly)
-    question = ask(target, task.parameters[0])
-    found = scan_of(target, question, task.grids[0], options_of(task, question))
+    interest = parameter_of_interest(target, task.parameters[0])
+    found = scan_of(target, interest, task.grids[0], options_of(task, interest))
     return Answer(results=(found,), **_facts(assembly))
 
 
 def _region(task: Task) -> Answer:
     assembly = assembly_of(task)
     target = target_of(assembly)
-    question = ask(target, task.parameters[0])
+    interest = parameter_of_interest(target, task.parameters[0])
     plane, grid = (task.parameters[0], task.parameters[1]), (task.grids[0], task.grids[1])
-    found = contour_of(target, question, plane, grid, options_of(task, question))
+    found = contour_of(target, interest, plane, grid, options_of(task, interest))
     return Answer(results=(found,), **_facts(assembly))
 
 
@@ -213,42 +214,43 @@ def _counts(t: ChannelTemplates, with_strength: bool = True) -> ChannelCounts:
     )
 
 
-def _estimate(question: Question, options: Options) -> Estimate:
-    found = find_interval(question, options)
-    best = found.best_fit.parameters[question.parameter]
+def _estimate(interest: ParameterOfInterest, options: Options) -> Estimate:
+    found = find_interval(interest, options)
+    best = found.best_fit.parameters[interest.parameter]
     return Estimate(best_fit=best, lower=found.lower, upper=found.upper, cl=options.cl)
 
 
 def _rates(task: Task) -> Answer:
     assembly = assembly_of(task)
     target = target_of(assembly)
-    question = ask(target, None)
+    interest = parameter_of_interest(target, None)
     fluxes = assembly.fluxes
     rates = Rates(
         target=target.name,
         unit="events",
         provenance=assembly.provenance,
         channels=tuple(_counts(t) for t in assembly.templates),
-        strength=_estimate(question, options_of(task)),
+        strength=_estimate(interest, options_of(task)),
         flux_cm2_s=next(iter(fluxes.values())) if len(fluxes) == 1 else None,
     )
     return Answer(results=(rates,), **_facts(assembly))
 
 
 def _agreement(task: Task) -> Answer:
-    """Poisson deviance and squared pulls at strength one, and the strength left free."""
+    """Saturated goodness of fit at strength one, and the strength left free."""
     assembly = assembly_of(task)
     target = target_of(assembly)
-    question = ask(target, None)
-    fixed = FitOptions(fixed={question.parameter: 1.0})
-    found = best_fit(question.likelihood, None, fixed)
+    interest = parameter_of_interest(target, None)
+    fixed = FitOptions(fixed={interest.parameter: 1.0})
+    found = best_fit(interest.likelihood, None, fixed)
     counts = [_counts(t) for t in assembly.templates]
     bins = sum(len(c.observed) for c in counts)
-    chi2 = goodness_of_fit(question.likelihood, found)
+    main, aux = np.asarray(interest.likelihood.observation), interest.likelihood.auxdata
+    chi2 = found.twice_nll - float(saturated_twice_nll(interest.likelihood, main, aux))
     agreement = Agreement(
         target=target.name,
         unit="events",
-        held={question.parameter: 1.0},
+        held={interest.parameter: 1.0},
         provenance=assembly.provenance,
         bins=bins,
         observed=sum(sum(c.observed) for c in counts),
@@ -256,8 +258,8 @@ def _agreement(task: Task) -> Answer:
         expected_background=sum(sum(c.background) for c in counts),
         chi2=chi2,
         chi2_per_bin=chi2 / bins,
-        nuisances={k: v for k, v in found.parameters.items() if k != question.parameter},
-        strength=_estimate(question, options_of(task)),
+        nuisances={k: v for k, v in found.parameters.items() if k != interest.parameter},
+        strength=_estimate(interest, options_of(task)),
     )
     return Answer(results=(agreement,), **_facts(assembly))
 
@@ -266,8 +268,8 @@ def _spectrum(task: Task) -> Answer:
     """Counts before any fit, and the signal of a parameter at its own limit."""
     assembly = assembly_of(task)
     target = target_of(assembly)
-    question = ask(target, task.parameters[0])
-    found = limit_of(target, question, options_of(task, question))
+    interest = parameter_of_interest(target, task.parameters[0])
+    found = limit_of(target, interest, options_of(task, interest))
     if found.upper is None:
         raise FitError(f"{task.parameters[0]}: no upper limit, so there is no signal to show")
     at = dict.fromkeys(assembly.polynomial.parameters, 0.0) | {task.parameters[0]: found.upper}

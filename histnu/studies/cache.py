@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from histnu.errors import DataError
-from histnu.serialize import digest, jsonable, read_json, write_json
+from histnu.core.errors import DataError
+from histnu.core.serialize import digest, jsonable, read_json, write_json
 from histnu.studies.tasks import Answer, Task
 
 SCHEMA = "histnu-cache/1"

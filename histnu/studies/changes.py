@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from histnu.analyses import Analysis, templates_for
-from histnu.errors import ConfigError
+from histnu.analysis.assemble import templates_for
+from histnu.analysis.schema import Analysis
+from histnu.core.errors import ConfigError
+from histnu.core.tables import load_table
 from histnu.experiments.model import Background, Channel, Experiment
 from histnu.experiments.response import Response
 from histnu.experiments.smearing import (
@@ -30,7 +32,6 @@ from histnu.physics.electrons import XENON_SHELLS
 from histnu.physics.models.standard_model import ManyBodyCorrection, StandardModel
 from histnu.sources.solar import solar_source
 from histnu.studies.schema import Change
-from histnu.tables import load_table
 from histnu.templates.us2 import reconstruct
 
 Function = Callable[..., Experiment]

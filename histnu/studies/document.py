@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from histnu.constants import B8_FLUX, DM2_21, SIN2_THETA12, SIN2_THETA13, SIN2_THETA_W
-from histnu.results import versions
-from histnu.serialize import jsonable
+from histnu.core.constants import B8_FLUX, DM2_21, SIN2_THETA12, SIN2_THETA13, SIN2_THETA_W
+from histnu.core.serialize import jsonable
 from histnu.studies.numbers import derived
 from histnu.studies.plan import Plan, Settings
 from histnu.studies.rows import Row
 from histnu.studies.schema import Study
+from histnu.verbs.envelope import versions
 
 SCHEMA = "histnu-results/1"
 SECTIONS = (

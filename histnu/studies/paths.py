@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from histnu.errors import ConfigError
+from histnu.core.errors import ConfigError
 
 _STEP = re.compile(r"\.?([A-Za-z_]\w*)|\[(\d+)\]|\[([^\]=]+=[^\]]*)\]")
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from histnu.analyses import Analysis, load_analysis, signal_model
-from histnu.errors import ConfigError, DataError, located
+from histnu.analysis.hypothesis import signal_model
+from histnu.analysis.schema import Analysis, load_analysis
+from histnu.core.errors import ConfigError, DataError, located
 from histnu.experiments.loader import explain
-from histnu.results import Axis
 from histnu.studies.changes import function_of
 from histnu.studies.schema import (
     FILE,
@@ -37,6 +37,7 @@ from histnu.studies.schema import (
     values_of,
 )
 from histnu.studies.tasks import Task, experiment_inputs
+from histnu.verbs.envelope import Axis
 
 
 @dataclass(frozen=True)

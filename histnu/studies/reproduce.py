@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from histnu.core.serialize import file_digest, staged, write_json, write_text
 from histnu.plotting.overlays import Curve
 from histnu.plotting.studies import draw_all
-from histnu.serialize import file_digest, staged, write_json, write_text
 from histnu.studies.document import results_document
 from histnu.studies.jobs import Running, run_tasks
 from histnu.studies.plan import Plan, Settings, of_experiment, plan

@@ -7,22 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from histnu.errors import FitError
-from histnu.results import (
-    Agreement,
-    Axis,
-    Bound,
-    ChannelCounts,
-    Estimate,
-    MassCurve,
-    Model,
-    Numbers,
-    Profile,
-    Rates,
-    Region,
-    Segment,
-    Spectrum,
-)
+from histnu.core.errors import FitError
 from histnu.studies.plan import Planned
 from histnu.studies.schema import (
     AgreementQuestion,
@@ -37,6 +22,18 @@ from histnu.studies.schema import (
     VariationQuestion,
 )
 from histnu.studies.tasks import Answer
+from histnu.verbs.envelope import Axis, Model, Numbers, Segment
+from histnu.verbs.results import (
+    Agreement,
+    Bound,
+    ChannelCounts,
+    Estimate,
+    MassCurve,
+    Profile,
+    Rates,
+    Region,
+    Spectrum,
+)
 
 Json = dict[str, Any]
 

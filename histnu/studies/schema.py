@@ -14,10 +14,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from histnu.analyses import Analysis
-from histnu.errors import ConfigError, located
+from histnu.analysis.schema import Analysis
+from histnu.core.errors import ConfigError, located
+from histnu.core.tables import data_path
 from histnu.experiments.loader import explain, read_yaml
-from histnu.tables import data_path
 
 SCHEMA = "histnu-study/1"
 FILE, REPORT = "study.yaml", "report.md"

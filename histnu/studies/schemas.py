@@ -6,7 +6,6 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from histnu.results import result_schema
 from histnu.studies.document import SCHEMA, SECTIONS
 from histnu.studies.rows import (
     AgreementRow,
@@ -20,6 +19,7 @@ from histnu.studies.rows import (
     VariationRow,
 )
 from histnu.studies.schema import Study
+from histnu.verbs.results import result_schema
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 RENAMED = {"tags", "values", "best_fit_x", "base"}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from histnu.errors import ConfigError
+from histnu.core.errors import ConfigError
 from histnu.studies.paths import rows_where
 
 if TYPE_CHECKING:

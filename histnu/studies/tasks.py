@@ -11,16 +11,17 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from histnu.analyses import Analysis
-from histnu.errors import DataError, located
+from histnu.analysis.schema import Analysis
+from histnu.core.errors import DataError, located
+from histnu.core.installed import installed_files
+from histnu.core.serialize import digest, file_digest
+from histnu.core.tables import data_path
 from histnu.experiments.builders import BUILDERS
 from histnu.experiments.loader import load_experiment
-from histnu.installed import installed_files
 from histnu.releases.locate import find_release
-from histnu.results import AnyResult, Axis, Model, versions
-from histnu.serialize import digest, file_digest
 from histnu.studies.schema import Change, SearchSection, Strict
-from histnu.tables import data_path
+from histnu.verbs.envelope import Axis, Model, versions
+from histnu.verbs.results import AnyResult
 
 Kind = Literal[
     "bound",

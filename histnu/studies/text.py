@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from histnu.errors import ConfigError, DataError, located
+from histnu.core.errors import ConfigError, DataError, located
 from histnu.studies.paths import look_up
 from histnu.studies.tables import LEGEND, MARK, make_table, number
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.errors import TemplateError
+from histnu.core.errors import TemplateError
 from histnu.experiments.anchors import AnchorGrid
 from histnu.experiments.model import Channel, Origin, RateNuisance
 from histnu.experiments.response import Response
 from histnu.physics.models.protocol import SignalModel
-from histnu.physics.nuclei import target
+from histnu.physics.nuclei import material
 from histnu.physics.rates import NeutrinoSource
 from histnu.physics.scattering import Scattering
 from histnu.sources.protocol import Component, FluxUncertainty
 from histnu.templates.fold import folding_rule
+
+log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
@@ -104,6 +107,8 @@ def channel_templates(
     repeated = sorted({n for n in names if names.count(n) > 1})
     if repeated:
         raise TemplateError(f"channel {channel.name}: two samples are called {repeated[0]}")
+    for s in signals:
+        log.debug("%s/%s: %g events", channel.name, s.sample, s.expected.sum())
     return ChannelTemplates(channel, tuple(signals))
 
 
@@ -144,7 +149,7 @@ def _events(
 ) -> dict[str, AnchorGrid]:
     """Events per bin of every term of a model, at all anchors of a response."""
     rule = folding_rule(response)
-    scattering = Scattering(channel.recoil, component.source, target(channel.target))
+    scattering = Scattering(channel.recoil, component.source, material(channel.target))
     spectra = model.basis_spectra(scattering, rule.nodes)
     if not spectra:
         return {}

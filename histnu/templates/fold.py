@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.errors import TemplateError
+from histnu.core.errors import TemplateError
 from histnu.experiments.response import Response
 
 Array = NDArray[np.float64]

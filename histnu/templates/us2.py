@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from histnu.experiments import us2
 from histnu.experiments.model import Channel
 from histnu.physics.models.protocol import SignalModel
-from histnu.physics.nuclei import target
+from histnu.physics.nuclei import material
 from histnu.physics.rates import NeutrinoSource
 from histnu.physics.scattering import NUCLEAR, Scattering
 from histnu.templates.fold import fold
@@ -23,7 +23,7 @@ def bare_signal(
     exposure_tonne_year: float,
 ) -> NDArray[np.float64]:
     """SM events per bin for a selection efficiency of one, shape (B,)."""
-    scattering = Scattering(NUCLEAR, source, target(us2.TARGET))
+    scattering = Scattering(NUCLEAR, source, material(us2.TARGET))
     return fold(
         us2.bare_response(assumptions),
         lambda t: np.sum(list(model.basis_spectra(scattering, t).values()), axis=0),

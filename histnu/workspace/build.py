@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from histnu.errors import WorkspaceError
-from histnu.experiments.model import Background, RateNuisance
-from histnu.serialize import rounded
-from histnu.templates.basis import ChannelTemplates, SignalTemplate
-from histnu.types import (
+from histnu.core.errors import WorkspaceError
+from histnu.core.serialize import rounded
+from histnu.core.types import (
     ChannelSpec,
     Measurement,
     Modifier,
@@ -19,6 +17,8 @@ from histnu.types import (
     Sample,
     Workspace,
 )
+from histnu.experiments.model import Background, RateNuisance
+from histnu.templates.basis import ChannelTemplates, SignalTemplate
 from histnu.workspace.modifiers import (
     linear_bounds,
     rate_modifier,

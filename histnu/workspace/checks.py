@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from histnu.errors import DataError, WorkspaceError, located
+from histnu.core.errors import DataError, WorkspaceError, located
 from histnu.workspace.checks_settings import KINDS, check_measurements, samples, uses_of
 from histnu.workspace.findings import (
     Finding,

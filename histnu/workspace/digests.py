@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from histnu.errors import PatchSetError
+from histnu.core.errors import PatchSetError
 
 ALGORITHMS = ("md5", "sha256")
 """The algorithms that the PatchSet schema 1.0.0 knows."""

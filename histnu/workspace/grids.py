@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from histnu.errors import ConfigError, PatchSetError
+from histnu.core.errors import ConfigError, PatchSetError
+from histnu.core.serialize import rounded
 from histnu.physics.models.protocol import SignalModel
-from histnu.serialize import rounded
 
 COORDINATE_DIGITS = 6
 """Significant digits of a coordinate. A label must be exact, so it is rounded *before* the

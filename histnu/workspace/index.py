@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from histnu.errors import DataError, located
-from histnu.serialize import file_digest, read_json, write_json, write_text
+from histnu.core.errors import DataError, located
+from histnu.core.serialize import file_digest, read_json, write_json, write_text
 
 SCHEMA = "histnu-index/1"
 

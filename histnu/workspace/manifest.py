@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import histnu
+from histnu.core.polynomial import PolynomialMap
+from histnu.core.serialize import file_digest, read_json, write_json
 from histnu.experiments.model import Axis, Channel, Experiment, weakest
-from histnu.polynomial import PolynomialMap
-from histnu.serialize import file_digest, read_json, write_json
 from histnu.workspace.digests import document_digests
 from histnu.workspace.patchset import INTERPOLATION_CODES
 

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from histnu.errors import DataError, located
-from histnu.forms import Finite, Form, require
-from histnu.polynomial import PolynomialMap
-from histnu.serialize import read_json
+from histnu.core.errors import DataError, located
+from histnu.core.forms import Finite, Form, require
+from histnu.core.polynomial import PolynomialMap
+from histnu.core.serialize import read_json
 
 log = logging.getLogger(__name__)
 

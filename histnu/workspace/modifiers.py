@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.errors import WorkspaceError
+from histnu.core.errors import WorkspaceError
+from histnu.core.types import Modifier
 from histnu.experiments.model import RateNuisance
-from histnu.types import Modifier
 
 Array = NDArray[np.float64]
 

@@ -40,11 +40,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import histnu
-from histnu.errors import DataError, PatchSetError, located
-from histnu.polynomial import PolynomialMap
-from histnu.serialize import atomic_open, dumps, file_digest, write_json
+from histnu.core.errors import DataError, PatchSetError, located
+from histnu.core.polynomial import PolynomialMap
+from histnu.core.serialize import atomic_open, dumps, file_digest, write_json
+from histnu.core.types import ChannelSpec, Modifier, ParameterConfig, Sample, Workspace
 from histnu.templates.basis import ChannelTemplates
-from histnu.types import ChannelSpec, Modifier, ParameterConfig, Sample, Workspace
 from histnu.workspace.build import Poi, Strength, exact_workspace, float_document
 from histnu.workspace.digests import document_digests
 from histnu.workspace.grids import Grid, point_name

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from histnu.errors import PatchSetError
-from histnu.serialize import shortened
+from histnu.core.errors import PatchSetError
+from histnu.core.serialize import shortened
 from histnu.workspace.checks import (
     check_finite,
     check_workspace,

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from histnu.errors import PatchSetError, located
-from histnu.serialize import read_json, shortened
+from histnu.core.errors import PatchSetError, located
+from histnu.core.serialize import read_json, shortened
 from histnu.workspace.digests import ALGORITHMS, document_digest
 
 VERSION = "1.0.0"

@@ -13,8 +13,8 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from histnu.errors import WorkspaceError
-from histnu.types import Modifier, ParameterConfig, Sample, Workspace
+from histnu.core.errors import WorkspaceError
+from histnu.core.types import Modifier, ParameterConfig, Sample, Workspace
 
 
 def split_shapes(document: Workspace, parameters: Collection[str]) -> Workspace:

@@ -24,11 +24,11 @@ REPEAT = {"interval": 9, "profile": 9, "toys": 2, "region": 2, "charges": 1}
 
 def tasks() -> dict[str, tuple[str, Callable[[], object]]]:
     """Return name -> (kind, call) of the questions."""
+    from histnu.analysis.target import load_target, parameter_of_interest
     from histnu.inference import ToyOptions, coverage, interval, profile, region
-    from histnu.targets import ask, load_target
 
-    moment = ask(load_target("magnetic_moment_combined"), "mu_universal")
-    charge = ask(load_target("millicharge_combined"), "q_ee")
+    moment = parameter_of_interest(load_target("magnetic_moment_combined"), "mu_universal")
+    charge = parameter_of_interest(load_target("millicharge_combined"), "q_ee")
     like, name = moment.likelihood, moment.parameter
     plane = (np.linspace(0, 3, 41), np.linspace(-2, 2, 41))
     charges = (np.linspace(-10, 15, 15), np.linspace(-10, 15, 15))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -62,6 +64,49 @@ def test_version(run):
     import histnu
 
     assert run("--version")[1].strip().endswith(histnu.__version__)
+
+
+def test_version_for_a_report(run):
+    import numpy
+
+    lines = run("--version", "-v")[1].splitlines()
+    assert f"numpy {numpy.__version__}" in lines
+    assert any("threads" in line for line in lines) and lines[-1].startswith("releases: ")
+    assert not any(line.startswith(("pytest", "sphinx")) for line in lines)
+
+
+def test_module_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "histnu", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("histnu, version ")
+
+
+def test_verbose_says_what_is_done():
+    command = [sys.executable, "-m", "histnu", "-v", "limit", "magnetic_moment_xenonnt"]
+    done = subprocess.run([*command, "--poi", "mu_e"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("mu_e: < ")
+    assert "histnu.experiments.loader: experiment" in done.stderr
+    assert "strengths mu2_e, mu2_mu, mu2_tau, mu2_universal" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words, wanted",
+    [
+        (("limit", "millicharge_x"), "millicharge_xenonnt"),
+        (("limit", "millicharge_xenonnt", "--poi", "q_e"), "q_ee"),
+        (("fetch", "xenonnt_c"), "xenonnt_cevns_2026"),
+    ],
+)
+def test_shell_completion(words, wanted):
+    from click.shell_completion import ShellComplete
+
+    from histnu.cli.main import cli
+
+    found = ShellComplete(cli, {}, "histnu", "_HISTNU_COMPLETE").get_completions(
+        list(words[:-1]), words[-1]
+    )
+    assert wanted in {item.value for item in found}
 
 
 def test_list_json(run):
@@ -137,9 +182,10 @@ def test_mass_contour(run):
         "contour", "sterile_dipole_xenonnt", "--x", "m4", "--y", "mu_e", "--x-range", "0.1", "12",
         "--points", "5", "--json",
     )  # fmt: skip
-    (line,) = json.loads(out)["polylines"]
-    assert [x for x, _ in line] == sorted(x for x, _ in line)
-    assert line[-1][1] > 2 * line[0][1]  # the limit weakens towards the kinematic end
+    curve = json.loads(out)
+    assert curve["kind"] == "mass_curve"
+    assert curve["values"] == sorted(curve["values"])
+    assert curve["upper"][-1] > 2 * curve["upper"][0]  # the limit weakens towards the kinematic end
     bad = run("contour", "sterile_dipole_xenonnt", "--x", "m4", "--y", "q_ee")
     assert_bad(bad, "sterile_dipole has no 'q_ee' here; parameters: mu_e, mu_mu, mu_tau")
 
@@ -238,13 +284,13 @@ def test_unwritable_output(run, tmp_path):
 
 
 def test_interrupted_run_leaves_nothing(run, tmp_path, monkeypatch):
-    import histnu.building
+    import histnu.analysis.build
 
     def stop(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(histnu.building, "manifest_of", stop)
-    monkeypatch.setattr(histnu.building, "write_json", stop)
+    monkeypatch.setattr(histnu.analysis.build, "manifest_of", stop)
+    monkeypatch.setattr(histnu.analysis.build, "write_json", stop)
     status, out, err = run("build", "magnetic_moment_xenonnt", "-o", tmp_path / "x")
     assert (status, out) == (130, "")
     assert err.startswith("histnu: error: interrupted; ")
@@ -257,10 +303,11 @@ def test_results_of_another_schema(run, tmp_path):
     assert_bad(run("plot", tmp_path), "schema is 'other/1'", "histnu reproduce")
 
 
-def test_wrong_pandax_table(run, tmp_path):
+def test_wrong_replacement(run, tmp_path):
     table = tmp_path / "mine.yaml"
     table.write_text("schema: histnu-experiment/1\n")
-    result = run("reproduce", "-q", "-j", "1", "-o", tmp_path / "out", "--pandax-table", table)
+    replacement = f"pandax4t_us2={table}"
+    result = run("reproduce", "-q", "-j", "1", "-o", tmp_path / "out", "--replace", replacement)
     assert_bad(result, "mine.yaml", "Field required")
     assert not (tmp_path / "out").exists()
 

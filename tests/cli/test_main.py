@@ -12,7 +12,7 @@ import pytest
 
 from histnu.cli import main as entry
 from histnu.cli import types
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 
 
 @pytest.fixture

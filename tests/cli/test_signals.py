@@ -127,10 +127,15 @@ def ends(process: subprocess.Popen[str], others: list[int]) -> float:
     return time.monotonic() - begin
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("cpu_s", [0.1, pytest.param(4.0, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
-    "verb", [REPRODUCE, pytest.param(ELECTRON, marks=pytest.mark.slow)], ids=lambda v: v[0]
+    ("verb", "cpu_s", "signum"),
+    [
+        (REPRODUCE, 0.1, signal.SIGINT),
+        pytest.param(REPRODUCE, 2.5, signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(ELECTRON, 2.5, signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(ELECTRON, 0.1, signal.SIGTERM, marks=pytest.mark.slow),
+    ],
+    ids=str,
 )
 def test_workers_end_with_the_command(start, tmp_path, verb, cpu_s, signum):
     """Early, while workers import their modules, and in the midst of their jobs."""
@@ -154,8 +159,15 @@ def test_workers_end_with_the_command(start, tmp_path, verb, cpu_s, signum):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", sorted(ONE_PROCESS))
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("verb", "signum"),
+    [
+        ("coverage", signal.SIGINT),
+        ("reproduce", signal.SIGINT),
+        ("reproduce", signal.SIGTERM),
+        ("toys", signal.SIGTERM),
+    ],
+)
 def test_a_computation_in_one_process_ends(start, tmp_path, verb, signum):
     process = start(HISTNU, *ONE_PROCESS[verb])
     # past the imports: 3 s of CPU time
@@ -181,7 +193,7 @@ def test_an_interrupt_while_a_file_is_written_leaves_nothing(start, tmp_path):
     code = (
         "import sys, time\n"
         "from histnu.cli import main\n"
-        "from histnu.serialize import atomic_open\n"
+        "from histnu.core.serialize import atomic_open\n"
         "def write(*arguments, **options):\n"
         "    with atomic_open('out/file.json') as stream:\n"
         "        stream.write('half')\n"

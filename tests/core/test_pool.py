@@ -9,8 +9,8 @@ import time
 
 import pytest
 
+from histnu.core.errors import HistnuError
 from histnu.core.pool import Job, run_jobs
-from histnu.errors import HistnuError
 
 
 def test_results_keep_their_order():

@@ -128,12 +128,12 @@ def test_massless_boson_is_a_universal_millicharge():
 def test_contour_in_the_mass(run):
     arguments = ("contour", NAME, "--x", "m_a", "--y", "kappa", "--x-range", "1", "100")
     found = json.loads(run(*arguments, "--points", "5", "--json"))
-    lower, upper = found["polylines"]
     assert found["x"] == {"name": "m_a", "unit": "MeV"}
-    assert lower[-1][1] < lower[0][1] < 0 < upper[0][1] < upper[-1][1]
+    lower, upper = found["lower"], found["upper"]
+    assert lower[-1] < lower[0] < 0 < upper[0] < upper[-1]
     # beyond sqrt(2 m T) = 16 to 27 MeV the propagator falls like 1/m_a^2; the interference
     # dominates there, so that the bound rises like m_a^2: (100/31.6)^2 = 10, over 20 % of shape
-    ratio = upper[-1][1] / upper[-2][1]
+    ratio = upper[-1] / upper[-2]
     assert 5.0 < ratio < 11.0
 
 

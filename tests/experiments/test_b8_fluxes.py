@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histnu.analyses import assemble, load_analysis
-from histnu.errors import DataError
+from histnu.analysis.assemble import assemble
+from histnu.analysis.schema import load_analysis
+from histnu.core.errors import DataError
 from histnu.experiments import us2, us2_flux
 from histnu.inference.engine.fit import FitOptions
 from histnu.inference.engine.likelihood import BatchedLikelihood

@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from histnu.analyses import assemble, components_of, load_analysis
+from histnu.analysis.assemble import assemble
+from histnu.analysis.flux import components_of
+from histnu.analysis.schema import load_analysis
 from histnu.experiments.loader import load_experiment
 from histnu.inference.engine.fit import FitOptions
 from histnu.inference.engine.likelihood import BatchedLikelihood

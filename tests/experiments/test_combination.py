@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histnu.analyses import assemble, load_analysis
+from histnu.analysis.assemble import assemble
+from histnu.analysis.schema import load_analysis
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.profile import profile

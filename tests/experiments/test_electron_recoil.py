@@ -11,7 +11,8 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from histnu.errors import DataError
+from histnu.core.errors import DataError
+from histnu.core.tables import read_csv
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.smearing import (
     Efficiency,
@@ -26,7 +27,6 @@ from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.nuclei import XENON
 from histnu.physics.scattering import Scattering
 from histnu.sources.solar import solar_source, solar_sources
-from histnu.tables import read_csv
 from histnu.templates.fold import fold
 
 NAMES = ("xenonnt_er_2022", "lz_er_ws2022", "lz_er_ws2024", "pandax4t_er_run1")

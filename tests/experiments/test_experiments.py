@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import yaml
 
-from histnu.errors import ConfigError, DataError
+from histnu.core.errors import ConfigError, DataError
+from histnu.core.tables import data_path
 from histnu.experiments import us2
 from histnu.experiments.loader import available, load_experiment
 from histnu.experiments.response import Response
 from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.scattering import Scattering
-from histnu.tables import data_path
 from histnu.templates.fold import fold
 
 

@@ -7,11 +7,11 @@ import shutil
 
 import pytest
 
-from histnu.errors import DataError, HistnuError
+from histnu.analysis.validation import check_file
+from histnu.core.errors import DataError, HistnuError
+from histnu.core.tables import data_path, read_csv
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.user_spectrum import read_spectra
-from histnu.tables import data_path, read_csv
-from histnu.validation import check_file
 
 
 @pytest.fixture
@@ -136,8 +136,8 @@ model: {model}
     ],
 )
 def test_validate_does_what_build_does(tmp_path, experiment, model, message):
-    from histnu.analyses import load_analysis
-    from histnu.building import write_workspace
+    from histnu.analysis.build import write_workspace
+    from histnu.analysis.schema import load_analysis
 
     file = tmp_path / "mine.yaml"
     file.write_text(ANALYSIS.format(experiment=experiment, model=model))

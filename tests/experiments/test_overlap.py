@@ -6,8 +6,9 @@ import itertools
 
 import pytest
 
-from histnu.analyses import assemble, builtin, load_analysis
-from histnu.errors import ConfigError
+from histnu.analysis.assemble import assemble
+from histnu.analysis.schema import builtin, load_analysis
+from histnu.core.errors import ConfigError
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import shared_data
 
@@ -33,6 +34,7 @@ def test_matrix_of_the_package():
     assert [{e.name for e in pair} for pair in pairs] == [{"pandax4t_us2", "pandax4t_us2_flux"}]
 
 
+@pytest.mark.slow
 @pytest.mark.release
 def test_full_likelihoods_are_the_same_events(releases):
     paired = load_experiment("xenonnt_sr01")

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from histnu.analyses import components_of, load_analysis
-from histnu.errors import ConfigError, DataError
+from histnu.analysis.flux import components_of
+from histnu.analysis.schema import load_analysis
+from histnu.core.errors import ConfigError, DataError
 from histnu.experiments.anchors import AnchorGrid
 from histnu.experiments.builders import BUILDERS, build_experiment, built_names
 from histnu.experiments.builders.rates import rate_bounds

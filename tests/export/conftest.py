@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from histnu.analyses import assemble, load_analysis
-from histnu.serialize import read_json, write_json
+from histnu.analysis.assemble import assemble
+from histnu.analysis.schema import load_analysis
+from histnu.core.serialize import read_json, write_json
 from histnu.workspace.manifest import Manifest
 
 

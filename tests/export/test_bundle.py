@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from histnu.errors import ExportError
+from histnu.core.errors import ExportError
 from histnu.export import bundle
 
 

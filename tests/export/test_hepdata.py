@@ -13,9 +13,9 @@ import yaml
 from click.testing import CliRunner
 
 from histnu.cli.export import command
-from histnu.errors import DataError, ExportError, HistnuError
+from histnu.core.errors import DataError, ExportError, HistnuError
+from histnu.core.serialize import write_json
 from histnu.export import hepdata, hepdata_tables
-from histnu.serialize import write_json
 
 pytest.importorskip("hepdata_lib", reason="submissions need hepdata-lib")
 pytest.importorskip("hepdata_validator", reason="submissions need hepdata-validator")

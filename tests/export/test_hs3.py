@@ -7,9 +7,9 @@ import copy
 import numpy as np
 import pytest
 
-from histnu.errors import ExportError
+from histnu.core.errors import ExportError
+from histnu.core.serialize import read_json
 from histnu.export.hs3 import hs3_document, write_hs3
-from histnu.serialize import read_json
 
 
 def test_document_is_complete(workspace, manifest):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import uproot
 
-from histnu.errors import DataError, ExportError
+from histnu.core.errors import DataError, ExportError
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.root_input import read_histogram
 from histnu.export import export_document

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from histnu.errors import ConfigError, DataError, ExportError, PatchSetError, WorkspaceError
+from histnu.core.errors import ConfigError, DataError, ExportError, PatchSetError, WorkspaceError
+from histnu.core.serialize import staged
 from histnu.export import export_document
 from histnu.physics.models.magnetic_moment import MagneticMoment
-from histnu.serialize import staged
 from histnu.workspace.grids import make_grid
 from histnu.workspace.patchset import Basis, PatchSetInfo, build_patchset
 

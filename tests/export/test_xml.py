@@ -9,8 +9,9 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from histnu.analyses import assemble, load_analysis
-from histnu.errors import ExportError
+from histnu.analysis.assemble import assemble
+from histnu.analysis.schema import load_analysis
+from histnu.core.errors import ExportError
 from histnu.export.xml import TOP, read_xml, write_xml
 
 

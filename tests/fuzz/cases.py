@@ -41,7 +41,7 @@ BASE: dict[str, tuple[str, ...]] = {
     "validate": ("patchset.json",),
     "plot": ("results.json", "-o", "out"),
     "fetch": ("xenonnt_cevns_2026", "--from", "none.zip", "-o", "out"),
-    "reproduce": ("-q", "--pandax-table", "none.yaml"),
+    "reproduce": ("-q", "--replace", "pandax4t_us2=none.yaml"),
     "electron": ("-q", "--overlay", "x=none.csv"),
 }
 TARGETED = ("limit", "scan", "toys", "coverage", "contour", "build", "export", "validate", "plot")

@@ -515,7 +515,8 @@ OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "reproduce": {
         "--jobs": ("-1", "0", "x", "9" * 30), "--interpolation": ("", "x"), "--engine": ("", "x"),
-        "--pandax-table": tuple(t for t in TARGETS if t), "-o": ("file", "/dev/full", "o\0", ""),
+        "--replace": tuple(f"pandax4t_us2={t}" for t in TARGETS if t),
+        "-o": ("file", "/dev/full", "o\0", ""),
     },
     "electron": {"--jobs": ("-1", "0", "x"), "--overlay": ("", "x", "x=none.csv", "=", "x=folder"),
                  "-o": ("file", "/dev/full", "o\0", "")},

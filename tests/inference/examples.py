@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from histnu.polynomial import Monomial, PolynomialMap
+from histnu.core.polynomial import Monomial, PolynomialMap
 
 Json = dict[str, Any]
 FLAVOURS = ("e", "mu", "tau")

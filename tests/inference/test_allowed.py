@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference import BatchedLikelihood, FitOptions, IntervalOptions, interval, profile
 from histnu.inference.engine.allowed import allowed_point
 from histnu.inference.limits import threshold

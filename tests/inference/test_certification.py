@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
+from histnu.core.polynomial import PolynomialMap
 from histnu.inference import (
     BatchedLikelihood,
     FitOptions,
@@ -26,7 +27,6 @@ from histnu.inference.engine.multistart import Ledger, MultiStart, StartOptions
 from histnu.inference.engine.problems import BatchFit, Problems
 from histnu.inference.limits import threshold
 from histnu.inference.toys import ToyStatistics, accepted, check_toys, critical_value
-from histnu.polynomial import PolynomialMap
 from tests.inference import examples
 
 Example = Callable[[str], BatchedLikelihood]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference import (
     BatchedLikelihood,
     MappedLikelihood,

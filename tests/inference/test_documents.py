@@ -12,7 +12,7 @@ import numpy as np
 import pyhf
 import pytest
 
-from histnu.errors import FitError, HistnuError, WorkspaceError
+from histnu.core.errors import FitError, HistnuError, WorkspaceError
 from histnu.inference import BatchedLikelihood, fit
 from histnu.inference.engine.minimize import minimise
 from histnu.inference.engine.problems import MinimiseOptions, Problems

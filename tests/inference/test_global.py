@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize as scipy_minimize
 
+from histnu.core.polynomial import PolynomialMap
 from histnu.inference import (
     BatchedLikelihood,
     MappedLikelihood,
@@ -19,7 +20,6 @@ from histnu.inference import (
     relaxed_minimum,
 )
 from histnu.inference.engine.global_min import GlobalOptions, design, reduction
-from histnu.polynomial import PolynomialMap
 from tests.inference import examples
 
 

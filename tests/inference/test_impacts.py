@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference.engine.fit import FitOptions, fit, observe
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.impacts import impacts

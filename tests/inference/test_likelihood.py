@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from histnu.errors import FitError, WorkspaceError
+from histnu.core.errors import FitError, WorkspaceError
 from histnu.inference import BatchedLikelihood, fit
 from tests.inference import examples
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
+from histnu.core.polynomial import PolynomialMap
 from histnu.inference import BatchedLikelihood, MappedLikelihood
 from histnu.inference.engine.mapped import PolynomialTable
-from histnu.polynomial import PolynomialMap
 from tests.inference import examples
 
 CUBIC = PolynomialMap(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference import (
     BatchedLikelihood,
     FitOptions,

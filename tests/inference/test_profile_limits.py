@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
+from histnu.core.polynomial import PolynomialMap
 from histnu.inference import (
     BatchedLikelihood,
     FitOptions,
@@ -21,7 +22,6 @@ from histnu.inference import (
     profile,
     threshold,
 )
-from histnu.polynomial import PolynomialMap
 from tests.inference import examples
 
 Example = Callable[[str], BatchedLikelihood]
@@ -146,7 +146,7 @@ def test_other_parameters_can_be_held(example: Example) -> None:
 
 def test_flat_direction_is_open(charges: MappedLikelihood) -> None:
     """A parameter the data do not see has no ends."""
-    from histnu.polynomial import PolynomialMap
+    from histnu.core.polynomial import PolynomialMap
 
     base = BatchedLikelihood.from_workspace(examples.combined())
     blind = PolynomialMap(("g", "unseen"), ("mu",), (((1.0, {"g": 2}), (0.0, {"unseen": 1})),))

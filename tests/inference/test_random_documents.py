@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference import BatchedLikelihood, Interval, interval, profile
 from tests.inference.random_documents import PyhfReference, document
 

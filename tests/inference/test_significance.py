@@ -66,10 +66,10 @@ def test_xenonnt_2024(assembled):
     Ours is the release's 4-D likelihood, derived, with shape parameters reduced to +-1 (see
     docs/full_likelihoods.md): asymptotically 2.67. 0.15 leaves room for that and for toys.
     """
-    from histnu.targets import Target, ask
+    from histnu.analysis.target import Target, parameter_of_interest
 
     assembly = assembled("standard_model_xenonnt_4d_2024")
     target = Target("standard_model_xenonnt_4d_2024", dict(assembly.workspace))
-    question = ask(target, None)
-    found = significance(question.likelihood, None, question.parameter)
+    interest = parameter_of_interest(target, None)
+    found = significance(interest.likelihood, None, interest.parameter)
     assert found.significance == pytest.approx(2.73, abs=0.15)

@@ -8,9 +8,10 @@ import numpy as np
 import pyhf
 import pytest
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference import BatchedLikelihood
-from histnu.inference.statistics import StatisticOptions, discovery, test_statistic
+from histnu.inference.significance import significance
+from histnu.inference.statistics import StatisticOptions, test_statistic
 from tests.inference import examples
 
 POI = {"textbook": "mu", "multichannel": "mu"}
@@ -58,18 +59,20 @@ def test_statistics_equal_those_of_pyhf(shape: str, name: str, seed: int) -> Non
 def test_discovery_equals_that_of_pyhf(seed: int) -> None:
     likelihood = BatchedLikelihood.from_workspace(examples.textbook())
     data = data_of(likelihood, seed)
-    found = discovery(likelihood, data, "mu", StatisticOptions(lower=LOW))
-    assert found.q0 == pytest.approx(pyhf_statistic(likelihood, data, "q0", 0.0), abs=2e-5)
-    bounded = discovery(likelihood, data, "mu")
+    found = test_statistic(likelihood, data, "mu", [0.0], "q0", StatisticOptions(lower=LOW))
+    reference = pyhf_statistic(likelihood, data, "q0", 0.0)
+    assert found.observed[0] == pytest.approx(reference, abs=2e-5)
+    bounded = significance(likelihood, data, "mu")
     # a deficit counts as none, whether or not the fit may see it
-    assert found.q0 == pytest.approx(bounded.q0, abs=1e-8)
-    assert found.significance == pytest.approx(np.sqrt(found.q0))
+    assert found.observed[0] == pytest.approx(bounded.q0, abs=1e-8)
+    assert bounded.significance == pytest.approx(np.sqrt(bounded.q0))
 
 
 def test_deficit_is_no_discovery_and_excess_no_exclusion() -> None:
     likelihood = BatchedLikelihood.from_workspace(examples.textbook())
     low = 0.7 * likelihood.expected(np.where(np.arange(3) == 0, 0.0, likelihood.init))[0]
-    assert discovery(likelihood, low, "mu", StatisticOptions(lower=LOW)).q0 == 0.0
+    free = StatisticOptions(lower=LOW)
+    assert test_statistic(likelihood, low, "mu", [0.0], "q0", free).observed == (0.0,)
     high = 3 * likelihood.expected(likelihood.init)[0]
     assert test_statistic(likelihood, high, "mu", [0.5], "q_tilde").observed == (0.0,)
     assert test_statistic(likelihood, high, "mu", [0.5], "t_tilde").observed[0] > 1

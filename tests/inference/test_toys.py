@@ -11,7 +11,7 @@ import pyhf
 import pytest
 from scipy.stats import poisson
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference import (
     BatchedLikelihood,
     MappedLikelihood,

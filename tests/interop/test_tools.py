@@ -51,7 +51,7 @@ def test_pyhs3_has_the_same_constants(answer, inputs):
     """-2 log L at the start, constants included: 1e-9 leaves room for another summation order."""
     import pyhf
 
-    from histnu.serialize import read_json
+    from histnu.core.serialize import read_json
 
     workspace = pyhf.Workspace(read_json(inputs / "workspace.json"))
     model = workspace.model()
@@ -66,7 +66,7 @@ def test_root_reads_our_hs3(answer, inputs):
     """Differences of -2 log L along the parameter of interest, all else at its start."""
     import pyhf
 
-    from histnu.serialize import read_json
+    from histnu.core.serialize import read_json
 
     workspace = pyhf.Workspace(read_json(inputs / "workspace.json"))
     model = workspace.model()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histnu.constants import ATOMIC_MASS_UNIT, ELECTRON_MASS, FINE_STRUCTURE
+from histnu.core.constants import ATOMIC_MASS_UNIT, ELECTRON_MASS, FINE_STRUCTURE
 from histnu.physics import cross_sections as xs
 from histnu.physics.form_factors import unity
 from histnu.physics.kinematics import e_recoil_max_mev, m4_max_at_recoil_mev

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from histnu.errors import PhysicsError
+from histnu.core.errors import PhysicsError
 from histnu.physics.electrons import XENON_SHELLS, AtomicShells
 from histnu.physics.models.magnetic_moment import MagneticMoment
 from histnu.physics.models.millicharge import Millicharge

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from histnu.constants import ELECTRON_MASS, FERMI_CONSTANT, FINE_STRUCTURE
-from histnu.errors import PhysicsError
+from histnu.core.constants import ELECTRON_MASS, FERMI_CONSTANT, FINE_STRUCTURE
+from histnu.core.errors import PhysicsError
 from histnu.physics import cross_sections as xs
 from histnu.physics import electron_scattering as es
 from histnu.physics.cross_sections import differential
 from histnu.physics.electrons import ELECTRON, XENON_SHELLS
 from histnu.physics.kinematics import e_nu_min_mev, e_recoil_max_mev
-from histnu.physics.nuclei import XENON, Target
+from histnu.physics.nuclei import XENON, Material
 from histnu.sources.solar import solar_source
 
 M = float(ELECTRON_MASS)
@@ -244,7 +244,7 @@ def test_errors() -> None:
         dipole([1e-3], -1.0)
     with pytest.raises(PhysicsError, match="unknown flavour 'x'; known: e, mu, tau"):
         es.couplings("x")
-    other = Target("unobtainium", XENON.isotopes, "none")
+    other = Material("unobtainium", XENON.isotopes, "none")
     with pytest.raises(PhysicsError, match="no binding energies for 'unobtainium'; known: xenon"):
         es.electron_recoil_spectrum(
             lambda t: moment(t),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histnu.errors import PhysicsError
+from histnu.core.errors import PhysicsError
 from histnu.physics.flavour_density import (
     MixingParameters,
     averaged_fractions,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from histnu.errors import ConfigError, PhysicsError
+from histnu.core.errors import ConfigError, PhysicsError
 from histnu.physics.flux import Flux, FluxMoments
 from histnu.physics.oscillation import (
     OscillationParameters,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from histnu.constants import HBAR_C
-from histnu.errors import PhysicsError
+from histnu.core.constants import HBAR_C
+from histnu.core.errors import PhysicsError
 from histnu.physics.form_factors import (
     FORM_FACTORS,
     form_factor,

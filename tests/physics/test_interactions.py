@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from histnu.constants import (
+from histnu.core.constants import (
     ELECTRON_MASS,
     FERMI_CONSTANT,
     FINE_STRUCTURE,
@@ -21,7 +21,7 @@ from histnu.constants import (
     SIN2_THETA_W,
     TAU_MASS,
 )
-from histnu.errors import PhysicsError
+from histnu.core.errors import PhysicsError
 from histnu.physics import interactions as new
 from histnu.physics.cross_sections import (
     Electroweak,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from histnu.constants import MUON_LIFETIME, MUON_MASS, PION_LIFETIME
-from histnu.errors import PhysicsError
+from histnu.core.constants import MUON_LIFETIME, MUON_MASS, PION_LIFETIME
+from histnu.core.errors import PhysicsError
 from histnu.physics.flux import FluxMoments
 from histnu.physics.pion_decay import (
     BeamProfile,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from histnu.constants import ELECTRON_MASS, FERMI_CONSTANT, FINE_STRUCTURE, HBAR_C
-from histnu.errors import PhysicsError
+from histnu.core.constants import ELECTRON_MASS, FERMI_CONSTANT, FINE_STRUCTURE, HBAR_C
+from histnu.core.errors import PhysicsError
 from histnu.physics import cross_sections as xs
 from histnu.physics import kinematics as kin
 from histnu.physics.form_factors import klein_nystrand, unity
@@ -17,7 +17,7 @@ from histnu.physics.models.magnetic_moment import MagneticMoment
 from histnu.physics.models.millicharge import Millicharge
 from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.models.sterile_dipole import SterileDipole
-from histnu.physics.nuclei import XENON, Isotope, target
+from histnu.physics.nuclei import XENON, Isotope, material
 from histnu.physics.rates import recoil_spectrum
 from histnu.physics.scattering import Scattering
 from histnu.templates.fold import quadrature
@@ -253,4 +253,4 @@ def test_bad_parameters():
     with pytest.raises(PhysicsError, match="m4 = -1"):
         SterileDipole(-1.0)
     with pytest.raises(PhysicsError, match="unknown target 'krypton'; known: argon, cesium"):
-        target("krypton")
+        material("krypton")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histnu.constants import FERMI_CONSTANT, SIN2_THETA_W
-from histnu.errors import PhysicsError
+from histnu.core.constants import FERMI_CONSTANT, SIN2_THETA_W
+from histnu.core.errors import PhysicsError
 from histnu.physics import interactions as new
 from histnu.physics.cross_sections import Electroweak
 from histnu.physics.flavour_density import MixingParameters, density_matrix, mass_state_fractions
@@ -22,7 +22,7 @@ from histnu.physics.models.light_vector import (
 from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.models.vector_nsi import PAIRS, VectorNSI, parameter_name
 from histnu.physics.models.weak_mixing_angle import WeakMixingAngle
-from histnu.physics.nuclei import Target, target
+from histnu.physics.nuclei import Material, material
 from histnu.physics.oscillation import FLAVOURS
 from histnu.physics.rates import NeutrinoSource
 from histnu.physics.scattering import Scattering
@@ -43,7 +43,7 @@ def rate(model, theta, scattering, energies=ENERGIES):
 
 
 def solar(recoil, component="b8"):
-    return Scattering(recoil, solar_source(component), target("xenon"))
+    return Scattering(recoil, solar_source(component), material("xenon"))
 
 
 def scaled_by_charge(scattering, shifts, energies=ENERGIES):
@@ -51,7 +51,7 @@ def scaled_by_charge(scattering, shifts, energies=ENERGIES):
     total = np.zeros(energies.size)
     full = Electroweak()
     for isotope in scattering.target.isotopes:
-        alone = Target("one", (type(isotope)(**{**vars(isotope), "abundance": 1.0}),), "test")
+        alone = Material("one", (type(isotope)(**{**vars(isotope), "abundance": 1.0}),), "test")
         atoms = isotope.abundance * scattering.target.atoms_per_tonne / alone.atoms_per_tonne
         atoms /= sum(i.abundance for i in scattering.target.isotopes)
         for flavour in scattering.flavours:
@@ -113,7 +113,7 @@ def test_light_vector(mass, kind):
 def test_electron_neutrinos_alone_make_no_l_mu_minus_l_tau():
     source = solar_source("b8")
     alone = NeutrinoSource(source.flux, {"e": source.probabilities["e"]})
-    scattering = Scattering("nuclear", alone, target("xenon"))
+    scattering = Scattering("nuclear", alone, material("xenon"))
     assert LMuLTauVector().basis_spectra(scattering, ENERGIES) == {}
 
 
@@ -182,7 +182,7 @@ def test_nsi_against_the_sum_over_mass_states():
             theta[parameter_name(quark, (a, b))] = value
             i, j = FLAVOURS.index(a), FLAVOURS.index(b)
             matrices[quark][i, j] = matrices[quark][j, i] = value
-    scattering = Scattering("nuclear", mixed_source(fractions, mixing), target("xenon"))
+    scattering = Scattering("nuclear", mixed_source(fractions, mixing), material("xenon"))
     ours = rate(VectorNSI(), theta, scattering)
 
     total = np.zeros(ENERGIES.size)
@@ -190,7 +190,7 @@ def test_nsi_against_the_sum_over_mass_states():
     everything = NeutrinoSource(scattering.source.flux, {"e": np.ones(1)})
     weight = sum(i.abundance for i in scattering.target.isotopes)
     for isotope in scattering.target.isotopes:
-        alone = Target("one", (type(isotope)(**{**vars(isotope), "abundance": 1.0}),), "test")
+        alone = Material("one", (type(isotope)(**{**vars(isotope), "abundance": 1.0}),), "test")
         atoms = isotope.abundance / weight * scattering.target.atoms_per_tonne
         atoms /= alone.atoms_per_tonne
         part = Scattering("nuclear", everything, alone)

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from matplotlib.testing.compare import compare_images
 
-from histnu.errors import ConfigError
+from histnu.core.errors import ConfigError
 from histnu.plotting import planes, prediction, spectra, statistics, style
 from histnu.plotting.canvas import Header, table_text, write_figure
 

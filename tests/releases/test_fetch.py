@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from histnu.cli.fetch import command
-from histnu.errors import ConfigError, DataError
+from histnu.core.errors import ConfigError, DataError
 from histnu.releases import fetch as module
 from histnu.releases import registry
 from histnu.releases.fetch import FetchOptions, download, fetch

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from histnu.errors import DataError
+from histnu.core.errors import DataError
 from histnu.releases.readers import (
     count_events,
     read_binning,

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from histnu.errors import PhysicsError
+from histnu.core.errors import PhysicsError
+from histnu.core.units import CM2_PER_INVERSE_MEV2, SECONDS_PER_YEAR
 from histnu.physics.cross_sections import Electroweak, cevns_coefficients
 from histnu.physics.models.standard_model import StandardModel
-from histnu.physics.nuclei import target
+from histnu.physics.nuclei import material
 from histnu.physics.pion_decay import fluence_cm2
 from histnu.physics.scattering import Scattering
 from histnu.sources.pion_decay_at_rest import PionDecayAtRest
 from histnu.sources.protocol import Source
-from histnu.units import CM2_PER_INVERSE_MEV2, SECONDS_PER_YEAR
 
 SNS = PionDecayAtRest(3.2, 0.0848, 19.3, beam_mean_us=0.5, beam_mean_sigma_us=0.1, detector=7)
 
@@ -47,7 +47,7 @@ def test_arrival_and_its_variations():
 def test_prompt_rate_by_hand():
     """A line: rate = fluence N sigma, with the cross section at one energy."""
     component = SNS.components("nuclear")[0]
-    argon = target("argon")
+    argon = material("argon")
     t = 20.0
     scattering = Scattering("nuclear", component.source, argon)
     ours = StandardModel().basis_spectra(scattering, [t])["cevns"][0]

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from histnu.serialize import dumps
+from histnu.core.serialize import dumps
 from histnu.studies.numbers import cancelling_recoil_kev
 from histnu.studies.plan import Settings
 from histnu.studies.schema import load_study
@@ -112,13 +112,13 @@ def test_charge_profile_against_pyhf_likelihood(bounds, assembled):
     """The profiled point is a point of pyhf's likelihood of the same document, and the lowest."""
     import pyhf
 
+    from histnu.analysis.target import parameter_of_interest
     from histnu.inference.engine.fit import FitOptions
     from histnu.inference.profile import best_fit, profile
     from histnu.studies.answers import target_of
-    from histnu.targets import ask
 
     assembly = assembled("millicharge_xenonnt")
-    likelihood = ask(target_of(assembly), "q_ee").likelihood
+    likelihood = parameter_of_interest(target_of(assembly), "q_ee").likelihood
     found = profile(likelihood, None, "q_ee", [-4.0, 3.0, 12.0])
     workspace = pyhf.Workspace(dict(assembly.workspace))
     model = workspace.model(measurement_name=assembly.workspace["measurements"][0]["name"])

@@ -6,8 +6,10 @@ import numpy as np
 import pyhf
 import pytest
 
-from histnu.analyses import assemble, load_analysis
-from histnu.errors import DataError
+from histnu.analysis.assemble import assemble
+from histnu.analysis.schema import load_analysis
+from histnu.core.errors import DataError
+from histnu.core.serialize import read_json
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.smearing import declared_detector
 from histnu.inference.engine.likelihood import BatchedLikelihood
@@ -16,7 +18,6 @@ from histnu.physics.nuclei import XENON
 from histnu.physics.scattering import Scattering
 from histnu.plotting.overlays import parse_overlays
 from histnu.plotting.studies import draw_all
-from histnu.serialize import read_json
 from histnu.sources.solar import Solar
 from histnu.studies.changes import CHANGES, Setup, changed
 from histnu.studies.numbers import crossing
@@ -107,7 +108,7 @@ def test_limits_against_the_collaborations(many_bounds):
 
 
 def test_pyhf_gives_the_same_limit(many_bounds):
-    from histnu.targets import load_target
+    from histnu.analysis.target import load_target
     from histnu.verbs import Options, limit
 
     row = many_bounds.row("bounds", id="mu_universal", experiment="lz_er")
@@ -184,7 +185,7 @@ def test_massless_dipole_is_the_magnetic_moment(part):
 
     curve = part(STUDY, lambda i: (i.section, i.data) == ("contours", "lz_er"), None, one)
     row = curve.row("contours", id="dipole_e")
-    from histnu.targets import load_target
+    from histnu.analysis.target import load_target
     from histnu.verbs import Options, limit
 
     moment = limit(load_target("magnetic_moment_er_lz"), "mu_e", Options(dof=2))

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from histnu.analyses import load_analysis
-from histnu.errors import DataError, FitError, PhysicsError
+from histnu.analysis.schema import load_analysis
+from histnu.analysis.target import load_target
+from histnu.core.errors import DataError, FitError, PhysicsError
 from histnu.experiments.builders import BUILDERS, build_experiment
 from histnu.experiments.user_spectrum import read_spectra
 from histnu.physics.models.protocol import SignalModel
 from histnu.physics.models.tabulated import TabulatedSignal
 from histnu.releases.locate import find_release
-from histnu.targets import load_target
 from histnu.verbs import limit, mass_curves
 from histnu.workspace.shapes import split_shapes, with_bounds
 

@@ -7,8 +7,9 @@ import json
 import pytest
 import yaml
 
-from histnu.errors import ConfigError, DataError
-from histnu.serialize import dumps, read_json
+from histnu.core.errors import ConfigError, DataError
+from histnu.core.serialize import dumps, read_json
+from histnu.core.tables import data_path
 from histnu.studies import jobs
 from histnu.studies.cache import Cache
 from histnu.studies.jobs import Running, run_tasks
@@ -17,7 +18,6 @@ from histnu.studies.reproduce import compute, prepare, write_study
 from histnu.studies.schema import builtin_studies, load_study
 from histnu.studies.schemas import schemas
 from histnu.studies.tasks import Task, identity
-from histnu.tables import data_path
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_study_files_obey_the_shipped_schema(project_root):
 
 def test_example_is_the_library(computed):
     """The study's numbers are those of the verbs for the same analyses."""
-    from histnu.targets import load_target
+    from histnu.analysis.target import load_target
     from histnu.verbs import limit
 
     outcome, _ = computed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from histnu.errors import ConfigError
+from histnu.core.errors import ConfigError
 from histnu.studies.paths import look_up, rows_where
 from histnu.studies.tables import make_table
 from histnu.studies.text import report_text

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from histnu.errors import DataError, TemplateError
+from histnu.core.errors import DataError, TemplateError
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import Axis, Beam, Channel, Observable
 from histnu.physics.models.magnetic_moment import MagneticMoment

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.integrate import quad_vec
 
-from histnu.analyses import assemble, load_analysis
-from histnu.errors import TemplateError
+from histnu.analysis.assemble import assemble
+from histnu.analysis.schema import load_analysis
+from histnu.core.errors import TemplateError
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.response import Response
 from histnu.physics.models.standard_model import StandardModel

@@ -9,8 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from histnu.analyses import assemble, builtin, components_of, load_analysis
-from histnu.errors import WorkspaceError
+from histnu.analysis.assemble import assemble
+from histnu.analysis.flux import components_of
+from histnu.analysis.schema import builtin, load_analysis
+from histnu.core.errors import WorkspaceError
 from histnu.experiments.model import Origin, RateNuisance
 from histnu.physics.models.standard_model import StandardModel
 from histnu.templates.basis import channel_templates, correct_to_published

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from histnu.analyses import assemble, builtin, load_analysis
+from histnu.analysis.assemble import assemble
+from histnu.analysis.schema import builtin, load_analysis
+from histnu.analysis.validation import check_file
 from histnu.cli.validate import command
-from histnu.errors import DataError
+from histnu.core.errors import DataError
+from histnu.core.serialize import write_json
 from histnu.physics.models.millicharge import Millicharge
 from histnu.physics.models.protocol import linear
-from histnu.serialize import write_json
-from histnu.validation import check_file
 from histnu.workspace import rates
 from histnu.workspace.checks import check_document, check_workspace
 from histnu.workspace.digests import document_digests

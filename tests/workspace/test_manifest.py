@@ -6,10 +6,11 @@ import json
 
 import pytest
 
-from histnu.analyses import assemble, load_analysis
-from histnu.errors import DataError
-from histnu.polynomial import PolynomialMap
-from histnu.serialize import read_json, write_json
+from histnu.analysis.assemble import assemble
+from histnu.analysis.schema import load_analysis
+from histnu.core.errors import DataError
+from histnu.core.polynomial import PolynomialMap
+from histnu.core.serialize import read_json, write_json
 from histnu.workspace.digests import document_digest
 from histnu.workspace.index import build_index, index_markdown, write_index
 from histnu.workspace.manifest import Manifest, bin_edges, without_environment

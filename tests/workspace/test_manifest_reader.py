@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from histnu.errors import DataError
+from histnu.core.errors import DataError
 from histnu.workspace.manifest_reader import checked_manifest, manifest_beside, polynomial_of
 
 GOOD = {

@@ -15,13 +15,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from histnu.analyses import assemble, load_analysis, load_model
-from histnu.errors import ConfigError, DataError, PatchSetError
+from histnu.analysis.assemble import assemble
+from histnu.analysis.hypothesis import load_model
+from histnu.analysis.schema import load_analysis
+from histnu.core.errors import ConfigError, DataError, PatchSetError
+from histnu.core.polynomial import PolynomialMap
+from histnu.core.serialize import read_json
 from histnu.physics.models.millicharge import Millicharge
 from histnu.physics.models.protocol import InUnit, linear, logarithmic
 from histnu.physics.models.sterile_dipole import MASSES_MEV, SterileDipole
-from histnu.polynomial import PolynomialMap
-from histnu.serialize import read_json
 from histnu.workspace import digests, grids, patchset, patchset_reader
 from histnu.workspace.build import float_document
 from histnu.workspace.patchset import Basis, PatchSetInfo, build_patchset

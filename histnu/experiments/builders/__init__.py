@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from histnu.errors import ConfigError
+from histnu.core.errors import ConfigError
 from histnu.experiments.model import Experiment
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from histnu.errors import DataError, located
+from histnu.core.errors import DataError, located
+from histnu.core.serialize import file_digest
 from histnu.releases.registry import RELEASES
-from histnu.serialize import file_digest
 
 SHOWN = 12
 """Folders with more files than this are summed up in one digest."""

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.errors import DataError, located
+from histnu.core.errors import DataError, located
+from histnu.core.tables import read_csv
 from histnu.experiments.anchors import AnchorGrid
 from histnu.experiments.builders.channels import anchored_channel
 from histnu.experiments.builders.digest import FileLog
@@ -16,7 +17,6 @@ from histnu.experiments.model import Axis, Background, Channel, Experiment, Obse
 from histnu.experiments.response import Response
 from histnu.releases.locate import find_release
 from histnu.releases.readers import RateParameter, count_events, read_matching, read_parameters
-from histnu.tables import read_csv
 
 Array = NDArray[np.float64]
 

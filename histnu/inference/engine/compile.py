@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference.engine.document import (
     SUPPORTED,
     ChannelSpec,

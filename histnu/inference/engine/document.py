@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.errors import FitError, WorkspaceError
+from histnu.core.errors import FitError, WorkspaceError
 
 Array = NDArray[np.float64]
 Key = tuple[str, str]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference.engine.global_min import global_minimise, nearby_minima
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood

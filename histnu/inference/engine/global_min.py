@@ -31,14 +31,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
+from histnu.core.polynomial import PolynomialMap
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.engine.minimize import minimise
 from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
 from histnu.inference.engine.starts import halton
 from histnu.inference.engine.stragglers import finish
-from histnu.polynomial import PolynomialMap
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 
 Array = NDArray[np.float64]
 Triple = tuple[Array, Array, Array]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.errors import WorkspaceError
+from histnu.core.errors import WorkspaceError
 from histnu.inference.engine.document import ChannelSpec, ModelSpec, SampleSpec
 
 Array = NDArray[np.float64]

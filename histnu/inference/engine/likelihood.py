@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, xlogy
 
-from histnu.errors import FitError, WorkspaceError
+from histnu.core.errors import FitError, WorkspaceError
 from histnu.inference.engine.compile import (
     PYHF_DEFAULTS,
     Compiled,

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
+from histnu.core.polynomial import PolynomialMap
 from histnu.inference.engine.kernel import pad, product
 from histnu.inference.engine.likelihood import (
     BatchedLikelihood,
@@ -23,7 +24,6 @@ from histnu.inference.engine.likelihood import (
     Observed,
     checked_parameters,
 )
-from histnu.polynomial import PolynomialMap
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]

@@ -7,7 +7,7 @@ certification of minima are in :mod:`.multistart`.
 
 from __future__ import annotations
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference.engine.boundary import on_the_boundary
 from histnu.inference.engine.likelihood import Likelihood, Observed
 from histnu.inference.engine.newton import newton

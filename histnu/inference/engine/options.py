@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference.engine.global_min import GlobalOptions
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.engine.mapped import MappedLikelihood

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.errors import FitError
+from histnu.core.errors import FitError
 from histnu.inference.engine.global_min import design, reduction, separated_starts
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.errors import PhysicsError
+from histnu.core.errors import PhysicsError
 from histnu.physics import interactions as new
 from histnu.physics.cross_sections import Electroweak, Particle
 from histnu.physics.models.protocol import Axis, HeldParameter, Model, Parameter, Term, logarithmic

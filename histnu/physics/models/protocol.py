@@ -41,9 +41,9 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.errors import PhysicsError
+from histnu.core.errors import PhysicsError
+from histnu.core.polynomial import Monomial, PolynomialMap
 from histnu.physics.scattering import RECOILS, Scattering
-from histnu.polynomial import Monomial, PolynomialMap
 
 Array = NDArray[np.float64]
 Axis = tuple[str, tuple[float, ...]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.errors import PhysicsError
+from histnu.core.errors import PhysicsError
 from histnu.physics.cross_sections import Electroweak, Particle, cevns_coefficients
 from histnu.physics.electron_scattering import couplings, eves_coefficients
 from histnu.physics.models.protocol import Model, Term

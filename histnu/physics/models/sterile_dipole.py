@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.errors import PhysicsError
+from histnu.core.errors import PhysicsError
 from histnu.physics.cross_sections import Electroweak, sterile_dipole_coefficients
 from histnu.physics.models.magnetic_moment import moments, squares
 from histnu.physics.models.protocol import Axis, HeldParameter, Model, logarithmic

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.errors import PhysicsError
+from histnu.core.errors import PhysicsError
 from histnu.physics.models.protocol import Model, Parameter, Term
 from histnu.physics.scattering import Scattering
 

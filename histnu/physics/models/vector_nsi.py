@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from histnu.core.polynomial import Monomial
 from histnu.physics import interactions as new
 from histnu.physics.cross_sections import Electroweak, Particle
 from histnu.physics.flavour_density import flavour_pairs
@@ -25,7 +26,6 @@ from histnu.physics.nuclei import Isotope
 from histnu.physics.oscillation import FLAVOURS
 from histnu.physics.rates import NeutrinoSource
 from histnu.physics.scattering import NUCLEAR, Scattering
-from histnu.polynomial import Monomial
 
 Array = NDArray[np.float64]
 

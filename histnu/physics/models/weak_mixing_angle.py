@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.constants import SIN2_THETA_W
+from histnu.core.constants import SIN2_THETA_W
 from histnu.physics import interactions as new
 from histnu.physics.cross_sections import Electroweak
 from histnu.physics.models.protocol import Model, Parameter, Term, linear

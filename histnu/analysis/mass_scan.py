@@ -1,0 +1,306 @@
+"""Contours against a held parameter: one likelihood per value, a common minimum.
+
+The parameter that is held (a sterile mass, a mediator's mass) changes the templates, so every value
+is a likelihood of its own. The contour of ``-2 log L(held, theta)`` has the threshold above the
+minimum over all values: at each value the threshold is lowered by how much worse its own minimum
+is. Every likelihood counts the parameter in a unit in which its signal has a few events, because a
+signal may fall by ten powers of ten along a scan.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from histnu.analysis.assemble import measurements_of, strengths_of, templates_for
+from histnu.analysis.hypothesis import require_held, signal_model
+from histnu.analysis.schema import Analysis
+from histnu.analysis.target import ParameterOfInterest, Target, parameter_of_interest
+from histnu.core.errors import ConfigError, FitError
+from histnu.experiments.loader import load_experiment
+from histnu.experiments.model import Experiment, weakest
+from histnu.inference.engine.fit import AnyLikelihood, FitOptions
+from histnu.inference.limits import IntervalOptions, interval, threshold
+from histnu.inference.profile import best_fit
+from histnu.inference.results import BestFit
+from histnu.physics.models.protocol import InUnit, SignalModel, Term, split_unit
+from histnu.physics.models.standard_model import StandardModel
+from histnu.templates.basis import ChannelTemplates
+from histnu.workspace.build import build_workspace
+
+Array = NDArray[np.float64]
+log = logging.getLogger(__name__)
+
+EVENTS_PER_UNIT = 20.0
+"""A parameter of one unit makes about this many events."""
+CLOSED = 1e-30
+"""Fewer events than this at one unit of the analysis: the process is kinematically closed."""
+
+
+@dataclass(frozen=True)
+class ScanOptions:
+    """How a scan is made.
+
+    Attributes:
+        cl, dof: confidence level and degrees of freedom of the threshold (2 for a contour).
+        fit: how to fit.
+        asimov: use the expectation without a signal as data, for a sensitivity.
+    """
+
+    cl: float = 0.9
+    dof: int = 2
+    fit: FitOptions = field(default_factory=FitOptions)
+    asimov: bool = False
+
+
+@dataclass(frozen=True)
+class MassCurve:
+    """Ends of a contour against a held parameter.
+
+    Attributes:
+        held, held_unit, values: the held parameter and its values, (N,).
+        parameter, unit: the physical parameter and its unit.
+        lower, upper: ends at every value, None where there is none or the process is closed.
+        best_fit: parameter at the common minimum.
+        best_fit_held: held parameter there.
+        cl, dof, threshold: level of the contour.
+        provenance: weakest provenance of the data.
+        certified: whether every fit it rests on is certified.
+    """
+
+    held: str
+    held_unit: str
+    values: tuple[float, ...]
+    parameter: str
+    unit: str
+    lower: tuple[float | None, ...]
+    upper: tuple[float | None, ...]
+    best_fit: float
+    best_fit_held: float
+    cl: float
+    dof: int
+    threshold: float
+    provenance: str
+    certified: bool
+
+
+@dataclass(frozen=True)
+class _Point:
+    """The likelihood of one parameter at one held value, with its best fit."""
+
+    value: float
+    interest: ParameterOfInterest
+    ratio: float
+    data: Array | None
+    best: BestFit
+
+
+@dataclass
+class _Scan:
+    """Everything of one parameter while values are added."""
+
+    parameter: str
+    unit: str
+    points: list[_Point | None] = field(default_factory=list)
+
+
+def mass_scan(
+    analysis: Analysis,
+    held: str,
+    parameters: Sequence[str],
+    values: Sequence[float],
+    options: ScanOptions | None = None,
+    experiments: Sequence[Experiment] | None = None,
+    progress: Callable[[float], None] = lambda value: None,
+) -> tuple[MassCurve, ...]:
+    """Contours of parameters of a model against one of its held parameters.
+
+    Args:
+        analysis: what is analysed; further held parameters must have a value.
+        held: name of the held parameter.
+        parameters: physical parameters, each on its own.
+        values: of the held parameter, in its unit.
+        options: level and engine.
+        experiments: use these instead of loading the analysis' experiments.
+        progress: called with every value that is done.
+
+    Raises:
+        ConfigError: for a parameter that the model does not have or does not hold.
+        FitError: if the process is closed at every value.
+    """
+    options = options or ScanOptions()
+    data = tuple(experiments) if experiments else tuple(map(load_experiment, analysis.experiments))
+    model = signal_model(analysis.model)
+    units = {p.name: p.unit for p in model.parameters}
+    held_units = {h.name: h.unit for h in model.held}
+    for name, known in ((held, held_units), *((p, units) for p in parameters)):
+        if name not in known:
+            names = ", ".join(known) or "none"
+            kind = "held parameters" if known is held_units else "parameters"
+            raise ConfigError(f"{model.name} has no {name!r} here; {kind}: {names}")
+    scans = [_Scan(p, units[p]) for p in parameters]
+    for value in values:
+        chosen = analysis.holding({held: float(value)})
+        _add_value(chosen, data, (held, float(value)), scans, options)
+        progress(float(value))
+    provenance = weakest([e.provenance for e in data])
+    return tuple(
+        _curve(s, (held, held_units[held], tuple(map(float, values))), options, provenance)
+        for s in scans
+    )
+
+
+def _add_value(
+    analysis: Analysis,
+    data: tuple[Experiment, ...],
+    at: tuple[str, float],
+    scans: Sequence[_Scan],
+    options: ScanOptions,
+) -> None:
+    """Build and fit the likelihoods of all parameters at one value."""
+    model = signal_model(analysis.model, [c.recoil for e in data for c in e.channels])
+    require_held(analysis, model)
+    templates = templates_for(analysis, data, [StandardModel(), model])
+    for scan in scans:
+        ratio = _ratio(model, templates, scan.parameter)
+        if ratio is None:
+            scan.points.append(None)
+            log.info("%s = %g: no signal of %s", *at, scan.parameter)
+            continue
+        target = _target(analysis, model, templates, scan, ratio)
+        interest = parameter_of_interest(target, scan.parameter)
+        counts = _without_signal(interest) if options.asimov else None
+        best = best_fit(interest.likelihood, counts, options.fit)
+        if options.fit.engine == "batched":
+            _forget_model(interest.likelihood)
+        scan.points.append(_Point(at[1], interest, ratio, counts, best))
+
+
+def _ratio(
+    model: SignalModel, templates: Sequence[ChannelTemplates], parameter: str
+) -> float | None:
+    """Unit in which the signal has ``EVENTS_PER_UNIT`` events, in units of the analysis."""
+    found = [(_degree(t, parameter), t) for t in model.terms if _degree(t, parameter)]
+    degree = max(d for d, _ in found)
+    names = [t.name for d, t in found if d == degree]
+    events = max(sum(float(np.abs(t.basis([n])).sum()) for t in templates) for n in names)
+    return None if events < CLOSED else float((EVENTS_PER_UNIT / events) ** (1.0 / degree))
+
+
+def _degree(term: Term, parameter: str) -> int:
+    """Highest power of a parameter in a strength."""
+    return max((powers.get(parameter, 0) for _, powers in term.monomials), default=0)
+
+
+def _target(
+    analysis: Analysis,
+    model: SignalModel,
+    templates: Sequence[ChannelTemplates],
+    scan: _Scan,
+    ratio: float,
+) -> Target:
+    """The likelihood in a unit of the parameter that is ``ratio`` times that of the analysis."""
+    number, base = split_unit(scan.unit)
+    scaled_model = InUnit(model, f"{number * ratio:.17g} {base}".strip())
+    factors = scaled_model.factors
+    scaled = [
+        replace(t, signals=tuple(
+            s.scaled(np.full(t.channel.n_bins, factors[s.strength])) if s.strength else s
+            for s in t.signals
+        ))
+        for t in templates
+    ]  # fmt: skip
+    document = build_workspace(
+        scaled,
+        strengths_of(scaled_model, scaled),
+        measurements_of(scaled_model, scaled),
+        analysis.interpolation,
+    )
+    made = {s.strength for t in scaled for s in t.signals if s.strength}
+    return Target(analysis.name, dict(document), model.polynomial.restricted(made))
+
+
+def _without_signal(interest: ParameterOfInterest) -> Array:
+    """Expected counts without a signal at nominal nuisance parameters, shape (B,)."""
+    likelihood = interest.likelihood
+    pars = np.array(likelihood.init, dtype=float)
+    signal = getattr(likelihood, "n_theta", None)
+    if signal is not None:
+        pars[:signal] = 0.0
+    else:
+        pars[likelihood.index(interest.parameter)] = 0.0
+    return np.asarray(likelihood.expected(pars)[0])
+
+
+def _forget_model(likelihood: AnyLikelihood) -> None:
+    """Drop pyhf's model, 15 MB for each value; the batched engine does not need it."""
+    base: Any = getattr(likelihood, "base", likelihood)
+    base.model = None
+
+
+def _curve(
+    scan: _Scan,
+    held: tuple[str, str, tuple[float, ...]],
+    options: ScanOptions,
+    provenance: str,
+) -> MassCurve:
+    """Ends at all values, above the common minimum."""
+    reached = [p for p in scan.points if p is not None]
+    if not reached:
+        raise FitError(f"{scan.parameter}: no {held[0]} of the scan can be made")
+    lowest = min(reached, key=lambda p: p.best.twice_nll)
+    cut = threshold(options.cl, options.dof)
+    ends = [_ends(p, cut - _excess(p, lowest), options) if p else NO_END for p in scan.points]
+    best = lowest.interest.value(lowest.best.parameters[lowest.interest.parameter])
+    return MassCurve(
+        *held,
+        scan.parameter,
+        scan.unit,
+        tuple(e.lower for e in ends),
+        tuple(e.upper for e in ends),
+        (best or 0.0) * lowest.ratio,
+        lowest.value,
+        options.cl,
+        options.dof,
+        cut,
+        provenance,
+        all(p.best.certified for p in reached) and all(e.certified for e in ends),
+    )
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """Ends at one value; none where it is closed, or its minimum above the level."""
+
+    lower: float | None = None
+    upper: float | None = None
+    certified: bool = True
+
+
+NO_END = _Ends()
+
+
+def _excess(point: _Point, lowest: _Point) -> float:
+    """How much worse the minimum of a value is than that of all."""
+    return point.best.twice_nll - lowest.best.twice_nll
+
+
+def _ends(point: _Point, cut: float, options: ScanOptions) -> _Ends:
+    """Lower and upper end where the profile is ``cut`` above the value's own minimum."""
+    if not cut > 0:
+        return NO_END
+    level = float(chi2.cdf(cut, 2))
+    interest, fit = point.interest, IntervalOptions(fit=options.fit)
+    found = interval(interest.likelihood, point.data, interest.parameter, level, 2, fit)
+    lower, upper = (interest.value(x) for x in (found.lower, found.upper))
+    return _Ends(
+        None if lower is None else lower * point.ratio,
+        None if upper is None else upper * point.ratio,
+        found.certified,
+    )

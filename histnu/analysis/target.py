@@ -1,0 +1,291 @@
+"""What a verb works on: a workspace file (with its manifest, if there is one) or an analysis."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from histnu.core.errors import ConfigError, HistnuError, located
+from histnu.core.polynomial import PolynomialMap
+from histnu.core.serialize import read_json
+from histnu.export.hepdata import archived_likelihood
+from histnu.inference.engine.fit import AnyLikelihood
+from histnu.workspace.checks import require_valid
+from histnu.workspace.manifest_reader import checked_manifest, manifest_beside, polynomial_of
+
+if TYPE_CHECKING:
+    from histnu.analysis.schema import Analysis
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A likelihood to work on.
+
+    Attributes:
+        name: file or analysis.
+        document: HistFactory JSON workspace.
+        polynomial: physical parameters -> strengths, where a manifest or an analysis says so.
+        units: physical parameter -> unit.
+        provenance: weakest provenance of the inputs, or None where nothing says.
+        held: held parameters of the model (a mass) -> value.
+        fixed: parameters of the likelihood that are to be held -> value.
+    """
+
+    name: str
+    document: dict[str, Any] = field(repr=False)
+    polynomial: PolynomialMap | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
+    provenance: str | None = None
+    held: Mapping[str, float] = field(default_factory=dict)
+    fixed: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def pois(self) -> tuple[str, ...]:
+        """Parameters of interest of the measurements, in their order."""
+        return tuple(dict.fromkeys(m["config"]["poi"] for m in self.document["measurements"]))
+
+
+@dataclass(frozen=True)
+class ParameterOfInterest:
+    """One parameter of a target, with the likelihood that answers for it.
+
+    Attributes:
+        likelihood: in strengths, or in physical parameters.
+        parameter: its name in the likelihood.
+        name: the name the user gave.
+        squared: True where the likelihood's parameter is the square of what was asked.
+        unit: unit of what was asked.
+        measurement: name of the measurement whose settings hold.
+        taken: True where it is the first of several because none was chosen.
+        fixed: parameters of the likelihood that are held -> value.
+    """
+
+    likelihood: AnyLikelihood
+    parameter: str
+    name: str
+    squared: bool
+    unit: str
+    measurement: str = ""
+    taken: bool = False
+    fixed: Mapping[str, float] = field(default_factory=dict)
+
+    def value(self, x: float | None) -> float | None:
+        """Convert a value of the likelihood's parameter to what was asked."""
+        if x is None or not self.squared:
+            return x
+        return max(x, 0.0) ** 0.5
+
+    def inverse(self, x: float) -> float:
+        """Convert a value of what was asked to the likelihood's parameter."""
+        return x * x if self.squared else x
+
+
+def read_workspace(path: str | Path) -> dict[str, Any]:
+    """Read and validate a workspace file.
+
+    Raises:
+        WorkspaceError: if it is no valid HistFactory JSON workspace.
+    """
+    return require_valid(read_json(path), str(path))
+
+
+def _described(
+    name: str,
+    document: dict[str, Any],
+    manifest: Mapping[str, Any] | None,
+    settings: Mapping[str, float],
+) -> Target:
+    """The target of a document and what its manifest says; settings hold its parameters."""
+    if manifest is None:
+        return Target(name, document, fixed=settings)
+    held = manifest.get("options", {}).get("held", {})
+    for name_held in held:
+        if name_held in settings:
+            mend = "build a document with another value, or give the analysis"
+            problem = f"{name_held} = {held[name_held]:g} is built in"
+            raise ConfigError(located(name, "--set", problem, mend))
+    return Target(
+        name,
+        document,
+        polynomial_of(manifest, document, f"{name} (manifest)"),
+        manifest.get("units", {}),
+        manifest.get("provenance"),
+        held,
+        settings,
+    )
+
+
+def with_held(
+    analysis: Analysis, settings: Mapping[str, float]
+) -> tuple[Analysis, dict[str, float]]:
+    """The analysis with the held parameters of its model set, and the settings that are left."""
+    from histnu.analysis.hypothesis import signal_model
+
+    names = {h.name for h in signal_model(analysis.model).held}
+    values = {k: v for k, v in settings.items() if k in names}
+    return analysis.holding(values), {k: v for k, v in settings.items() if k not in names}
+
+
+def load_target(text: str | Path, settings: Mapping[str, float] | None = None) -> Target:
+    """Load a workspace file, or assemble an analysis.
+
+    Args:
+        text: path of a workspace (``.json``), a HEPData submission or likelihood archive
+            (``ARCHIVE`` or ``ARCHIVE::NAME``), an analysis file or the name of an analysis.
+        settings: values of held parameters of the model, and of parameters of the likelihood
+            that are to be fixed.
+
+    Raises:
+        HistnuError: for anything that cannot be read, and for a held parameter without a value.
+    """
+    settings = dict(settings or {})
+    archived = archived_likelihood(str(text))
+    if archived is not None:
+        name, document, described = archived
+        described = None if described is None else checked_manifest(described, f"{name} (manifest)")
+        return _described(name, require_valid(document, name), described, settings)
+    path = Path(text)
+    if path.suffix == ".json" or path.is_dir():
+        path = path / "workspace.json" if path.is_dir() else path
+        log.info("likelihood %s", path)
+        document = read_workspace(path)
+        return _described(str(path), document, manifest_beside(path), settings)
+    from histnu.analysis.assemble import assemble
+    from histnu.analysis.schema import load_analysis
+
+    analysis, rest = with_held(load_analysis(str(text)), settings)
+    assembly = assemble(analysis)
+    units = {p.name: p.unit for p in assembly.model.parameters}
+    document = dict(assembly.workspace)
+    polynomial = assembly.polynomial if assembly.model.parameters else None
+    return Target(
+        analysis.name,
+        document,
+        polynomial,
+        units,
+        assembly.provenance,
+        assembly.held,
+        rest,
+    )
+
+
+def target_of(document: dict[str, Any], settings: Mapping[str, float] | None = None) -> Target:
+    """The target of a workspace that is there already.
+
+    Raises:
+        WorkspaceError: if it is no valid HistFactory JSON workspace.
+    """
+    return Target("workspace", require_valid(document, "workspace"), fixed=dict(settings or {}))
+
+
+def parameters_of(target: Target) -> tuple[str, ...]:
+    """What can be asked: physical parameters, parameters of interest, all others of the document.
+
+    Names of parameters per bin are those of their sets.
+    """
+    modifiers = (
+        modifier["name"]
+        for channel in target.document["channels"]
+        for sample in channel["samples"]
+        for modifier in sample["modifiers"]
+    )
+    physical = () if target.polynomial is None else target.polynomial.parameters
+    return tuple(dict.fromkeys((*physical, *target.pois, *modifiers)))
+
+
+def parameter_names(text: str) -> tuple[str, ...]:
+    """What can be asked of a target, without fits: of an analysis the parameters of its model.
+
+    Nothing where the target cannot be read: this is for a shell that completes words.
+    """
+    from histnu.analysis.hypothesis import signal_model
+    from histnu.analysis.schema import analysis_names, load_analysis
+
+    try:
+        if text in analysis_names():
+            model = signal_model(load_analysis(text).model)
+            return tuple(p.name for p in model.parameters)
+        return parameters_of(load_target(text))
+    except HistnuError:
+        return ()
+
+
+def is_lone_square(polynomial: PolynomialMap, parameter: str) -> str | None:
+    """The strength that is the square of the parameter and of nothing else, if there is one."""
+    users = [
+        (output, monomials)
+        for output, monomials in zip(polynomial.outputs, polynomial.terms, strict=True)
+        if any(parameter in powers for _, powers in monomials)
+    ]
+    if len(users) == 1 and list(users[0][1]) == [(1.0, {parameter: 2})]:
+        return users[0][0]
+    return None
+
+
+def parameter_of_interest(target: Target, poi: str | None) -> ParameterOfInterest:
+    """Prepare the likelihood for one parameter.
+
+    A parameter of interest of the document is used as it is. A physical parameter that enters as
+    the square of one strength (a magnetic moment) is asked through that strength, the other
+    strengths held as the measurement says. Any other physical parameter (a charge) is asked with
+    all its companions profiled. Any other parameter of the document is asked in its first
+    measurement.
+
+    Raises:
+        ConfigError: for a name that is none of these.
+    """
+    from histnu.inference.engine.likelihood import BatchedLikelihood
+    from histnu.inference.engine.mapped import MappedLikelihood
+
+    measurements: dict[str, str] = {}
+    for m in target.document["measurements"]:
+        measurements.setdefault(m["config"]["poi"], m["name"])
+    asked = poi or target.pois[0]
+    taken = poi is None and len(target.document["measurements"]) > 1
+    polynomial = target.polynomial
+    physical = () if polynomial is None else polynomial.parameters
+    unit = target.units.get(asked, "")
+    if asked in measurements:
+        parameter, unit = asked, _strength_unit(target, asked)
+    elif polynomial is not None and asked in physical:
+        strength = is_lone_square(polynomial, asked)
+        parameter = strength if strength in measurements else asked
+    else:
+        parameter = asked  # any parameter of the document, if it has one of this name
+    first = target.document["measurements"][0]["name"]
+    measurement = measurements.get(parameter, first)
+    base = BatchedLikelihood.from_workspace(target.document, measurement=measurement)
+    likelihood: AnyLikelihood = base
+    if parameter not in measurements and polynomial is not None and parameter in physical:
+        likelihood = MappedLikelihood(base, polynomial)
+    if parameter not in likelihood.parameter_names:
+        known = ", ".join(dict.fromkeys((*target.pois, *physical, *likelihood.parameter_names)))
+        raise ConfigError(
+            located(target.name, "--poi", f"unknown {asked!r}", f"use one of {known}")
+        )
+    for name in target.fixed:
+        likelihood.index(name)
+    return ParameterOfInterest(
+        likelihood, parameter, asked, parameter != asked, unit, measurement, taken, target.fixed
+    )
+
+
+def _strength_unit(target: Target, strength: str) -> str:
+    """Unit of a strength: the square of a physical unit where it is one."""
+    if target.polynomial is None or strength not in target.polynomial.outputs:
+        return ""
+    k = target.polynomial.outputs.index(strength)
+    units = {
+        (target.units.get(p, "?"), sum(powers.values()))
+        for _, powers in target.polynomial.terms[k]
+        for p in powers
+    }
+    if len(units) != 1:
+        return ""
+    unit, power = next(iter(units))
+    return unit if power == 1 else f"({unit})^{power}"

@@ -1,0 +1,103 @@
+"""What every verb on a likelihood is given, and how it answers: the same options, one envelope."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from histnu.cli import types
+from histnu.cli.answers import marks, stamped_json
+from histnu.cli.common import (
+    allow_option,
+    engine_option,
+    json_option,
+    progress_bar,
+    quiet_option,
+    set_option,
+)
+
+if TYPE_CHECKING:
+    from histnu.analysis.target import ParameterOfInterest, Target
+    from histnu.verbs.envelope import Envelope
+    from histnu.verbs.options import Options
+
+poi_option = click.option(
+    "--poi",
+    type=types.Parameter(),
+    default=None,
+    help="Parameter: of interest, or physical (mu_e, q_ee).",
+)
+plot_option = click.option(
+    "--plot", type=types.Place(), default=None,
+    help="Draw into FILE (.png, .pdf, .svg; without suffix all three); numbers beside it as CSV.",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Given:
+    """Target and options that all verbs on a likelihood share."""
+
+    target: str
+    settings: dict[str, float]
+    engine: str
+    allow_uncertified: bool
+    as_json: bool
+    quiet: bool
+
+    def load(self, poi: str | None) -> tuple[Target, ParameterOfInterest]:
+        """The target and one of its parameters."""
+        from histnu.analysis.target import load_target, parameter_of_interest
+
+        loaded = load_target(self.target, self.settings)
+        return loaded, parameter_of_interest(loaded, poi)
+
+    def options(self, loaded: Target, **more: Any) -> Options:
+        """Options of the verb; what the target holds is held."""
+        from histnu.verbs.options import Options
+
+        return Options(
+            engine=self.engine, held=loaded.fixed, allow_uncertified=self.allow_uncertified, **more
+        )
+
+    @contextmanager
+    def toys(self, options: Options, needed: bool = True) -> Iterator[Options]:
+        """The options with a progress bar of their toys."""
+        quiet = self.quiet or self.as_json or not needed
+        with progress_bar(options.n_toys, quiet, "toys") as advance:
+            yield replace(options, progress=advance)
+
+    def show(self, result: Envelope, loaded: Target) -> bool:
+        """Print the JSON of a result, where that was asked for."""
+        if self.as_json:
+            click.echo(stamped_json(result, loaded), nl=False)
+        return self.as_json
+
+    def marks(self, loaded: Target, interest: ParameterOfInterest, result: Any) -> str:
+        """The end of a line: what was held, provenance, certification."""
+        return marks(loaded, interest, result.certified)
+
+
+def likelihood_verb(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command TARGET and the options of :class:`Given`; it takes them as one argument."""
+
+    @wraps(function)
+    def command(**options: Any) -> None:
+        shared = {f.name: options.pop(f.name) for f in fields(Given)}
+        function(Given(**shared), **options)
+
+    shared = (set_option, engine_option, allow_option, json_option, quiet_option)
+    for option in reversed(shared):
+        command = option(command)
+    return click.argument("target", type=types.Target())(command)
+
+
+def say_written(paths: list[Path]) -> None:
+    """Name the files of a figure on standard error."""
+    for path in paths:
+        click.echo(f"wrote {path}", err=True)

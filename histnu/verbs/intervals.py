@@ -1,0 +1,162 @@
+"""Confidence regions of one parameter, observed and expected, and tests of one value."""
+
+from __future__ import annotations
+
+import logging
+
+from histnu.analysis.target import ParameterOfInterest, Target, parameter_of_interest
+from histnu.core.errors import ConfigError
+from histnu.inference.cls import cls_limit, hypotest, hypotest_toys
+from histnu.inference.expected import ExpectedOptions, expected_limit
+from histnu.inference.limits import interval
+from histnu.inference.results import Interval
+from histnu.inference.toys import feldman_cousins
+from histnu.verbs.envelope import Segment
+from histnu.verbs.options import METHODS, Options, common_fields, required, settled, toy_fields
+from histnu.verbs.results import Bound, Expected, Test
+
+log = logging.getLogger(__name__)
+
+
+def find_interval(interest: ParameterOfInterest, options: Options) -> Interval:
+    """The interval of a prepared likelihood by the method of the options.
+
+    Raises:
+        ConfigError: for an unknown method.
+        FitError: if a fit or a root is not found.
+    """
+    arguments = (interest.likelihood, options.counts(interest), interest.parameter)
+    if options.method == "profile":
+        return interval(*arguments, options.cl, options.dof, options.interval)
+    if options.method == "cls":
+        return cls_limit(*arguments, options.cl, options.fit)
+    if options.method == "cls-toys":
+        return cls_limit(*arguments, options.cl, options.fit, options.toy_options)
+    if options.method == "toys":
+        return feldman_cousins(*arguments, options.cl, options.toy_options)[0]
+    raise ConfigError(f"unknown method {options.method!r}; use one of {', '.join(METHODS)}")
+
+
+def limit(target: Target, parameter: str | None, options: Options | None = None) -> Bound:
+    """Confidence interval of one parameter.
+
+    Args:
+        target: the likelihood.
+        parameter: of interest, or physical; the document's first parameter of interest if None.
+        options: method, level, engine, held values, data, toys.
+
+    Raises:
+        HistnuError: for an unknown parameter or method, or a fit that fails.
+    """
+    return limit_of(
+        target, parameter_of_interest(target, parameter), settled(target, options or Options())
+    )
+
+
+def limit_of(target: Target, interest: ParameterOfInterest, options: Options) -> Bound:
+    """:func:`limit` of a likelihood that is already prepared."""
+    found = find_interval(interest, options)
+    log.info("%s: %s", interest.name, ", ".join(f"{v} {k}" for k, v in found.search.items()))
+    best = found.best_fit
+    value = interest.value
+    return Bound(
+        **common_fields(target, options),
+        method=METHODS[options.method],
+        **toy_fields(options),
+        unit=interest.unit,
+        parameter=interest.name,
+        cl=options.cl,
+        dof=options.dof if options.method == "profile" else None,
+        lower=value(found.lower),
+        upper=value(found.upper),
+        intervals=_intervals(found, interest),
+        best_fit=required(value(best.parameters[interest.parameter])),
+        parameters=best.parameters,
+        twice_nll=best.twice_nll,
+        converged=best.converged,
+        certified=found.certified,
+        measurement=interest.measurement,
+        boundary=found.boundary,
+        search=found.search,
+    )
+
+
+def expected_of(interest: ParameterOfInterest, from_toys: bool, options: Options) -> Expected:
+    """Upper ends expected without a signal, in the unit that was asked.
+
+    Methods with toys always have bands from toys.
+    """
+    method = "cls-toys" if from_toys and options.method == "cls" else options.method
+    found = expected_limit(
+        interest.likelihood,
+        None,
+        interest.parameter,
+        ExpectedOptions(
+            method=method,
+            cl=options.cl,
+            dof=options.dof,
+            ensemble=from_toys and method == "profile",
+            fit=options.fit,
+            toys=options.toy_options,
+        ),
+    )
+    return Expected(
+        method=found.method,
+        ensemble=found.ensemble,
+        cl=found.cl,
+        dof=found.dof,
+        sigmas=found.sigmas,
+        upper=tuple(interest.value(u) for u in found.upper),
+        n_toys=found.n_toys,
+        open_fraction=found.open_fraction,
+        nuisances=found.nuisances,
+    )
+
+
+def _intervals(found: Interval, interest: ParameterOfInterest) -> tuple[Segment, ...]:
+    """The allowed set in what was asked."""
+    return tuple(
+        Segment(
+            lower=interest.value(s.lower),
+            upper=interest.value(s.upper),
+            lower_end=s.lower_end,
+            upper_end=s.upper_end,
+        )
+        for s in found.intervals
+    )
+
+
+def hypothesis_test(
+    target: Target, parameter: str | None, value: float, options: Options | None = None
+) -> Test:
+    """CLs of one value of a parameter: asymptotic, or from toys with ``method="cls-toys"``."""
+    options = settled(target, options or Options(method="cls"))
+    interest = parameter_of_interest(target, parameter)
+    data, inner = options.counts(interest), interest.inverse(value)
+    with_toys = options.method == "cls-toys"
+    if with_toys:
+        found = hypotest_toys(
+            interest.likelihood, data, interest.parameter, inner, options.toy_options
+        )
+    else:
+        (found,) = hypotest(interest.likelihood, data, interest.parameter, [inner], options.fit)
+    best = found.best_fit
+    return Test(
+        **common_fields(target, options),
+        method=found.method,
+        **toy_fields(options),
+        unit=interest.unit,
+        parameter=interest.name,
+        value=value,
+        cls=found.cls,
+        cl_b=found.cl_b,
+        cl_sb=found.cl_sb,
+        expected=found.expected,
+        test_statistic=found.test_statistic,
+        errors=found.errors,
+        best_fit=None if best is None else interest.value(best.parameters[interest.parameter]),
+        twice_nll=None if best is None else best.twice_nll,
+        certified=found.certified,
+        measurement=interest.measurement,
+        search=found.search,
+    )

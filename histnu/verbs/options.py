@@ -1,0 +1,134 @@
+"""How to answer: options of every verb, and the fields that all results share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histnu.analysis.target import ParameterOfInterest, Target
+from histnu.core.errors import FitError
+from histnu.core.serialize import digest
+from histnu.inference.asimov import asimov
+from histnu.inference.engine.fit import FitOptions
+from histnu.inference.engine.global_min import GlobalOptions
+from histnu.inference.limits import IntervalOptions
+from histnu.inference.toys import ToyOptions
+
+Array = NDArray[np.float64]
+
+
+METHODS: Mapping[str, str] = {
+    "profile": "profile likelihood",
+    "cls": "cls",
+    "cls-toys": "cls_toys",
+    "toys": "feldman_cousins",
+}
+"""Methods of an interval, and how results name them."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """How hard to look for the global minimum of a likelihood with interference.
+
+    Attributes:
+        starts: Newton starts. linear_points: points of the scan for further minima. None: the
+            defaults of :mod:`histnu.inference`.
+    """
+
+    starts: int | None = None
+    linear_points: int | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to answer.
+
+    Attributes:
+        method: a key of ``METHODS``, for intervals.
+        cl, dof: confidence level and degrees of freedom of the threshold.
+        engine: ``batched``, ``pyhf`` (minuit) or ``pyhf-scipy``.
+        held: parameters held at values.
+        data: observed counts, or the Asimov data set without a signal.
+        n_toys, seed, progress: of methods with toys.
+        search: of the global minimum.
+        allow_uncertified: give a result, marked as such, where a fit is not certified.
+    """
+
+    method: str = "profile"
+    cl: float = 0.9
+    dof: int = 1
+    engine: str = "batched"
+    held: Mapping[str, float] = field(default_factory=dict)
+    data: Literal["observed", "asimov"] = "observed"
+    n_toys: int = 1000
+    seed: int = 0
+    progress: Callable[[int, int], None] | None = None
+    search: Search = Search()
+    allow_uncertified: bool = False
+
+    @property
+    def fit(self) -> FitOptions:
+        """Options of single fits."""
+        options = FitOptions(
+            engine=self.engine,
+            fixed=dict(self.held),
+            allow_uncertified=self.allow_uncertified,
+        )
+        if self.search.starts is None:
+            return options
+        return replace(options, search=GlobalOptions(starts=self.search.starts))
+
+    @property
+    def interval(self) -> IntervalOptions:
+        """Options of intervals of the profile likelihood."""
+        if self.search.linear_points is None:
+            return IntervalOptions(fit=self.fit)
+        return IntervalOptions(fit=self.fit, linear_points=self.search.linear_points)
+
+    @property
+    def toy_options(self) -> ToyOptions:
+        """Options of toys."""
+        options = ToyOptions(n_toys=self.n_toys, seed=self.seed, fit=self.fit)
+        return options if self.progress is None else replace(options, progress=self.progress)
+
+    def counts(self, interest: ParameterOfInterest) -> Array | None:
+        """The data to use: None means those of the workspace."""
+        return asimov(interest.likelihood) if self.data == "asimov" else None
+
+
+def inputs_of(target: Target) -> dict[str, str]:
+    """Digests that identify what was asked: SHA-256 of the likelihood document."""
+    return {target.name: digest(target.document)}
+
+
+def common_fields(target: Target, options: Options) -> dict[str, Any]:
+    """The fields of an envelope that every verb shares."""
+    return {
+        "target": target.name,
+        "engine": options.engine,
+        "held": {**target.held, **options.held},
+        "data": options.data,
+        "provenance": target.provenance,
+    }
+
+
+def settled(target: Target, options: Options) -> Options:
+    """The options with what the target itself holds fixed."""
+    return replace(options, held={**target.fixed, **options.held}) if target.fixed else options
+
+
+def toy_fields(options: Options) -> dict[str, Any]:
+    """Seed and number of toys, of methods that have toys."""
+    if "toys" not in options.method:
+        return {}
+    return {"seed": options.seed, "n_toys": options.n_toys}
+
+
+def required(value: float | None) -> float:
+    if value is None:
+        raise FitError("the fit gave no value")
+    return value

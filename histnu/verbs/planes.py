@@ -1,0 +1,154 @@
+"""Regions of two parameters, and of a parameter against a held one, as they are asked by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histnu.analysis.hypothesis import signal_model
+from histnu.analysis.schema import analysis_names, load_analysis
+from histnu.analysis.target import (
+    ParameterOfInterest,
+    Target,
+    load_target,
+    parameter_of_interest,
+    with_held,
+)
+from histnu.core.errors import ConfigError
+from histnu.plotting.canvas import Header, quantity
+from histnu.plotting.planes import PlaneFigure
+from histnu.plotting.planes import Region as DrawnRegion
+from histnu.verbs.intervals import find_interval
+from histnu.verbs.options import Options
+from histnu.verbs.profiles import contour_of, mass_curves
+from histnu.verbs.results import MassCurve, Region
+
+Array = NDArray[np.float64]
+Range = tuple[float, float]
+
+MARGIN = 0.15
+"""Free space of a default range on both sides of the region, relative to its width."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Two parameters with ranges.
+
+    Attributes:
+        x, y: names; x may be a held parameter of the model.
+        x_range, y_range: ends; around the region (of a held parameter: the model's scan) if None.
+        points: per axis.
+    """
+
+    x: str
+    y: str
+    x_range: Range | None = None
+    y_range: Range | None = None
+    points: int = 41
+
+
+def plane_result(
+    text: str, plane: Plane, options: Options, settings: Mapping[str, float]
+) -> tuple[Region | MassCurve, Target | None]:
+    """The region of a target in a plane, or the curve against a held parameter of its model.
+
+    Args:
+        text: the target. plane: what is asked. options: level, fits.
+        settings: values of held parameters and of parameters that are to be fixed.
+
+    Returns:
+        The result, and the target where there is a single one.
+
+    Raises:
+        ConfigError: for a range that is empty, or of negative values of a held parameter.
+    """
+    for name, ends in ((plane.x, plane.x_range), (plane.y, plane.y_range)):
+        if ends is not None and not ends[0] < ends[1]:
+            raise ConfigError(
+                f"range of {name}, {ends[0]:g} {ends[1]:g}: the first value must be the smaller one"
+            )
+    if _is_held(text, plane.x):
+        return _held_curve(text, plane, options, settings), None
+    target = load_target(text, settings)
+    options = replace(options, held={**options.held, **target.fixed})
+    interest = parameter_of_interest(target, plane.x)
+    pair = (plane.x, plane.y)
+    ranges = (plane.x_range, plane.y_range)
+    asked = (interest, parameter_of_interest(target, plane.y))
+    grid = [
+        np.linspace(*(ends or _range(of, options)), plane.points)
+        for of, ends in zip(asked, ranges, strict=True)
+    ]
+    return contour_of(target, interest, pair, (grid[0], grid[1]), options), target
+
+
+def _is_held(text: str, name: str) -> bool:
+    """Whether a target is an analysis whose model holds a parameter."""
+    if text not in analysis_names() and not text.endswith((".yaml", ".yml")):
+        return False
+    return name in {h.name for h in signal_model(load_analysis(text).model).held}
+
+
+def _range(interest: ParameterOfInterest, options: Options) -> Range:
+    """Ends of the parameter's own region at the same threshold, with a margin."""
+    found = find_interval(interest, replace(options, method="profile"))
+    low, high = map(
+        float, interest.likelihood.bounds[interest.likelihood.index(interest.parameter)]
+    )
+    lower = low if found.lower is None else found.lower
+    upper = high if found.upper is None else found.upper
+    margin = MARGIN * (upper - lower)
+    return max(lower - margin, low), min(upper + margin, high)
+
+
+def _held_curve(
+    text: str, plane: Plane, options: Options, settings: Mapping[str, float]
+) -> MassCurve:
+    """Ends of y against the held x, its values on a logarithmic scale."""
+    analysis, fixed = with_held(load_analysis(text), settings)
+    values = next(h.scan for h in signal_model(analysis.model).held if h.name == plane.x)
+    if plane.x_range is not None:
+        if not plane.x_range[0] > 0:
+            raise ConfigError(f"{plane.x} from {plane.x_range[0]:g}: values must be positive")
+        values = tuple(np.geomspace(*plane.x_range, plane.points).tolist())
+    options = replace(options, held={**options.held, **fixed})
+    (curve,) = mass_curves(analysis, plane.x, [plane.y], values, options)
+    held = {**analysis.model.held, **curve.held}
+    return curve.model_copy(update={"target": text, "held": held})
+
+
+def polylines(result: Region | MassCurve) -> tuple[Array, ...]:
+    """Lines (N, 2) of a region, or of both ends of a curve."""
+    if isinstance(result, Region):
+        return tuple(np.asarray(line) for line in result.polylines)
+    sides = [
+        np.array([(v, e) for v, e in zip(result.values, side, strict=True) if e is not None])
+        for side in (result.lower, result.upper)
+    ]
+    return tuple(side for side in sides if len(side))
+
+
+def plane_figure(
+    results: Sequence[Region | MassCurve], more: Sequence[DrawnRegion] = ()
+) -> PlaneFigure:
+    """The figure of regions in one plane; ``more`` are published curves."""
+    regions = []
+    for result in results:
+        star = "*" if result.provenance == "reconstructed" else ""
+        name = result.target.removesuffix("/workspace.json").rsplit("/", 1)[-1]
+        held = isinstance(result, MassCurve)
+        best = None if isinstance(result, MassCurve) else result.best_fit
+        lines = polylines(result)
+        regions.append(DrawnRegion(f"{name}{star}", lines, best, excluded_above=held))
+    first = results[0]
+    marked = "reconstructed" if any(r.provenance == "reconstructed" for r in results) else None
+    if isinstance(first, MassCurve):
+        y, log = quantity(first.parameter, first.unit), (True, True)
+    else:
+        y, log = quantity(first.y.name, first.y.unit), (False, False)
+    note = f"{100 * first.cl:g} % CL ({first.dof} dof), all other parameters profiled"
+    x = quantity(first.x.name, first.x.unit)
+    return PlaneFigure(x, y, (*regions, *more), log, Header("", marked, note))
