@@ -10,6 +10,7 @@ import os
 import re
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -111,6 +112,23 @@ def test_readme_example(capsys):
     printed = float(capsys.readouterr().out)
     stated = float(re.search(r"# ([0-9.]+), in", blocks[0]).group(1))
     assert printed == pytest.approx(stated, abs=5e-4)  # three decimals are stated
+
+
+def test_commands_of_the_readme_are_commands():
+    """Every command that the README shows exists and takes the options shown."""
+    from histnu.cli.main import cli
+
+    text = (ROOT / "README.md").read_text()
+    shown = re.findall(r"^    histnu (.*?)(?:  .*)?$", text, flags=re.M)
+    assert len(shown) > 10
+    for line in shown:
+        name, *words = line.split()
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None, name
+        options = {o for p in command.params for o in p.opts}
+        assert {w for w in words if w.startswith("-")} <= options, line
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.M))
+    assert set(re.findall(r"(?:^    |`)make (\w+)", text, flags=re.M)) <= targets
 
 
 def test_readme_table_is_current():
