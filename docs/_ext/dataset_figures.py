@@ -48,7 +48,7 @@ def draw_counts(channel: Channel, path: Path) -> Path:
             bars = [observed[k] - low, high - observed[k]]
             area.errorbar(centres, observed[k], bars, fmt="ko", markersize=4, label="observed")
             area.set_xlim(axis.edges[0], axis.edges[-1])
-            area.set_ylim(0, 1.15 * high.max())
+            area.set_ylim(0, 1.35 * high.max())
             label_axes(area, Axis(axis.title, axis.unit, axis.edges).label, "events / bin")
         row[0, 0].legend(frameon=False)
         figure.savefig(path)
