@@ -86,8 +86,8 @@ $(VENV)/site.stamp: $(VENV)/test.stamp
 
 # Two processes read pages. The notebook for the browser gets the wheel and a likelihood.
 SITE_JOBS ?= 2
-LITE := --apps lab --apps notebooks --no-sourcemaps --contents site/lite \
-    --output-dir site/html/lite --lite-dir site --piplite-wheels site/wheel
+LITE := --apps lab --apps notebooks --no-sourcemaps --contents $(CURDIR)/site/lite \
+    --output-dir $(CURDIR)/site/html/lite --lite-dir site --piplite-wheels $(CURDIR)/site/wheel
 
 site: $(VENV)/site.stamp
 	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q -W --keep-going -j $(SITE_JOBS) -b html docs site/html
