@@ -57,7 +57,8 @@ napoleon_use_ivar = True
 templates_path = ["_templates"]
 html_theme = "pydata_sphinx_theme"
 html_title = "histnu"
-html_static_path: list[str] = []
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_theme_options = {
     "navbar_align": "left",

@@ -46,7 +46,7 @@ def session(commands: list[str], folder: Path, status: int = 0) -> str:
     environment = {
         **os.environ,
         "PATH": bin_folder + os.pathsep + os.environ["PATH"],
-        "COLUMNS": "100",
+        "COLUMNS": "88",
         "NO_COLOR": "1",
         "MPLBACKEND": "Agg",
         "OMP_NUM_THREADS": "1",

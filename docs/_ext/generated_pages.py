@@ -67,7 +67,7 @@ def dataset_page(name: str) -> str:
     facts = [["provenance", f"`{experiment.provenance}`"]]
     facts += [["references", "; ".join(experiment.references)]]
     facts += [["used by", f"{len(users(name))} analyses: {', '.join(users(name))}"]]
-    parts += [table(["", ""], facts), ""]
+    parts += [table(["data set", f"`{name}`"], facts), ""]
     for assumption in experiment.assumptions:
         parts.append(f"- assumed: {assumption}")
     for channel in experiment.channels:
