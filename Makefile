@@ -97,6 +97,7 @@ site: $(VENV)/site.stamp
 	cp notebooks/browser/compute.ipynb site/lite
 	cp workspaces/magnetic_moment_xenonnt/*.json site/lite/likelihood
 	$(BIN)/jupyter lite build $(LITE) > site/lite.log 2>&1 || (cat site/lite.log; false)
+	rm -f .jupyterlite.doit.db
 	$(BIN)/python scripts/check_site.py site/html
 	HISTNU_SITE=site/html $(BIN)/python -m pytest -q -p no:benchmark \
 	    tests/test_docs.py tests/test_notebooks.py -k "site or browser"

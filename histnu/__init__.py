@@ -23,6 +23,7 @@ _PUBLIC = {
         "build",
         "contour",
         "coverage",
+        "feldman_cousins",
         "fit",
         "impacts",
         "limit",
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from histnu.api import build as build
     from histnu.api import contour as contour
     from histnu.api import coverage as coverage
+    from histnu.api import feldman_cousins as feldman_cousins
     from histnu.api import fit as fit
     from histnu.api import impacts as impacts
     from histnu.api import limit as limit

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 if TYPE_CHECKING:
-    from histnu.analysis.target import ParameterOfInterest, Target
+    from histnu.analysis.target import ParameterOfInterest, Setting, Target
     from histnu.studies.reproduce import Outcome
     from histnu.verbs.fit_results import FitSummary, Impacts, Significance
     from histnu.verbs.options import Options
-    from histnu.verbs.results import Bound, Coverage, MassCurve, Profile, Region, Test, Toys
+    from histnu.verbs.results import Bound, Coverage, MassCurve, Profile, Region, Test, ToyMap, Toys
 
 
 @dataclass(frozen=True, repr=False)
@@ -112,6 +112,10 @@ class Document:
         chosen = verbs.Options(**{"method": "toys", **options})
         return self._stamped(verbs.toys(self.target, parameter, values, chosen))
 
+    def feldman_cousins(self, axes: Mapping[str, ArrayLike], **options: Any) -> ToyMap:
+        """Feldman-Cousins map of one or two parameters (:func:`histnu.feldman_cousins`)."""
+        return feldman_cousins(self, axes, **options)
+
     def coverage(self, parameter: str | None, truth: float, **options: Any) -> Coverage:
         """How often profile intervals cover a true value (:func:`histnu.verbs.coverage`)."""
         from histnu import verbs
@@ -158,8 +162,8 @@ class Document:
         from histnu.analysis.target import parameter_of_interest
         from histnu.verbs.options import Options
 
-        held = {**self.target.fixed, **options.pop("held", {})}
         interest = parameter_of_interest(self.target, parameter)
+        held = {**interest.fixed, **options.pop("held", {})}
         return self.target, interest, Options(held=held, **options)
 
     def _stamped(self, result: Any) -> Any:
@@ -190,13 +194,14 @@ class Document:
         return f"<table><caption>{escape(self.name)}</caption>{cells}</table>"
 
 
-def load(target: str | Path | Mapping[str, Any] | Document, **held: float) -> Document:
+def load(target: str | Path | Mapping[str, Any] | Document, **held: Setting) -> Document:
     """Load a likelihood.
 
     Args:
         target: name of an analysis, an analysis file, a workspace file or its folder, a HEPData
             archive, a pyhf workspace as a dictionary, or a document (returned as it is).
-        held: values of parameters to hold: of the model (``m4=5``), or of the likelihood.
+        held: values of parameters to hold: of the model (``m4=5``), or of the likelihood;
+            ``"free"`` profiles one that its model holds at zero (``all="free"``: every one).
 
     Raises:
         HistnuError: for anything that cannot be read, or a held parameter without a value.
@@ -255,6 +260,40 @@ def toys(target: Any, parameter: str | None, values: ArrayLike, **options: Any) 
 def coverage(target: Any, parameter: str | None, truth: float, **options: Any) -> Coverage:
     """``load(target).coverage(parameter, truth)``."""
     return _loaded(target, options).coverage(parameter, truth, **options)
+
+
+def feldman_cousins(
+    target: str | Path | Document,
+    axes: Mapping[str, ArrayLike],
+    precision: float | None = None,
+    jobs: int = 1,
+    dask: str | None = None,
+    chunks: str | Path | None = None,
+    **options: Any,
+) -> ToyMap:
+    """Feldman-Cousins acceptance and region on one or two axes (:mod:`histnu.verbs.maps`).
+
+    Args:
+        target: name, path or loaded. axes: parameter -> ascending values; the first of two may be
+            held by the model of an analysis that is named (``m4``).
+        precision: error of the p-value near the contour at which no more toys are drawn.
+        jobs: local processes. dask: address of a scheduler, or ``local``.
+        chunks: folder in which chunks of toys are kept.
+        options: of :class:`histnu.verbs.Options`; ``n_toys`` is the largest number per point.
+    """
+    from histnu import verbs
+    from histnu.core.executor import executor
+    from histnu.inference.maps import MapOptions
+    from histnu.verbs.maps import Running, map_of, toy_map
+
+    asked = target.target if isinstance(target, Document) else str(target)
+    settings = options.pop("held", {}) if isinstance(asked, str) else None
+    chosen = verbs.Options(**{"dof": len(axes), **options})
+    folder = None if chunks is None else Path(chunks)
+    with executor(jobs, dask) as processes:
+        question = map_of(asked, list(axes.items()), chosen, settings, processes)
+        how = MapOptions(precision=precision)
+        return toy_map(question, chosen, how, Running(processes, folder))
 
 
 def mass_curves(

@@ -7,12 +7,12 @@ Reads ``RELEASES/coherent_csi_2021`` (ancillary files of arXiv:2110.07730) and w
 * ``response*.csv``: probability of the bins of photoelectrons against true recoil energy: the
   release's scintillation response, a Gamma distribution (shape 1 + 9.56 E, mean E/0.0749 PE, E in
   keVee), the release's efficiency; ``_efficiency_*``, ``_quenching0_*``, ``_quenching1_*``: its
-  variations;
+  variations; ``_electron*``: the same for an electron, whose visible energy is its energy;
 * ``rates.csv``: bins of PE and time (time fastest): beam-coincident data, steady-state background
   (PE distribution of the anti-coincident data times an exponential in time fitted to them), prompt
   and neutrino-induced neutrons (release's distributions; the time distribution adds up to the
   events of all PE, the PE distribution to one below 60 PE);
-* ``time_efficiency.csv``: the quoted efficiency in time.
+* ``time_efficiency.csv``: the efficiency in time of the public code Newtrinos.jl.
 
 It prints the beam's mean arrival fitted to the same data, which the experiment file uses.
 """
@@ -27,13 +27,18 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import gamma
 
 from histnu.core.serialize import write_json, write_text
+from histnu.physics.electrons import shells
+from histnu.physics.nuclei import material
 from histnu.physics.pion_decay import BeamProfile
 
 EDGES_PE = np.array([8.0, 12.0, 16.0, 20.0, 24.0, 32.0, 40.0, 50.0, 60.0])
 EDGES_US = np.array([0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0, 2.0, 4.0, 6.0])
 SOURCE = "COHERENT CsI[Na] ancillary files of arXiv:2110.07730 (Phys. Rev. Lett. 129, 081801)"
 NODES_KEV = np.concatenate([np.arange(1.0, 20.0, 1.0), np.arange(20.0, 51.0, 2.0)])
-RESOLUTION = (0.0749, 9.56)  # quoted by public analyses of the release, not in its files
+SMOOTH_KEVEE = np.concatenate([np.arange(0.1, 1.0, 0.1), np.arange(1.0, 9.01, 0.25)])
+STEPS_KEVEE = shells(material("cesium_iodide")).steps_kev()  # the rate jumps where a shell opens
+NODES_KEVEE = np.union1d(SMOOTH_KEVEE, STEPS_KEVEE[(STEPS_KEVEE > 0.1) & (STEPS_KEVEE < 9.0)])
+RESOLUTION = (0.0749, 9.56)  # not in the release's files; as in the public code Newtrinos.jl
 TIME_EFFICIENCY = (0.52, 0.0494)  # us, 1/us: the same
 BEAM_WIDTH_US = 0.15  # width of the SNS protons in the release of the argon detector
 PROMPT_SHARE = 0.16  # of the CEvNS events, from the package's own prediction
@@ -56,11 +61,11 @@ def efficiency(pe: np.ndarray, c: list[float]) -> np.ndarray:
     return np.maximum(c[0] / (1.0 + np.exp(-c[1] * (pe - c[2]))) + c[3], 0.0)
 
 
-def response(t_kev: np.ndarray, quenching: list[float], eff: list[float]) -> np.ndarray:
-    """Probability per PE bin, shape (N, 8)."""
+def response(visible_kevee: np.ndarray, eff: list[float]) -> np.ndarray:
+    """Probability per PE bin against visible energy in keVee, shape (N, 8)."""
     fine = np.arange(EDGES_PE[0], EDGES_PE[-1] + 0.05, 0.1)
     middle = 0.5 * (fine[1:] + fine[:-1])
-    e = visible_kevee(t_kev, quenching)[:, None]
+    e = visible_kevee[:, None]
     shape = 1.0 + RESOLUTION[1] * e
     cells = np.diff(gamma.cdf(fine, shape, scale=e / RESOLUTION[0] / shape), axis=1)
     starts = np.searchsorted(middle, EDGES_PE[:-1])
@@ -71,13 +76,17 @@ def responses(release: Path) -> dict[str, np.ndarray]:
     """Tables of node energies and probabilities, name -> (N, 9)."""
     eff = coefficients(release / "effCoefficients.txt")
     quenching = coefficients(release / "scintRespCoefficients.txt")
-    result = {"": response(NODES_KEV, quenching[0], eff[0])}
+    nuclear = [visible_kevee(NODES_KEV, row) for row in quenching]
+    made = {
+        "": (NODES_KEV, response(nuclear[0], eff[0])),
+        "_electron": (NODES_KEVEE, response(NODES_KEVEE, eff[0])),
+    }
     for i, side in ((1, "up"), (2, "down")):
-        result[f"_efficiency_{side}"] = response(NODES_KEV, quenching[0], eff[i])
+        made[f"_efficiency_{side}"] = (NODES_KEV, response(nuclear[0], eff[i]))
+        made[f"_electron_efficiency_{side}"] = (NODES_KEVEE, response(NODES_KEVEE, eff[i]))
         for k in (0, 1):
-            row = quenching[i + 2 * k]
-            result[f"_quenching{k}_{side}"] = response(NODES_KEV, row, eff[0])
-    return {k: np.column_stack([NODES_KEV, v]) for k, v in result.items()}
+            made[f"_quenching{k}_{side}"] = (NODES_KEV, response(nuclear[i + 2 * k], eff[0]))
+    return {k: np.column_stack(pair) for k, pair in made.items()}
 
 
 def time_slope(times_us: np.ndarray, end_us: float) -> float:
@@ -188,9 +197,11 @@ def write(release: Path, folder: Path) -> None:
     times = np.append(np.array([EDGES_US[0]]), np.linspace(TIME_EFFICIENCY[0], EDGES_US[-1], 23))
     rows = np.column_stack([times, in_time(times)])
     write_text(folder / "time_efficiency.csv", table(["time_us", "efficiency"], rows))
-    title = "Efficiency in time: 1 below 0.52 us, exp(-0.0494 (t/us - 0.52)) above, as quoted"
+    title = (
+        "Efficiency in time: 1 below 0.52 us, exp(-0.0494 (t/us - 0.52)) above, as in Newtrinos.jl"
+    )
     units = {"time_us": "us", "efficiency": "1"}
-    document = {**common, "provenance": "reconstructed", "title": title, "units": units}
+    document = {**common, "title": title, "units": units}
     write_json(folder / "time_efficiency.source.json", document)
     mean, error = fitted_beam_mean(columns)
     print(f"mean arrival of the protons: {mean:.3f} +- {error:.3f} us")

@@ -163,9 +163,7 @@ def _toy_significance(
     """Significance from background-only toys at the fitted nuisances, with its binomial error."""
     from scipy.stats import norm
 
-    drawn = toy_statistics(
-        likelihood, truth, (B8, 0.0), ToyOptions(toys[0], toys[1]), np.random.default_rng(toys[1])
-    )
+    drawn = toy_statistics(likelihood, truth, (B8, 0.0), ToyOptions(toys[0], toys[1]))
     beyond = int(np.sum((drawn.delta >= q0) & drawn.converged))
     n = int(drawn.converged.sum())
     p = max(beyond, 1) / n

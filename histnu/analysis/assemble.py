@@ -29,6 +29,8 @@ from histnu.workspace.build import Poi, Strength, build_workspace
 
 log = logging.getLogger(__name__)
 
+FREE_FLUX = (0.0, 10.0)
+"""Bounds of a flux that is free, relative to its nominal value."""
 EVENTS_AT_BOUND = 20.0
 """A positive strength may grow until its signal is this many times the observed events."""
 
@@ -108,7 +110,8 @@ def strengths_of(model: SignalModel, templates: Sequence[ChannelTemplates]) -> t
             wanted = EVENTS_AT_BOUND * observed / events if events > 0 else 1.0
             high = max(100.0, float(10.0 ** np.ceil(np.log10(wanted))))
         result.append(Strength(term.name, (low, high)))
-    return tuple(result)
+    free = dict.fromkeys(s.free_flux for t in templates for s in t.signals if s.free_flux)
+    return (*result, *(Strength(name, FREE_FLUX, 1.0, floats=True) for name in free))
 
 
 def measurements_of(model: SignalModel, templates: Sequence[ChannelTemplates]) -> tuple[Poi, ...]:
@@ -141,12 +144,17 @@ def templates_for(
 def _templates(
     analysis: Analysis, channel: Channel, models: Sequence[SignalModel]
 ) -> ChannelTemplates:
-    """Templates of one channel."""
+    """Templates of one channel, with those of its other recoils that a model makes."""
     components = components_of(analysis, channel)
     made = channel_templates(channel, components, models)
     if analysis.correction == "published_sm" and channel.published_signal is not None:
-        return correct_to_published(made, sum(c.source.flux.total_cm2_s for c in components))
-    return made
+        made = correct_to_published(made, sum(c.source.flux.total_cm2_s for c in components))
+    signals = list(made.signals)
+    for other in channel.for_other_recoils:
+        able = [m for m in models if other.recoil in m.processes]
+        more = channel_templates(other, components_of(analysis, other), able)
+        signals += [replace(s, sample=f"{s.sample}_{other.recoil}") for s in more.signals]
+    return ChannelTemplates(channel, tuple(signals))
 
 
 def assemble(
@@ -168,6 +176,10 @@ def assemble(
     model = signal_model(analysis.model, [c.recoil for e in data for c in e.channels])
     require_held(analysis, model)
     strengths: tuple[Strength, ...]
+    if not model.parameters and any(f.relative is None for f in analysis.fluxes.values()):
+        mend = "give its relative uncertainty"
+        problem = f"{model.name} measures the flux itself"
+        raise ConfigError(located(analysis.name, "fluxes", problem, mend))
     if not model.parameters:
         alone = standard_model if standard_model and isinstance(model, StandardModel) else model
         templates, strength = measured_rate(templates_for(analysis, data, [alone]), data)

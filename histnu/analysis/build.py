@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from histnu.analysis.assemble import Assembly, assemble, templates_for
 from histnu.analysis.hypothesis import require_held, signal_model
 from histnu.analysis.schema import Analysis
 from histnu.core.errors import ConfigError
+from histnu.core.executor import Executor, Local
 from histnu.core.serialize import staged, write_json
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import weakest
@@ -40,8 +43,20 @@ def manifest_of(assembly: Assembly, options: dict[str, Any] | None = None) -> Ma
         analysis.interpolation,
         assembly.polynomial if assembly.model.parameters else None,
         {p.name: p.unit for p in assembly.model.parameters},
-        {**asked, "fluxes": fluxes, "held": assembly.held, **(options or {})},
+        {
+            **asked,
+            "fluxes": fluxes,
+            "held": assembly.held,
+            **_companions(assembly),
+            **(options or {}),
+        },
     )
+
+
+def _companions(assembly: Assembly) -> dict[str, str]:
+    """What holds the other parameters when one is asked, where that is not to profile them."""
+    companions = assembly.model.companions
+    return {} if companions == "profiled" else {"companions": companions}
 
 
 def _flux(component: Component) -> dict[str, Any]:
@@ -101,18 +116,35 @@ def grid_for(analysis: Analysis, name: str) -> Grid:
     return grids[name]
 
 
-def write_patchset(analysis: Analysis, grid: Grid, folder: Path) -> list[Path]:
-    """Write background-only ``workspace.json``, ``patchset.json`` and ``manifest.json``."""
+def basis_at(analysis: Analysis, outer: Mapping[str, float]) -> Basis:
+    """Basis samples of an analysis at values of its held parameters."""
     data = tuple(load_experiment(e) for e in analysis.experiments)
-    recoils = [c.recoil for e in data for c in e.channels]
-    outside = {axis.label: axis.values[0] for axis in grid.axes if axis.outer}
+    chosen = analysis.holding(outer)
+    model = signal_model(chosen.model, [c.recoil for e in data for c in e.channels])
+    require_held(chosen, model)
+    templates = templates_for(chosen, data, [StandardModel(), model])
+    return basis_of(templates, model.polynomial, chosen.interpolation)
 
-    def basis(outer: dict[str, float]) -> Basis:
-        chosen = analysis.holding(outer)
-        model = signal_model(chosen.model, recoils)
-        require_held(chosen, model)
-        templates = templates_for(chosen, data, [StandardModel(), model])
-        return basis_of(templates, model.polynomial, chosen.interpolation)
+
+def write_patchset(
+    analysis: Analysis, grid: Grid, folder: Path, executor: Executor | None = None
+) -> list[Path]:
+    """Write background-only ``workspace.json``, ``patchset.json`` and ``manifest.json``.
+
+    Templates along held axes are made by the executor.
+    """
+    data = tuple(load_experiment(e) for e in analysis.experiments)
+    outer = [axis for axis in grid.axes if axis.outer]
+    labels = [axis.label for axis in outer]
+    outside = {axis.label: axis.values[0] for axis in outer}
+    places = [
+        dict(zip(labels, values, strict=True)) for values in product(*(a.values for a in outer))
+    ]
+    alone = executor is None or executor == Local()
+    made = None if executor is None or alone else executor.map(basis_at, places, analysis)
+
+    def basis(at: dict[str, float]) -> Basis:
+        return basis_at(analysis, at) if made is None else made[places.index(at)]
 
     info = PatchSetInfo(
         name=f"{analysis.name}_{grid.name}",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from histnu.analysis.hypothesis import require_held, signal_model
 from histnu.analysis.schema import Analysis
 from histnu.analysis.target import ParameterOfInterest, Target, parameter_of_interest
 from histnu.core.errors import ConfigError, FitError
+from histnu.core.executor import Executor, Local
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import Experiment, weakest
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions
@@ -51,12 +53,14 @@ class ScanOptions:
         cl, dof: confidence level and degrees of freedom of the threshold (2 for a contour).
         fit: how to fit.
         asimov: use the expectation without a signal as data, for a sensitivity.
+        executor: where the templates of the values are made.
     """
 
     cl: float = 0.9
     dof: int = 2
     fit: FitOptions = field(default_factory=FitOptions)
     asimov: bool = False
+    executor: Executor = field(default_factory=Local)
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,72 @@ class MassCurve:
     threshold: float
     provenance: str
     certified: bool
+
+
+@dataclass(frozen=True)
+class HeldTarget:
+    """The likelihood of one parameter at one held value; its unit is ``ratio`` of the analysis'."""
+
+    target: Target
+    ratio: float
+
+
+@dataclass(frozen=True)
+class HeldQuestion:
+    """What is asked at every value of a held parameter.
+
+    Attributes:
+        analysis: what is analysed; further held parameters must have a value.
+        held: name of the held parameter.
+        parameters: physical parameters, each on its own.
+        experiments: use these instead of loading the analysis' experiments.
+    """
+
+    analysis: Analysis
+    held: str
+    parameters: tuple[str, ...]
+    experiments: tuple[Experiment, ...] | None = None
+
+    @cached_property
+    def data(self) -> tuple[Experiment, ...]:
+        """The experiments."""
+        return self.experiments or tuple(map(load_experiment, self.analysis.experiments))
+
+    def units(self) -> tuple[dict[str, str], str]:
+        """Units of the parameters by name, and of the held one.
+
+        Raises:
+            ConfigError: for a parameter that the model does not have or does not hold.
+        """
+        model = signal_model(self.analysis.model)
+        units = {p.name: p.unit for p in model.parameters}
+        held_units = {h.name: h.unit for h in model.held}
+        for name, known in ((self.held, held_units), *((p, units) for p in self.parameters)):
+            if name not in known:
+                names = ", ".join(known) or "none"
+                kind = "held parameters" if known is held_units else "parameters"
+                raise ConfigError(f"{model.name} has no {name!r} here; {kind}: {names}")
+        return {p: units[p] for p in self.parameters}, held_units[self.held]
+
+
+def targets_at(question: HeldQuestion, value: float) -> list[HeldTarget | None]:
+    """The likelihoods of all parameters at one value; None where the process is closed."""
+    analysis = question.analysis.holding({question.held: value})
+    data = question.data
+    model = signal_model(analysis.model, [c.recoil for e in data for c in e.channels])
+    require_held(analysis, model)
+    templates = templates_for(analysis, data, [StandardModel(), model])
+    units = {p.name: p.unit for p in model.parameters}
+    found: list[HeldTarget | None] = []
+    for parameter in question.parameters:
+        ratio = _ratio(model, templates, parameter)
+        if ratio is None:
+            log.info("%s = %g: no signal of %s", question.held, value, parameter)
+            found.append(None)
+            continue
+        target = _target(analysis, model, templates, units[parameter], ratio)
+        found.append(HeldTarget(target, ratio))
+    return found
 
 
 @dataclass(frozen=True)
@@ -128,58 +198,42 @@ def mass_scan(
         values: of the held parameter, in its unit.
         options: level and engine.
         experiments: use these instead of loading the analysis' experiments.
-        progress: called with every value that is done.
+        progress: called with every value whose likelihoods are made.
 
     Raises:
         ConfigError: for a parameter that the model does not have or does not hold.
         FitError: if the process is closed at every value.
     """
     options = options or ScanOptions()
-    data = tuple(experiments) if experiments else tuple(map(load_experiment, analysis.experiments))
-    model = signal_model(analysis.model)
-    units = {p.name: p.unit for p in model.parameters}
-    held_units = {h.name: h.unit for h in model.held}
-    for name, known in ((held, held_units), *((p, units) for p in parameters)):
-        if name not in known:
-            names = ", ".join(known) or "none"
-            kind = "held parameters" if known is held_units else "parameters"
-            raise ConfigError(f"{model.name} has no {name!r} here; {kind}: {names}")
-    scans = [_Scan(p, units[p]) for p in parameters]
-    for value in values:
-        chosen = analysis.holding({held: float(value)})
-        _add_value(chosen, data, (held, float(value)), scans, options)
-        progress(float(value))
-    provenance = weakest([e.provenance for e in data])
-    return tuple(
-        _curve(s, (held, held_units[held], tuple(map(float, values))), options, provenance)
-        for s in scans
+    question = HeldQuestion(
+        analysis, held, tuple(parameters), tuple(experiments) if experiments else None
     )
+    units, held_unit = question.units()
+    at = tuple(map(float, values))
+    made = options.executor.map(
+        targets_at, at, question, lambda number, targets: progress(at[number])
+    )
+    scans = [_Scan(p, units[p]) for p in parameters]
+    for value, targets in zip(at, made, strict=True):
+        for scan, target in zip(scans, targets, strict=True):
+            scan.points.append(target and _fitted(value, target, scan.parameter, options))
+    provenance = weakest([e.provenance for e in question.data])
+    return tuple(_curve(s, (held, held_unit, at), options, provenance) for s in scans)
 
 
-def _add_value(
-    analysis: Analysis,
-    data: tuple[Experiment, ...],
-    at: tuple[str, float],
-    scans: Sequence[_Scan],
-    options: ScanOptions,
-) -> None:
-    """Build and fit the likelihoods of all parameters at one value."""
-    model = signal_model(analysis.model, [c.recoil for e in data for c in e.channels])
-    require_held(analysis, model)
-    templates = templates_for(analysis, data, [StandardModel(), model])
-    for scan in scans:
-        ratio = _ratio(model, templates, scan.parameter)
-        if ratio is None:
-            scan.points.append(None)
-            log.info("%s = %g: no signal of %s", *at, scan.parameter)
-            continue
-        target = _target(analysis, model, templates, scan, ratio)
-        interest = parameter_of_interest(target, scan.parameter)
-        counts = _without_signal(interest) if options.asimov else None
-        best = best_fit(interest.likelihood, counts, options.fit)
-        if options.fit.engine == "batched":
-            _forget_model(interest.likelihood)
-        scan.points.append(_Point(at[1], interest, ratio, counts, best))
+def _fitted(value: float, made: HeldTarget, parameter: str, options: ScanOptions) -> _Point:
+    """Fit the likelihood of one parameter at one value."""
+    interest = parameter_of_interest(made.target, parameter)
+    counts = _without_signal(interest) if options.asimov else None
+    best = best_fit(interest.likelihood, counts, _fit(interest, options))
+    if options.fit.engine == "batched":
+        _forget_model(interest.likelihood)
+    return _Point(value, interest, made.ratio, counts, best)
+
+
+def _fit(interest: ParameterOfInterest, options: ScanOptions) -> FitOptions:
+    """How to fit; what is held for the parameter is held."""
+    return replace(options.fit, fixed={**interest.fixed, **options.fit.fixed})
 
 
 def _ratio(
@@ -202,11 +256,11 @@ def _target(
     analysis: Analysis,
     model: SignalModel,
     templates: Sequence[ChannelTemplates],
-    scan: _Scan,
+    unit: str,
     ratio: float,
 ) -> Target:
     """The likelihood in a unit of the parameter that is ``ratio`` times that of the analysis."""
-    number, base = split_unit(scan.unit)
+    number, base = split_unit(unit)
     scaled_model = InUnit(model, f"{number * ratio:.17g} {base}".strip())
     factors = scaled_model.factors
     scaled = [
@@ -296,7 +350,8 @@ def _ends(point: _Point, cut: float, options: ScanOptions) -> _Ends:
     if not cut > 0:
         return NO_END
     level = float(chi2.cdf(cut, 2))
-    interest, fit = point.interest, IntervalOptions(fit=options.fit)
+    interest = point.interest
+    fit = IntervalOptions(fit=_fit(interest, options))
     found = interval(interest.likelihood, point.data, interest.parameter, level, 2, fit)
     lower, upper = (interest.value(x) for x in (found.lower, found.upper))
     return _Ends(

@@ -68,10 +68,13 @@ class ModelSection(Strict):
 
 
 class FluxSection(Strict):
-    """Total flux of a component and its Gaussian uncertainty."""
+    """Total flux of a component and its Gaussian uncertainty.
+
+    With ``relative: null`` the flux is free: ``<component>_strength`` multiplies its samples.
+    """
 
     total_cm2_s: Positive
-    relative: float = Field(gt=0, lt=1, strict=True)
+    relative: float | None = Field(gt=0, lt=1, strict=True)
     source: str
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from histnu.core.errors import ConfigError, HistnuError, located
 from histnu.core.polynomial import PolynomialMap
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+FREE, ALL = "free", "all"
+Setting = float | Literal["free"]
+"""A value at which a parameter is held, or ``free``: profiled although its model holds it."""
+
+
 @dataclass(frozen=True)
 class Target:
     """A likelihood to work on.
@@ -34,6 +39,8 @@ class Target:
         provenance: weakest provenance of the inputs, or None where nothing says.
         held: held parameters of the model (a mass) -> value.
         fixed: parameters of the likelihood that are to be held -> value.
+        companions: the other physical parameters when one is asked: ``profiled`` or ``zero``.
+        free: those of them that are profiled even so; ``all`` stands for every one.
     """
 
     name: str
@@ -43,6 +50,25 @@ class Target:
     provenance: str | None = None
     held: Mapping[str, float] = field(default_factory=dict)
     fixed: Mapping[str, float] = field(default_factory=dict)
+    companions: str = "profiled"
+    free: tuple[str, ...] = ()
+
+    def held_companions(self, asked: Collection[str]) -> dict[str, float]:
+        """Physical parameters that are zero because others are asked.
+
+        Raises:
+            ConfigError: for a parameter that is set free and is none.
+        """
+        physical = () if self.polynomial is None else self.polynomial.parameters
+        for name in self.free:
+            if name not in (*physical, ALL):
+                known = ", ".join((*physical, ALL))
+                problem = f"{name} is no physical parameter to set free"
+                raise ConfigError(located(self.name, "--set", problem, f"use one of {known}"))
+        if self.companions != "zero" or ALL in self.free:
+            return {}
+        kept = {*asked, *self.free, *self.fixed}
+        return {p: 0.0 for p in physical if p not in kept}
 
     @property
     def pois(self) -> tuple[str, ...]:
@@ -63,6 +89,7 @@ class ParameterOfInterest:
         measurement: name of the measurement whose settings hold.
         taken: True where it is the first of several because none was chosen.
         fixed: parameters of the likelihood that are held -> value.
+        at: held parameters of the model -> value, built into the likelihood.
     """
 
     likelihood: AnyLikelihood
@@ -73,6 +100,7 @@ class ParameterOfInterest:
     measurement: str = ""
     taken: bool = False
     fixed: Mapping[str, float] = field(default_factory=dict)
+    at: Mapping[str, float] = field(default_factory=dict)
 
     def value(self, x: float | None) -> float | None:
         """Convert a value of the likelihood's parameter to what was asked."""
@@ -98,14 +126,15 @@ def _described(
     name: str,
     document: dict[str, Any],
     manifest: Mapping[str, Any] | None,
-    settings: Mapping[str, float],
+    settings: Mapping[str, Setting],
 ) -> Target:
     """The target of a document and what its manifest says; settings hold its parameters."""
+    fixed, free = split(settings)
     if manifest is None:
-        return Target(name, document, fixed=settings)
+        return Target(name, document, fixed=fixed, free=free)
     held = manifest.get("options", {}).get("held", {})
     for name_held in held:
-        if name_held in settings:
+        if name_held in fixed:
             mend = "build a document with another value, or give the analysis"
             problem = f"{name_held} = {held[name_held]:g} is built in"
             raise ConfigError(located(name, "--set", problem, mend))
@@ -116,8 +145,16 @@ def _described(
         manifest.get("units", {}),
         manifest.get("provenance"),
         held,
-        settings,
+        fixed,
+        manifest.get("options", {}).get("companions", "profiled"),
+        free,
     )
+
+
+def split(settings: Mapping[str, Setting]) -> tuple[dict[str, float], tuple[str, ...]]:
+    """What is held at a value, and what is set free."""
+    fixed = {k: float(v) for k, v in settings.items() if v != FREE}
+    return fixed, tuple(k for k, v in settings.items() if v == FREE)
 
 
 def with_held(
@@ -131,14 +168,15 @@ def with_held(
     return analysis.holding(values), {k: v for k, v in settings.items() if k not in names}
 
 
-def load_target(text: str | Path, settings: Mapping[str, float] | None = None) -> Target:
+def load_target(text: str | Path, settings: Mapping[str, Setting] | None = None) -> Target:
     """Load a workspace file, or assemble an analysis.
 
     Args:
         text: path of a workspace (``.json``), a HEPData submission or likelihood archive
             (``ARCHIVE`` or ``ARCHIVE::NAME``), an analysis file or the name of an analysis.
         settings: values of held parameters of the model, and of parameters of the likelihood
-            that are to be fixed.
+            that are to be fixed; ``free`` for those that are to be profiled although their model
+            asks one at a time.
 
     Raises:
         HistnuError: for anything that cannot be read, and for a held parameter without a value.
@@ -158,7 +196,8 @@ def load_target(text: str | Path, settings: Mapping[str, float] | None = None) -
     from histnu.analysis.assemble import assemble
     from histnu.analysis.schema import load_analysis
 
-    analysis, rest = with_held(load_analysis(str(text)), settings)
+    fixed, free = split(settings)
+    analysis, rest = with_held(load_analysis(str(text)), fixed)
     assembly = assemble(analysis)
     units = {p.name: p.unit for p in assembly.model.parameters}
     document = dict(assembly.workspace)
@@ -171,16 +210,18 @@ def load_target(text: str | Path, settings: Mapping[str, float] | None = None) -
         assembly.provenance,
         assembly.held,
         rest,
+        assembly.model.companions,
+        free,
     )
 
 
-def target_of(document: dict[str, Any], settings: Mapping[str, float] | None = None) -> Target:
+def target_of(document: dict[str, Any], settings: Mapping[str, Setting] | None = None) -> Target:
     """The target of a workspace that is there already.
 
     Raises:
         WorkspaceError: if it is no valid HistFactory JSON workspace.
     """
-    return Target("workspace", require_valid(document, "workspace"), fixed=dict(settings or {}))
+    return _described("workspace", require_valid(document, "workspace"), None, settings or {})
 
 
 def parameters_of(target: Target) -> tuple[str, ...]:
@@ -227,14 +268,16 @@ def is_lone_square(polynomial: PolynomialMap, parameter: str) -> str | None:
     return None
 
 
-def parameter_of_interest(target: Target, poi: str | None) -> ParameterOfInterest:
-    """Prepare the likelihood for one parameter.
+def parameter_of_interest(
+    target: Target, poi: str | None, beside: Collection[str] = ()
+) -> ParameterOfInterest:
+    """Prepare the likelihood for one parameter, or for one and those asked ``beside`` it.
 
     A parameter of interest of the document is used as it is. A physical parameter that enters as
     the square of one strength (a magnetic moment) is asked through that strength, the other
     strengths held as the measurement says. Any other physical parameter (a charge) is asked with
-    all its companions profiled. Any other parameter of the document is asked in its first
-    measurement.
+    its companions profiled, or held at zero, as its model says. Any other parameter of the
+    document is asked in its first measurement.
 
     Raises:
         ConfigError: for a name that is none of these.
@@ -261,18 +304,22 @@ def parameter_of_interest(target: Target, poi: str | None) -> ParameterOfInteres
     measurement = measurements.get(parameter, first)
     base = BatchedLikelihood.from_workspace(target.document, measurement=measurement)
     likelihood: AnyLikelihood = base
-    if parameter not in measurements and polynomial is not None and parameter in physical:
+    in_theta = any(p in physical for p in (parameter, *beside) if p not in measurements)
+    if parameter not in measurements and polynomial is not None and in_theta:
         likelihood = MappedLikelihood(base, polynomial)
     if parameter not in likelihood.parameter_names:
         known = ", ".join(dict.fromkeys((*target.pois, *physical, *likelihood.parameter_names)))
         raise ConfigError(
             located(target.name, "--poi", f"unknown {asked!r}", f"use one of {known}")
         )
-    for name in target.fixed:
+    zeros = target.held_companions((asked, *beside))
+    fixed = {**(zeros if isinstance(likelihood, MappedLikelihood) else {}), **target.fixed}
+    for name in fixed:
         likelihood.index(name)
     return ParameterOfInterest(
-        likelihood, parameter, asked, parameter != asked, unit, measurement, taken, target.fixed
-    )
+        likelihood, parameter, asked, parameter != asked, unit, measurement, taken, fixed,
+        dict(target.held),
+    )  # fmt: skip
 
 
 def _strength_unit(target: Target, strength: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,9 +26,21 @@ def asked_of(target: Target, interest: ParameterOfInterest, engine: str) -> dict
     }
 
 
+def held_parts(held: Mapping[str, float]) -> list[str]:
+    """What was held at which value; parameters of one value together.
+
+    >>> held_parts({"m4": 5.0, "q_ee": 0.0, "q_emu": 0.0})
+    ['m4 = 5', 'q_ee = q_emu = 0']
+    """
+    names: dict[float, list[str]] = {}
+    for name, value in held.items():
+        names.setdefault(value, []).append(name)
+    return [f"{' = '.join(same)} = {value:g}" for value, same in names.items()]
+
+
 def marks(target: Target, interest: ParameterOfInterest, certified: bool | None) -> str:
     """What was held and chosen, provenance, and a warning; for the end of a line of text."""
-    parts = [f"{name} = {value:g}" for name, value in {**target.held, **interest.fixed}.items()]
+    parts = held_parts({**target.held, **interest.fixed})
     if interest.taken:
         others = ", ".join(p for p in target.pois if p != interest.name)
         parts.append(f"measurement {interest.measurement} was taken; --poi takes {others}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from histnu.cli import types
-from histnu.cli.common import output_option, set_option
+from histnu.cli.common import output_option, processes_options, set_option
 
 
 @click.command()
@@ -17,6 +17,7 @@ from histnu.cli.common import output_option, set_option
 @click.option("--interpolation", type=click.Choice(["normsys", "linear"]), default=None)
 @click.option("--correction", type=click.Choice(["none", "published_sm"]), default=None)
 @set_option
+@processes_options
 def command(
     analysis: str,
     output: Path,
@@ -24,6 +25,8 @@ def command(
     interpolation: str | None,
     correction: str | None,
     settings: dict[str, float],
+    jobs: int,
+    dask: str | None,
 ) -> None:
     """Build workspace, PatchSet and manifest of an analysis.
 
@@ -37,6 +40,7 @@ def command(
     """
     from histnu.analysis.build import grid_for, write_patchset, write_workspace
     from histnu.analysis.schema import load_analysis
+    from histnu.core.executor import executor
 
     chosen = load_analysis(analysis)
     update = {"interpolation": interpolation, "correction": correction}
@@ -45,6 +49,7 @@ def command(
     if grid is None:
         paths = write_workspace(chosen, output)
     else:
-        paths = write_patchset(chosen, grid_for(chosen, grid), output)
+        with executor(jobs, dask) as processes:
+            paths = write_patchset(chosen, grid_for(chosen, grid), output, processes)
     for path in paths:
         click.echo(path)

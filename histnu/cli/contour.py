@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from histnu.cli import types
-from histnu.cli.answers import UNCERTIFIED
-from histnu.cli.common import cl_option
+from histnu.cli.answers import UNCERTIFIED, held_parts
+from histnu.cli.common import cl_option, processes_options
 from histnu.cli.given import Given, likelihood_verb, plot_option, say_written
 
 _RANGE = "Default: around the region, or the model's."
@@ -26,6 +26,7 @@ _RANGE = "Default: around the region, or the model's."
 @cl_option
 @click.option("--dof", type=types.DEGREES, default=2, show_default=True)
 @plot_option
+@processes_options
 def command(
     given: Given,
     x_name: str,
@@ -36,27 +37,33 @@ def command(
     cl: float,
     dof: int,
     plot: Path | None,
+    jobs: int,
+    dask: str | None,
 ) -> None:
     """Two-dimensional confidence region of an analysis.
 
     Print the polylines on which Delta(-2 log L) is the threshold; the rest is profiled. With a
-    held parameter of the model (a mass) as --x, the ends of --y at its values (logarithmic).
+    held parameter of the model (a mass) as --x, the ends of --y at its values (logarithmic), whose
+    templates --jobs and --dask share among processes.
 
     \b
     Examples:
       histnu contour millicharge_combined --x q_ee --y q_mumu --plot region.png
       histnu contour sterile_dipole_combined --x m4 --y mu_e --x-range 0.1 15
     """
+    from histnu.core.executor import executor
     from histnu.core.serialize import dumps
     from histnu.verbs.envelope import stamped
     from histnu.verbs.options import Options, inputs_of
     from histnu.verbs.planes import Plane, plane_figure, plane_result, polylines
 
-    options = Options(
-        cl=cl, dof=dof, engine=given.engine, allow_uncertified=given.allow_uncertified
-    )
     plane = Plane(x_name, y_name, x_range, y_range, points)
-    found, loaded = plane_result(given.target, plane, options, given.settings)
+    with executor(jobs, dask) as processes:
+        options = Options(
+            cl=cl, dof=dof, engine=given.engine, allow_uncertified=given.allow_uncertified,
+            executor=processes,
+        )  # fmt: skip
+        found, loaded = plane_result(given.target, plane, options, given.settings)
     if plot is not None:
         from histnu.plotting.planes import draw_plane
 
@@ -66,7 +73,7 @@ def command(
         click.echo(dumps(document), nl=False)
         return
     lines = polylines(found)
-    held = "".join(f", {k} = {v:g}" for k, v in found.held.items())
+    held = "".join(f", {part}" for part in held_parts(found.held))
     warning = f" [{UNCERTIFIED}]" if found.certified is False else ""
     click.echo(
         f"# {x_name} {y_name}: {100 * cl:g} % CL, {dof} dof, {len(lines)} polylines{held}{warning}"

@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histnu import verbs
-from histnu.analysis.target import ParameterOfInterest, Target, load_target, parameter_of_interest
+from histnu.analysis.target import (
+    ParameterOfInterest,
+    Setting,
+    Target,
+    load_target,
+    parameter_of_interest,
+    split,
+)
 from histnu.core.errors import ConfigError, FitError
 from histnu.inference.engine.fit import FitOptions
 from histnu.plotting.canvas import Header, quantity
@@ -45,7 +52,7 @@ class PlotOptions:
     dof: int | None = None
     cl: float = 0.9
     seed: int = 0
-    settings: Mapping[str, float] = field(default_factory=dict)
+    settings: Mapping[str, Setting] = field(default_factory=dict)
     engine: str = "batched"
     allow_uncertified: bool = False
 
@@ -78,14 +85,14 @@ class PlotOptions:
         loaded = load_target(target, self.settings)
         return loaded, parameter_of_interest(loaded, self.poi)
 
-    def verb(self, target: Target, method: str = "profile", dof: int = 1) -> Options:
+    def verb(self, held: Mapping[str, float], method: str = "profile", dof: int = 1) -> Options:
         """Options of the verb that a figure shows."""
         return Options(
             method=method,
             cl=self.cl,
             dof=self.dof or dof,
             engine=self.engine,
-            held=target.fixed,
+            held=held,
             n_toys=self.n_toys,
             seed=self.seed,
             allow_uncertified=self.allow_uncertified,
@@ -107,8 +114,8 @@ def draw_fit(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
 
     name = _one(targets, "fit")
     target, interest = options.load(name)
-    summary, _ = summary_of(target, interest, options.verb(target), profile=False)
-    found = verbs.find_interval(interest, options.verb(target))
+    summary, _ = summary_of(target, interest, options.verb(interest.fixed), profile=False)
+    found = verbs.find_interval(interest, options.verb(interest.fixed))
     limit = None if found.upper is None or found.lower is not None else (found.upper, options.cl)
     figure = prediction_figure(target, interest, summary, channel_axes(name), limit)
     return draw_prediction(figure, path)
@@ -121,7 +128,7 @@ def draw_impact_ranking(targets: Targets, path: Path, options: PlotOptions) -> l
     from histnu.verbs.figures import impacts_figure
 
     target, interest = options.load(_one(targets, "impacts"))
-    found = impacts_of(target, interest, options.verb(target))
+    found = impacts_of(target, interest, options.verb(interest.fixed))
     return draw_impacts(impacts_figure(found, options.top), path)
 
 
@@ -132,7 +139,7 @@ def draw_correlations(targets: Targets, path: Path, options: PlotOptions) -> lis
     from histnu.verbs.figures import correlation_figure
 
     target, interest = options.load(_one(targets, "correlation"))
-    summary, _ = summary_of(target, interest, options.verb(target), profile=False)
+    summary, _ = summary_of(target, interest, options.verb(interest.fixed), profile=False)
     off = np.abs(np.array(summary.correlation) - np.eye(len(summary.names))).max(axis=0)
     chosen = np.sort(np.argsort(-off, kind="stable")[: max(options.top, 2)])
     names = [summary.names[i] for i in chosen]
@@ -170,7 +177,7 @@ def draw_significance(targets: Targets, path: Path, options: PlotOptions) -> lis
     from histnu.verbs.figures import significance_figure
 
     target, interest = options.load(_one(targets, "toys"))
-    found = significance_of(target, interest, options.verb(target, "toys"))
+    found = significance_of(target, interest, options.verb(interest.fixed, "toys"))
     return draw_toys(significance_figure(*found), path)
 
 
@@ -181,7 +188,7 @@ def draw_goodness(targets: Targets, path: Path, options: PlotOptions) -> list[Pa
     from histnu.verbs.figures import goodness_figure
 
     target, interest = options.load(_one(targets, "goodness"))
-    found = summary_of(target, interest, options.verb(target, "toys"), profile=False)
+    found = summary_of(target, interest, options.verb(interest.fixed, "toys"), profile=False)
     return draw_toys(goodness_figure(*found), path)
 
 
@@ -197,7 +204,7 @@ def draw_regions(targets: Targets, path: Path, options: PlotOptions) -> list[Pat
         x_range = options.range("--from and --to (the range of --x)")
     points = options.points or 41
     plane = Plane(options.x_name, options.y_name, x_range, options.y_range, points)
-    how = replace(options.verb(Target("", {})), dof=options.dof or 2)
+    how = replace(options.verb({}), dof=options.dof or 2)
     found = [plane_result(t, plane, how, options.settings)[0] for t in targets]
     return draw_plane(plane_figure(found, published(options.overlay)), path)
 
@@ -329,7 +336,7 @@ def draw_expected_band(targets: Targets, path: Path, options: PlotOptions) -> li
         interest = parameter_of_interest(target, options.poi)
         if not produced(interest):
             return np.full(6, np.nan)
-        how = options.verb(target)
+        how = options.verb(interest.fixed)
         upper = [np.nan if u is None else u for u in verbs.expected_of(interest, False, how).upper]
         return np.array([*upper, observed_upper(interest, how)])
 
@@ -357,7 +364,11 @@ def draw_mass_plane(targets: Targets, path: Path, options: PlotOptions) -> list[
         def upper(value: float, scan: HeldScan = scan) -> Array:
             target = scan.target(value)
             interest = parameter_of_interest(target, options.poi)
-            end = observed_upper(interest, options.verb(target)) if produced(interest) else np.nan
+            end = (
+                observed_upper(interest, options.verb(interest.fixed))
+                if produced(interest)
+                else np.nan
+            )
             return np.array([end])
 
         values, ends = refined(scan.values(), left_out(upper, 1, missing))
@@ -380,7 +391,8 @@ def draw_recoil_spectra(targets: Targets, path: Path, options: PlotOptions) -> l
     from histnu.verbs.spectra import spectra_figure
 
     reach = (options.low or 0.05, options.high or 5.0)
-    return draw_spectra(spectra_figure(_one(targets, "spectra"), reach, options.settings), path)
+    held, _ = split(options.settings)
+    return draw_spectra(spectra_figure(_one(targets, "spectra"), reach, held), path)
 
 
 def draw_responses(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:

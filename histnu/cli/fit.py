@@ -42,7 +42,7 @@ def command(
 
     loaded, interest = given.load(poi)
     toys = {} if n_toys is None else {"method": "toys", "n_toys": n_toys}
-    with given.toys(given.options(loaded, seed=seed, **toys), n_toys is not None) as options:
+    with given.toys(given.options(interest, seed=seed, **toys), n_toys is not None) as options:
         found, _ = summary_of(loaded, interest, options, profile)
     if plot is not None:
         from histnu.analysis.axes import channel_axes

@@ -23,7 +23,7 @@ from histnu.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from histnu.analysis.target import ParameterOfInterest, Target
+    from histnu.analysis.target import ParameterOfInterest, Setting, Target
     from histnu.verbs.envelope import Envelope
     from histnu.verbs.options import Options
 
@@ -44,7 +44,7 @@ class Given:
     """Target and options that all verbs on a likelihood share."""
 
     target: str
-    settings: dict[str, float]
+    settings: dict[str, Setting]
     engine: str
     allow_uncertified: bool
     as_json: bool
@@ -57,12 +57,16 @@ class Given:
         loaded = load_target(self.target, self.settings)
         return loaded, parameter_of_interest(loaded, poi)
 
-    def options(self, loaded: Target, **more: Any) -> Options:
-        """Options of the verb; what the target holds is held."""
+    def options(self, interest: ParameterOfInterest, **more: Any) -> Options:
+        """Options of the verb; what is held for the parameter is held."""
         from histnu.verbs.options import Options
 
         return Options(
-            engine=self.engine, held=loaded.fixed, allow_uncertified=self.allow_uncertified, **more
+            engine=self.engine,
+            held=interest.fixed,
+            at=interest.at,
+            allow_uncertified=self.allow_uncertified,
+            **more,
         )
 
     @contextmanager

@@ -36,7 +36,7 @@ def command(given: Given, poi: str | None, top: int, plot: Path | None) -> None:
     from histnu.verbs.estimation import impacts_of
 
     loaded, interest = given.load(poi)
-    found = impacts_of(loaded, interest, given.options(loaded))
+    found = impacts_of(loaded, interest, given.options(interest))
     if plot is not None:
         from histnu.plotting.statistics import draw_impacts
         from histnu.verbs.figures import impacts_figure

@@ -53,7 +53,7 @@ def command(
     from histnu import verbs
 
     loaded, interest = given.load(poi)
-    how = given.options(loaded, method=method, cl=cl, dof=dof, n_toys=n_toys, seed=seed)
+    how = given.options(interest, method=method, cl=cl, dof=dof, n_toys=n_toys, seed=seed)
     with given.toys(how, "toys" in method) as options:
         found = verbs.limit_of(loaded, interest, options)
     if expected is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from histnu.cli.common import (
     ENGINES,
     available_cores,
     console,
+    dask_option,
     json_option,
     output_option,
     progress_bar,
@@ -21,6 +23,7 @@ from histnu.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from histnu.studies.jobs import Running
     from histnu.studies.reproduce import Outcome, Prepared
 
 CACHE = "cache"
@@ -46,6 +49,7 @@ CACHE = "cache"
 @click.option("--overlay", "overlays", multiple=True, metavar="NAME=FILE.CSV",
               help="Published curve (columns m4_mev, mu_b) for the figures.")  # fmt: skip
 @click.option("--jobs", "-j", type=types.JOBS, default=None, help="Processes.")
+@dask_option
 @json_option
 @quiet_option
 def command(
@@ -61,6 +65,7 @@ def command(
     cache: Path | None,
     overlays: tuple[str, ...],
     jobs: int | None,
+    dask: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -77,6 +82,7 @@ def command(
       histnu reproduce my_study/ -o my_results
     """
     from histnu.plotting.overlays import parse_overlays
+    from histnu.studies.jobs import Running
     from histnu.studies.plan import Settings
     from histnu.studies.reproduce import prepare, write_study
     from histnu.studies.schema import load_study
@@ -91,7 +97,8 @@ def command(
     curves = parse_overlays(overlays)
     prepared = prepare(load_study(study), settings)
     folder = cache or output / CACHE
-    outcome = run(prepared, folder, (jobs or available_cores(), fresh), quiet or as_json)
+    running = Running(jobs or available_cores(), folder, fresh, dask=dask)
+    outcome = run(prepared, running, quiet or as_json)
     write_study(outcome, prepared.loaded, output, curves)
     if as_json:
         from histnu.core.serialize import dumps
@@ -118,16 +125,14 @@ def parse_replaced(pairs: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def run(prepared: Prepared, cache: Path, how: tuple[int, bool], quiet: bool) -> Outcome:
-    """Answer the questions of a study with a progress bar; ``how`` is (processes, fresh)."""
-    from histnu.studies.jobs import Running
+def run(prepared: Prepared, running: Running, quiet: bool) -> Outcome:
+    """Answer the questions of a study with a progress bar."""
     from histnu.studies.reproduce import compute
 
-    workers, fresh = how
     total, done = len(prepared.tasks), count(1)
     with progress_bar(total, quiet, "questions") as advance:
         progress = lambda label: advance(next(done), total, label)  # noqa: E731
-        return compute(prepared, Running(workers, cache, fresh, progress))
+        return compute(prepared, replace(running, progress=progress))
 
 
 def show(outcome: Outcome, output: Path) -> None:

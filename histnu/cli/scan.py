@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from histnu.cli import types
+from histnu.cli.common import processes_options
 from histnu.cli.given import Given, likelihood_verb, poi_option
 
 
@@ -14,7 +15,10 @@ from histnu.cli.given import Given, likelihood_verb, poi_option
 @click.option("--from", "low", type=types.ANY_NUMBER, required=True, help="First value.")
 @click.option("--to", "high", type=types.ANY_NUMBER, required=True, help="Last value.")
 @click.option("--points", type=types.Integer(2, 100_000), default=51, show_default=True)
-def command(given: Given, poi: str | None, low: float, high: float, points: int) -> None:
+@processes_options
+def command(
+    given: Given, poi: str | None, low: float, high: float, points: int, jobs: int, dask: str | None
+) -> None:
     """Profile likelihood of one parameter.
 
     Print value and Delta(-2 log L) of a scan; all other parameters are profiled.
@@ -27,12 +31,15 @@ def command(given: Given, poi: str | None, low: float, high: float, points: int)
 
     from histnu import verbs
     from histnu.core.errors import ConfigError
+    from histnu.core.executor import executor
 
     if not low < high:
         raise ConfigError(f"--from {low:g} must be below --to {high:g}")
     loaded, interest = given.load(poi)
     values = np.linspace(low, high, points)
-    found = verbs.scan_of(loaded, interest, values, given.options(loaded))
+    with executor(jobs, dask) as processes:
+        options = given.options(interest, executor=processes)
+        found = verbs.scan_of(loaded, interest, values, options)
     if given.show(found, loaded):
         return
     notes = given.marks(loaded, interest, found)

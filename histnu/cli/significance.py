@@ -40,7 +40,7 @@ def command(
 
     loaded, interest = given.load(poi)
     toys = {} if n_toys is None else {"method": "toys", "n_toys": n_toys}
-    with given.toys(given.options(loaded, seed=seed, **toys), n_toys is not None) as options:
+    with given.toys(given.options(interest, seed=seed, **toys), n_toys is not None) as options:
         found, sampled = significance_of(loaded, interest, options, signal)
     if plot is not None:
         from histnu.plotting.statistics import draw_toys

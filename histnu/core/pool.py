@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Progress = Callable[[str], None]
+Done = Callable[[int, Any], None]
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PR_SET_PDEATHSIG = 1
@@ -57,9 +58,10 @@ class Job:
     arguments: tuple[Any, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def run(self) -> Any:
-        """Call the function."""
-        return self.function(*self.arguments, **self.options)
+    def run(self, shared: Any = None) -> Any:
+        """Call the function; what jobs share is its first argument, where there is something."""
+        first = () if shared is None else (shared,)
+        return self.function(*first, *self.arguments, **self.options)
 
 
 def processes_available() -> bool:
@@ -68,7 +70,11 @@ def processes_available() -> bool:
 
 
 def run_jobs(
-    jobs: Sequence[Job], workers: int, progress: Progress = lambda label: None
+    jobs: Sequence[Job],
+    workers: int,
+    progress: Progress = lambda label: None,
+    shared: Any = None,
+    done: Done = lambda number, result: None,
 ) -> list[Any]:
     """Run jobs and return their results in the order given.
 
@@ -76,6 +82,8 @@ def run_jobs(
         jobs: what to do; independent of each other.
         workers: processes; 1 runs everything in this one, as does a Python without processes.
         progress: called with the label of each finished job.
+        shared: first argument of every job, sent once to each process; nothing if None.
+        done: called with number and result of each job, as soon as it is there.
 
     Raises:
         HistnuError: if a worker process is killed from outside.
@@ -86,12 +94,13 @@ def run_jobs(
         workers = 1
     if workers <= 1:
         results = []
-        for job in jobs:
-            results.append(job.run())
+        for number, job in enumerate(jobs):
+            results.append(job.run(shared))
+            done(number, results[-1])
             progress(job.label)
         return results
-    with _workers(min(workers, len(jobs))) as pool:
-        return _distribute(jobs, pool, progress)
+    with _workers(min(workers, len(jobs)), shared) as pool:
+        return _distribute(jobs, pool, progress, done)
 
 
 @dataclass(frozen=True)
@@ -102,7 +111,9 @@ class _Worker:
     pipe: Connection
 
 
-def _distribute(jobs: Sequence[Job], pool: Sequence[_Worker], progress: Progress) -> list[Any]:
+def _distribute(
+    jobs: Sequence[Job], pool: Sequence[_Worker], progress: Progress, done: Done
+) -> list[Any]:
     """Give each free worker the next job until all are done."""
     from multiprocessing.connection import wait
 
@@ -123,6 +134,7 @@ def _distribute(jobs: Sequence[Job], pool: Sequence[_Worker], progress: Progress
         for pipe in wait(list(busy)):
             number, worker = busy.pop(pipe)
             results[number] = _answer(worker, jobs[number])
+            done(number, results[number])
             progress(jobs[number].label)
             give(worker)
     return results
@@ -144,13 +156,13 @@ def _answer(worker: _Worker, job: Job) -> Any:
 
 
 @contextmanager
-def _workers(number: int) -> Iterator[list[_Worker]]:
+def _workers(number: int, shared: Any) -> Iterator[list[_Worker]]:
     """Running workers; on any exception they are ended at once."""
     pool: list[_Worker] = []
     try:
         with _one_thread_each(), _interrupts_held_back():
             for _ in range(number):
-                pool.append(_start())
+                pool.append(_start(shared))
         yield pool
     except BaseException:
         for worker in pool:
@@ -163,7 +175,7 @@ def _workers(number: int) -> Iterator[list[_Worker]]:
             _end(worker.process)
 
 
-def _start() -> _Worker:
+def _start(shared: Any) -> _Worker:
     """Start a worker.
 
     ``spawn`` and not ``fork``: the parent has threads, and a child must not hold its pipes.
@@ -172,7 +184,7 @@ def _start() -> _Worker:
 
     context = get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs,), daemon=True)
+    process = context.Process(target=_serve, args=(theirs, shared), daemon=True)
     process.start()
     theirs.close()
     return _Worker(process, ours)
@@ -187,7 +199,7 @@ def _end(process: SpawnProcess) -> None:
         process.join()
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(pipe: Connection, shared: Any) -> None:
     """Life of a worker: run what comes through the pipe until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
@@ -197,7 +209,7 @@ def _serve(pipe: Connection) -> None:
         except (EOFError, OSError):
             return
         try:
-            answer = (True, job.run())
+            answer = (True, job.run(shared))
         except Exception as error:
             error.add_note(traceback.format_exc())
             answer = (False, error)

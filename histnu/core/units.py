@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from histnu.core.constants import AVOGADRO, HBAR_C, YEAR_SECONDS
+from histnu.core.errors import PhysicsError
 
 MEV_PER_KEV: Final = 1e-3
 CM2_PER_INVERSE_MEV2: Final = (float(HBAR_C) * 1e-13) ** 2
@@ -23,3 +24,36 @@ def targets_per_tonne(molar_mass_g: float) -> float:
     4.587
     """
     return GRAMS_PER_TONNE * float(AVOGADRO) / molar_mass_g
+
+
+def split_unit(unit: str) -> tuple[float, str]:
+    """A unit as its number and what this multiplies.
+
+    Raises:
+        PhysicsError: for an empty unit.
+
+    >>> split_unit("1e-9 mu_B"), split_unit("MeV"), split_unit("1")
+    ((1e-09, 'mu_B'), (1.0, 'MeV'), (1.0, ''))
+    """
+    head, _, rest = unit.strip().partition(" ")
+    if not head:
+        raise PhysicsError("a unit must not be empty; write 1 for a pure number")
+    try:
+        return float(head), rest.strip()
+    except ValueError:
+        return 1.0, unit.strip()
+
+
+def unit_ratio(unit: str, wanted: str) -> float:
+    """How many ``wanted`` one ``unit`` is.
+
+    Raises:
+        PhysicsError: if they do not count the same.
+
+    >>> round(unit_ratio("1e-9 mu_B", "1e-11 mu_B"), 6)
+    100.0
+    """
+    (value, base), (other, wanted_base) = split_unit(unit), split_unit(wanted)
+    if base != wanted_base:
+        raise PhysicsError(f"{unit!r} cannot be given in {wanted!r}")
+    return value / other

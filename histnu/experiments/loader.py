@@ -27,6 +27,7 @@ from histnu.experiments.model import (
     Experiment,
     Observable,
     Origin,
+    OtherRecoil,
     PublishedExpectation,
     RateNuisance,
     ShapeNuisance,
@@ -188,13 +189,18 @@ class _Reader:
         except HistnuError as error:
             raise self.fail(field, f"{file}: {error}", "mend the table") from None
 
-    def check_energies(self, channel: Channel, channel_field: str) -> None:
+    def check_energies(self, channel: Channel, field: str) -> None:
         """Refuse a response that finds no recoil that neutrinos can give (energies in eV)."""
+        self._check_energies(channel, f"{field}.response.file")
+        for i, other in enumerate(channel.for_other_recoils):
+            self._check_energies(other, f"{field}.other_recoils.{i}.response.file")
+
+    def _check_energies(self, channel: Channel, field: str) -> None:
         try:
             end_kev = recoil_end_kev(channel.target, channel.recoil)
         except HistnuError as error:
             raise self.fail("target", str(error), "use a target that histnu knows") from None
-        response, field = channel.response, f"{channel_field}.response.file"
+        response = channel.response
         seen = response.e_recoil_kev[response.probability.sum(axis=0) > 0]
         if not seen.size:
             raise self.fail(field, "finds no recoil at any energy", "give the efficiencies")
@@ -204,19 +210,29 @@ class _Reader:
             )
             raise self.fail(field, problem, "give e_recoil_kev in keV (these look like eV)")
 
+    def responses(
+        self, section: schema.ResponseSection, field: str
+    ) -> tuple[Response, dict[str, tuple[Response, Response]]]:
+        """A response and its variations."""
+        kind = section.interpolation
+        varied = {}
+        for name, (down, up) in section.variations.items():
+            where = f"{field}.variations.{name}"
+            varied[name] = (self.response(down, kind, where), self.response(up, kind, where))
+        return self.response(section.file, kind, f"{field}.file"), varied
+
+    def other_recoil(self, section: schema.OtherRecoilSection, field: str) -> OtherRecoil:
+        """A further recoil of a channel."""
+        response, varied = self.responses(section.response, f"{field}.response")
+        origin = Origin(section.response.provenance, section.response.source)
+        return OtherRecoil(section.recoil, response, varied, origin)
+
     def channel(self, c: schema.ChannelSection, field: str) -> Channel:
         """A channel with its tables."""
-        r = c.response
-        variations = {
-            name: tuple(
-                self.response(f, r.interpolation, f"{field}.response.variations.{name}")
-                for f in files
-            )
-            for name, files in r.variations.items()
-        }
+        response, variations = self.responses(c.response, f"{field}.response")
         sections: dict[str, schema.Sourced] = {
             "exposure": c.exposure,
-            "response": r,
+            "response": c.response,
             "observed": c.observed,
         }
         if c.beam is not None:
@@ -231,7 +247,7 @@ class _Reader:
                 beam=self.beam(c.beam, f"{field}.beam"),
                 exposure_tonne_year=c.exposure.value,
                 observable=_observable(c.observable),
-                response=self.response(r.file, r.interpolation, f"{field}.response.file"),
+                response=response,
                 backgrounds=tuple(
                     self.background(b, f"{field}.backgrounds.{i}")
                     for i, b in enumerate(c.backgrounds)
@@ -240,7 +256,11 @@ class _Reader:
                 signal_rates=tuple(_rate(u) for u in c.signal_uncertainties),
                 origins={k: Origin(s.provenance, s.source) for k, s in sections.items()},
                 published_signal=self.published(c.published_signal, f"{field}.published_signal"),
-                response_variations=variations,  # type: ignore[arg-type]
+                response_variations=variations,
+                other_recoils=tuple(
+                    self.other_recoil(o, f"{field}.other_recoils.{i}")
+                    for i, o in enumerate(c.other_recoils)
+                ),
             )
         except DataError as error:
             if str(error).startswith("channel "):

@@ -217,6 +217,20 @@ class SourceChoice:
 
 
 @dataclass(frozen=True)
+class OtherRecoil:
+    """Another kind of recoil that a channel cannot tell from its own.
+
+    Attributes:
+        recoil: ``nuclear`` or ``electron``. response, response_variations, origin: as of a channel.
+    """
+
+    recoil: str
+    response: Response
+    response_variations: Mapping[str, tuple[Response, Response]]
+    origin: Origin
+
+
+@dataclass(frozen=True)
 class Channel:
     """One binned data set with everything needed to predict it.
 
@@ -232,6 +246,7 @@ class Channel:
         nuisance_bounds: allowed values of nuisance parameters, in standard deviations.
         source: where the neutrinos come from.
         beam: for a pulsed source seen with a time axis.
+        other_recoils: further recoils in the same bins, of the same material and exposure.
     """
 
     name: str
@@ -251,10 +266,13 @@ class Channel:
     nuisance_bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     source: SourceChoice = SourceChoice()
     beam: Beam | None = None
+    other_recoils: tuple[OtherRecoil, ...] = ()
 
     def __post_init__(self) -> None:
         n = int(np.prod(self.observable.shape))
         sizes = {"response": self.response.n_bins * self.time_bins, "observed": self.observed.size}
+        for other in self.other_recoils:
+            sizes[f"response to {other.recoil}s"] = other.response.n_bins * self.time_bins
         sizes |= {f"background {b.name}": b.expected.size for b in self.backgrounds}
         if self.published_signal is not None:
             sizes["published_signal"] = self.published_signal.expected.size
@@ -271,6 +289,20 @@ class Channel:
     def n_bins(self) -> int:
         """Number of bins B."""
         return int(self.observed.size)
+
+    @property
+    def for_other_recoils(self) -> tuple[Channel, ...]:
+        """The channel as it sees each of its other recoils."""
+        return tuple(
+            replace(
+                self,
+                recoil=o.recoil,
+                response=o.response,
+                response_variations=o.response_variations,
+                other_recoils=(),
+            )
+            for o in self.other_recoils
+        )
 
     @property
     def time_axis(self) -> Axis | None:
@@ -303,6 +335,7 @@ class Channel:
     def provenance(self) -> str:
         """The weakest provenance of any number of the channel."""
         all_origins = [o.provenance for o in self.origins.values()]
+        all_origins += [o.origin.provenance for o in self.other_recoils]
         for b in self.backgrounds:
             all_origins += [b.origin.provenance, *(r.origin.provenance for r in b.rates)]
             all_origins += [s.origin.provenance for s in b.shapes]
@@ -344,7 +377,8 @@ class Experiment:
     @property
     def recoil(self) -> str:
         """Kinds of recoils of the channels."""
-        return ", ".join(dict.fromkeys(c.recoil for c in self.channels))
+        seen = ((c.recoil, *(o.recoil for o in c.other_recoils)) for c in self.channels)
+        return ", ".join(dict.fromkeys(kind for kinds in seen for kind in kinds))
 
     @property
     def source(self) -> str:

@@ -148,6 +148,13 @@ class ResponseSection(Sourced):
         return value
 
 
+class OtherRecoilSection(Strict):
+    """Another kind of recoil in the same bins, which the detector cannot tell from the first."""
+
+    recoil: Recoil
+    response: ResponseSection
+
+
 class RateUncertainty(Sourced):
     """Gaussian-constrained rate uncertainty, relative to the nominal rate.
 
@@ -206,6 +213,7 @@ class ChannelSection(Strict):
     signal_uncertainties: list[RateUncertainty] = Field(default_factory=list)
     published_signal: PublishedSignal | None = None
     beam: BeamSection | None = None
+    other_recoils: list[OtherRecoilSection] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _names(self) -> ChannelSection:

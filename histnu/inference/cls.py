@@ -144,8 +144,9 @@ def hypotest_toys(
     certified &= require(likelihood, observed, found, Asked(held), options.fit)
     truths, search, failed = found.parameters, solver.counts.to_json(), 0
     sampled = []
-    for truth, rng in zip(truths, np.random.default_rng(options.seed).spawn(2), strict=True):
-        toys = toy_statistics(likelihood, truth, (parameter, float(value)), options, rng)
+    for truth, mean in zip(truths, held[parameter], strict=True):
+        point = {parameter: float(mean)}
+        toys = toy_statistics(likelihood, truth, (parameter, float(value)), options, point)
         statistic = np.where(toys.estimate > value, 0.0, toys.delta)[toys.converged]
         sampled.append(np.sort(statistic))
         search = {name: n + toys.search[name] for name, n in search.items()}

@@ -72,8 +72,7 @@ def region(
     delta = surface.grid(x, y)
     level = threshold(options.cl, options.dof)
     lines = _contour(x, y, delta, level)
-    span = np.array([x[1] - x[0], y[1] - y[0]])
-    lines = [surface.refine(line, level, span, options.refine) for line in lines]
+    lines = [surface.refine(line, level, (x, y), options.refine) for line in lines]
     return Region2D(
         parameters, options.cl, options.dof, level, x, y, delta, tuple(lines), surface.best,
         certified=surface.certified, search=surface.solver.counts.to_json(),
@@ -99,45 +98,60 @@ class _Surface:
         first = self.solver.fit(observed)
         self.certified = require(likelihood, observed, first, Asked({}), options)
         self.best: BestFit = named(likelihood, first)
+        self._nodes = first  # of the grid, when it was evaluated
 
     def grid(self, x: Array, y: Array) -> Array:
         """Return Delta (Y, X); the scan runs to and fro, so that neighbours are neighbours."""
         xx, yy = np.meshgrid(x, y)
         xx[1::2] = xx[1::2, ::-1]
         found = self._at(xx.ravel(), yy.ravel())
+        self._nodes = found
         self.best = improved(self._likelihood, self.best, found)
         delta = (found.twice_nll - self.best.twice_nll).reshape(xx.shape)
         delta[1::2] = delta[1::2, ::-1]
         return delta
 
-    def _at(self, x: Array, y: Array, before: BatchFit | None = None) -> BatchFit:
+    def _at(self, x: Array, y: Array, near: tuple[BatchFit, ...] = ()) -> BatchFit:
         """Return the fits at points of the plane; undefined ones are outside the region.
 
-        Where the points moved little since they were fitted ``before``, along a line, its minima
-        and those of the neighbours are the starts.
+        ``near`` are minima close to the points, of which theirs may be the continuation.
         """
         held = {self._names[0]: x, self._names[1]: y}
-        hints: list[Array] = []
-        if before is not None:
-            hints = [before.parameters.T, np.roll(before.parameters, 1, axis=0).T]
         start = start_of(self._likelihood, self.best)
-        found = self.solver.fit(self._observed, held, start, hints, near=before is not None)
+        found = self.solver.fit(self._observed, held, start, near=near)
         defined = np.isfinite(found.twice_nll)
         ok = require(self._likelihood, self._observed, found, Asked(held), self._options, defined)
         self.certified = self.certified and ok
         return found
 
-    def refine(self, line: Array, level: float, span: Array, steps: int) -> Array:
+    def _ends(self, x: Array, y: Array, line: Array) -> tuple[BatchFit, BatchFit]:
+        """Return the fits at both ends of the edge of the grid on which each vertex lies."""
+        i, j = (
+            np.clip(np.searchsorted(axis, at, side="right") - 1, 0, len(axis) - 2)
+            for axis, at in zip((x, y), line.T, strict=True)
+        )
+        u, v = (line[:, 0] - x[i]) / np.diff(x)[i], (line[:, 1] - y[j]) / np.diff(y)[j]
+        upright = np.minimum(u, 1 - u) <= np.minimum(v, 1 - v)  # x is one of the grid
+        out = []
+        for end in (0, 1):
+            column = i + np.where(upright, u.round().astype(np.intp), end)
+            row = j + np.where(upright, end, v.round().astype(np.intp))
+            there = np.where(row % 2, len(x) - 1 - column, column)  # to and fro
+            out.append(self._nodes.select(row * len(x) + there))
+        return out[0], out[1]
+
+    def refine(self, line: Array, level: float, grid: tuple[Array, Array], steps: int) -> Array:
         """Move the vertices of a polyline along the gradient onto Delta = level.
 
         A vertex never moves more than one grid step from where the grid put it; where it
         would, it stays.
         """
         lower, upper = self._likelihood.bounds[self._index].T
-        at = line.copy()
-        found: BatchFit | None = None
+        span = np.array([axis[1] - axis[0] for axis in grid])
+        at, near = line.copy(), self._ends(*grid, line)
         for _ in range(steps):
-            found = self._at(at[:, 0], at[:, 1], found)
+            found = self._at(at[:, 0], at[:, 1], near)
+            near = found, found.select(np.roll(np.arange(len(found)), 1))
             pars = np.ascontiguousarray(found.parameters.T)
             slope = self._likelihood.derivatives(pars, self._observed).gradient[self._index].T
             miss = found.twice_nll - self.best.twice_nll - level
@@ -146,9 +160,9 @@ class _Surface:
             with np.errstate(divide="ignore", invalid="ignore"):
                 step = -(miss / norm)[:, None] * scaled * span
             trial = np.clip(at + np.nan_to_num(step), lower, upper)
-            near = np.all(np.abs(trial - line) <= span, axis=1) & np.isfinite(miss) & (norm > 0)
-            at = np.where(near[:, None], trial, at)
-            if np.all(np.abs(miss[near]) < 1e-8):
+            kept = np.all(np.abs(trial - line) <= span, axis=1) & np.isfinite(miss) & (norm > 0)
+            at = np.where(kept[:, None], trial, at)
+            if np.all(np.abs(miss[kept]) < 1e-8):
                 break
         return at
 

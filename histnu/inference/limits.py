@@ -40,6 +40,9 @@ _EDGE = 1e-5  # relative width to which the edge of what is defined is located
 _NEWTON = 8  # Newton steps before a root is also bisected
 _GUARD = 4.0  # the same ratio between where the profile is far above the level and a bound
 _INNER = np.linspace(0.0, 1.0, 11)[1:-1]  # where the cubic between two grid points is looked at
+_HILL = 1e3
+"""A polynomial model may have a second solution behind a hill of Delta: where interference cancels
+the known signal altogether, and as high as that is significant (1e3: 32 standard deviations)."""
 _SMALLEST = 1e-3
 """The reach is counted from a standard deviation of at least this size (or this share of the
 best fit): where a profile starts as x^4, as those of transition charges at zero do, its curvature
@@ -157,6 +160,8 @@ class _Grid:
         self._f = function
         self._level = level
         self._far = 2 * level + 4
+        mapped = isinstance(function.likelihood, MappedLikelihood)
+        self._beyond = max(self._far, _HILL) if mapped else self._far
         self._options = options
         self._bounds = function.bounds
         self._ends = [OPEN, OPEN]
@@ -225,7 +230,7 @@ class _Grid:
         if np.isfinite(self._bounds[0 if sign < 0 else 1]):
             return True  # evaluated with the guard
         side = x < self._f.center if sign < 0 else x > self._f.center
-        return int((delta[side] > self._far).sum()) >= 2
+        return int((delta[side] > self._beyond).sum()) >= 2
 
     def _guard(self, ends: tuple[float, float]) -> Array:
         """Return points between ``ends`` and finite bounds, where the profile is expected high."""

@@ -108,8 +108,12 @@ class ProfileFunction:
         """Return dDelta/dx: the partial derivative, and the pull of empty bins at a rate of 0."""
         pars = np.ascontiguousarray(found.parameters.T)
         defined = np.isfinite(found.twice_nll)
+        gradient = found.gradient.T.copy()
+        # multipliers of rates near zero need the gradient at the last digit of the minimum
+        unknown = np.isnan(gradient).any(axis=0) | self._empty.any()
         with np.errstate(all="ignore"):
-            gradient = self.likelihood.derivatives(pars, self.observed).gradient
+            more = self.likelihood.derivatives(pars[:, unknown], self.observed).gradient
+        gradient[:, unknown] = more
         slope = np.where(defined, gradient[self.index], 0.0)
         if self._empty.any():
             slope += boundary_pull(
@@ -133,12 +137,13 @@ class ProfileFunction:
         if len(new):
             known = self._known
             after = np.clip(np.searchsorted(known.x, new), 1, max(len(known.x) - 1, 1))
-            hints: list[Array] = []
+            around: tuple[BatchFit, ...] = ()
             if len(known.x) > 1:
-                hints = [known.fit.parameters[after - side].T for side in (1, 0)]
+                around = (known.fit.select(after - 1), known.fit.select(after))
             held = {self.parameter: new}
             start = start_of(self.likelihood, self.best)
-            found = self.solver.fit(self.observed, held, start, hints, near and len(hints) == 2)
+            hints = [f.parameters.T for f in around]
+            found = self.solver.fit(self.observed, held, start, hints, around if near else ())
             self.best = improved(self.likelihood, self.best, found)
             self._known = known.add(new, found, self._slopes(found))
         return self.known(values)
@@ -167,10 +172,10 @@ class ProfileFunction:
     def _carry(self, todo: Index) -> Mask:
         """Fit some values again from the minima of their neighbours; return which fell."""
         fit, last = self._known.fit, len(self.x) - 1
-        hints = [fit.parameters[np.clip(todo + side, 0, last)].T for side in (-1, 1)]
+        near = tuple(fit.select(np.clip(todo + side, 0, last)) for side in (-1, 1))
         start = fit.parameters[todo]
         held = {self.parameter: self.x[todo]}
-        found = self.solver.fit(self.observed, held, start, hints, near=True)
+        found = self.solver.fit(self.observed, held, start, near=near)
         with np.errstate(invalid="ignore"):
             change = found.twice_nll - fit.twice_nll[todo]
         lower = change < np.where(found.converged, -1e-8, -1e-5)

@@ -133,8 +133,7 @@ def _toys(
     likelihood: AnyLikelihood, truth: Array, test: tuple[str, float], options: ToyOptions
 ) -> Array:
     """q0 of toys without a signal, nuisances as profiled on the data."""
-    rng = np.random.default_rng(options.seed)
-    found = toy_statistics(likelihood, truth, test, options, rng)
+    found = toy_statistics(likelihood, truth, test, options)
     statistic = np.where(found.estimate > test[1], np.maximum(found.delta, 0.0), 0.0)
     sampled = statistic[found.converged & np.isfinite(statistic)]
     if not len(sampled):

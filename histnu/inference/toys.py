@@ -6,9 +6,11 @@ two as a check; from many starts as soon as any toy meets a second minimum (see
 than can matter (:func:`check_toys`) are an error.
 
 A toy draws the counts from a Poisson and each auxiliary measurement from its Gaussian or
-Poisson around the given nuisance parameters, as pyhf does. Three independent streams (counts,
-Gaussian and Poisson auxiliaries) make the toys independent of the size of the chunks in which
-they are drawn and fitted, so any number of toys runs in bounded memory.
+Poisson around the given nuisance parameters, as pyhf does. Toys come in chunks whose random
+numbers belong to the seed, the point and the number of the chunk (:mod:`histnu.inference.streams`):
+chunks can be computed anywhere and in any order, and in bounded memory. Within a chunk three
+independent streams (counts, Gaussian and Poisson auxiliaries) make the toys independent of how many
+are fitted at once.
 
 References: G. J. Feldman, R. D. Cousins, Phys. Rev. D 57 (1998) 3873, physics/9711021;
 profiled nuisances: B. Sen, M. Walker, M. Woodroofe, Statist. Sinica 19 (2009) 301.
@@ -16,19 +18,18 @@ profiled nuisances: B. Sen, M. Walker, M. Woodroofe, Statist. Sinica 19 (2009) 3
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from copy import deepcopy
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from histnu.core.errors import FitError
+from histnu.core.serialize import rounded
 from histnu.inference.certification import Asked, require
 from histnu.inference.engine.compile import Constraints
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver, observe
 from histnu.inference.engine.global_min import GlobalOptions
-from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.limits import IntervalOptions, interval, threshold
 from histnu.inference.profile import conditional, improved, named
@@ -41,6 +42,7 @@ from histnu.inference.results import (
     NeymanScan,
     Segment,
 )
+from histnu.inference.streams import stream
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -51,6 +53,32 @@ _TOY_SEARCH = GlobalOptions(starts=4, halton=32, distances=(2.0,), again=0)
 
 MAXIMUM_RATE = 1e15
 """Expected count above which no toy is drawn (numpy's Poisson generator ends at 9.2e18)."""
+TOYS_PER_CHUNK = 1000
+"""Toys that share one generator; another number gives other toys."""
+_TRUTH_DIGITS = 8
+"""Digits of fitted nuisances at which toys are drawn: the same on every machine."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some toys of one point, with all that decides what they are.
+
+    Attributes:
+        truth: (n,) parameters at which they are drawn. test: parameter -> value under test.
+        point: coordinate -> value that the random numbers belong to.
+        seed: of the whole. number: of the chunk. n_toys: at most ``TOYS_PER_CHUNK``.
+        member: of a family of likelihoods, the one from which they are drawn.
+        thorough: start the fits of every toy more than once.
+    """
+
+    truth: tuple[float, ...]
+    test: Mapping[str, float]
+    point: Mapping[str, float]
+    seed: int
+    number: int
+    n_toys: int
+    member: int = 0
+    thorough: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,17 +87,21 @@ class ToyOptions:
 
     Attributes:
         n_toys: toys per hypothesis.
-        seed: of the ``numpy`` generator; the same seed gives the same toys.
+        seed: of the random numbers; the same seed gives a point the same toys.
         chunk: toys fitted at once; the result does not depend on it.
         fit: how to fit. For polynomial models the default uses a smaller search per toy.
         progress: called with (toys done, toys in total).
+        held: coordinates of the point that are no parameters of the likelihood (a mass).
+        run: computes chunks somewhere else; in this process if None.
     """
 
     n_toys: int = 1000
     seed: int = 0
-    chunk: int = 4000
+    chunk: int = TOYS_PER_CHUNK
     fit: FitOptions = field(default_factory=FitOptions)
     progress: Progress | None = None
+    held: Mapping[str, float] = field(default_factory=dict)
+    run: Callable[[Sequence[Chunk]], list[ToyStatistics]] | None = None
 
     def __post_init__(self) -> None:
         if self.n_toys < 1 or self.chunk < 1:
@@ -82,7 +114,7 @@ class ToyStatistics:
 
     Attributes:
         delta: (N,) -2 log likelihood ratio of the tested value to the best fit of the toy.
-        estimate: (N,) best-fit value of the parameter.
+        estimate: (N,) best-fit value of the tested parameter; empty where several are tested.
         converged: (N,) both fits of the toy converged, and were certified where the model has
             shown more than one minimum.
         search: counts of fits, starts, certified and checked fits, and of second minima met.
@@ -97,6 +129,16 @@ class ToyStatistics:
     def failed(self) -> int:
         """Number of toys that are left out."""
         return int((~self.converged).sum())
+
+    @classmethod
+    def merged(cls, parts: Sequence[ToyStatistics]) -> ToyStatistics:
+        """Return the toys of several chunks in their order."""
+        return cls(
+            np.concatenate([p.delta for p in parts]),
+            np.concatenate([p.estimate for p in parts]),
+            np.concatenate([p.converged for p in parts]),
+            {k: sum(p.search[k] for p in parts) for k in parts[0].search},
+        )
 
 
 def constraints_of(likelihood: AnyLikelihood) -> Constraints:
@@ -138,59 +180,150 @@ def sample(
         yield main_rng.poisson(mean, (n, len(mean))).astype(float), auxiliary
 
 
+def chunks_of(
+    likelihood: AnyLikelihood,
+    truth: ArrayLike,
+    test: Mapping[str, float],
+    options: ToyOptions,
+    point: Mapping[str, float] | None = None,
+) -> list[Chunk]:
+    """Return the chunks of the toys of one point.
+
+    Args:
+        likelihood: the model. truth: (n,) parameters of the toys; fitted ones are rounded to
+            ``_TRUTH_DIGITS`` digits. test: parameter -> value under test.
+        options: number, seed and held coordinates. point: coordinates of the truth; ``test`` if
+            None.
+    """
+    point = {**options.held, **(test if point is None else point)}
+    exact = {*point, *test}
+    low, high = likelihood.bounds.T
+    coarse = np.clip([rounded(x, _TRUTH_DIGITS) for x in np.asarray(truth)], low, high)
+    names = likelihood.parameter_names
+    values = np.where([n in exact for n in names], truth, coarse)
+    size, n = TOYS_PER_CHUNK, options.n_toys
+    return [
+        Chunk(
+            tuple(values.tolist()), dict(test), point, options.seed, k, min(size, n - k * size)
+        )
+        for k in range(-(-n // size))
+    ]  # fmt: skip
+
+
+def chunk_statistics(
+    family: Sequence[AnyLikelihood],
+    chunk: Chunk,
+    options: FitOptions,
+    batch: int = TOYS_PER_CHUNK,
+    progress: Callable[[int], None] = lambda toys: None,
+) -> ToyStatistics:
+    """Return the statistics of one chunk of toys.
+
+    Args:
+        family: likelihoods of one hypothesis, one per value of what they hold (a mass); the best
+            fit of a toy is the lowest minimum of all.
+        chunk: the toys. options: how to fit. batch: toys fitted at once.
+        progress: called with the number of toys that were fitted.
+    """
+    if chunk.thorough:
+        options = replace(options, starts=replace(options.starts, share=1.0))
+    solvers = [Solver(member, _toy_fit(member, options)) for member in family]
+    parts = None
+    while parts is None:  # each second minimum that is met on the way: again, from many starts
+        parts = _fit_chunk(solvers, chunk, batch, progress)
+    counts = [s.counts.to_json() for s in solvers]
+    search = {name: sum(c[name] for c in counts) for name in counts[0]}
+    return replace(ToyStatistics.merged(parts), search=search)
+
+
+def _fit_chunk(
+    solvers: Sequence[Solver], chunk: Chunk, batch: int, progress: Callable[[int], None]
+) -> list[ToyStatistics] | None:
+    """Fit all toys; None when some were fitted before the first second minimum was met."""
+    before = [s.second for s in solvers]
+    parts: list[ToyStatistics] = []
+    rng = stream(chunk.seed, chunk.point, chunk.number)
+    likelihood = solvers[chunk.member].likelihood
+    for data in sample(likelihood, chunk.truth, chunk.n_toys, rng, batch):
+        parts.append(_statistics(solvers, chunk, data))
+        if [s.second for s in solvers] != before:
+            return None
+        progress(len(data[0]))
+    return parts
+
+
+def run_chunks(
+    chunks: Sequence[Chunk], run: Callable[[Sequence[Chunk]], list[ToyStatistics]]
+) -> list[ToyStatistics]:
+    """Return the statistics of chunks, thoroughly where another chunk met a second minimum."""
+    found = run(chunks)
+    points = [tuple(sorted(c.point.items())) for c in chunks]
+    met = {p for p, f in zip(points, found, strict=True) if f.search["second"]}
+    again = [
+        k for k, f in enumerate(found)
+        if points[k] in met and not f.search["second"] and not chunks[k].thorough
+    ]  # fmt: skip
+    if again:
+        better = run([replace(chunks[k], thorough=True) for k in again])
+        for k, statistics in zip(again, better, strict=True):
+            found[k] = statistics
+    return found
+
+
+def _here(
+    likelihood: AnyLikelihood, options: ToyOptions, total: int
+) -> Callable[[Sequence[Chunk]], list[ToyStatistics]]:
+    """Return what computes chunks in this process, one after the other."""
+    done = 0
+
+    def advance(toys: int) -> None:
+        nonlocal done
+        done = min(done + toys, total)
+        if options.progress is not None:
+            options.progress(done, total)
+
+    return lambda chunks: [
+        chunk_statistics([likelihood], c, options.fit, options.chunk, advance) for c in chunks
+    ]
+
+
+def many_statistics(
+    likelihood: AnyLikelihood, points: Sequence[list[Chunk]], options: ToyOptions
+) -> list[ToyStatistics]:
+    """Return the statistics of the toys of several points, each given by its chunks.
+
+    Raises:
+        FitError: more toys failed than can be left out, see :func:`check_toys`.
+    """
+    chunks = [c for point in points for c in point]
+    run = options.run or _here(likelihood, options, sum(c.n_toys for c in chunks))
+    parts = iter(run_chunks(chunks, run))
+    found = [ToyStatistics.merged([next(parts) for _ in point]) for point in points]
+    for point, toys in zip(points, found, strict=True):
+        check_toys(toys, ", ".join(f"{k} = {v:.6g}" for k, v in point[0].test.items()), options)
+    return found
+
+
 def toy_statistics(
     likelihood: AnyLikelihood,
     parameters: Array,
     test: tuple[str, float],
     options: ToyOptions,
-    rng: np.random.Generator,
+    point: Mapping[str, float] | None = None,
 ) -> ToyStatistics:
     """Return the statistics of toys drawn at ``parameters`` for one tested value.
 
     Args:
         likelihood: the model. parameters: (n,) the truth of the toys.
         test: (parameter, value) under test, which need not be the truth.
-        options: number and fits of the toys. rng: generator.
+        options: number and fits of the toys.
+        point: coordinates of the truth, which key the random numbers; the test if None.
 
     Raises:
         FitError: more toys failed than can be left out, see :func:`check_toys`.
     """
-    name, value = test
-    solver = Solver(likelihood, _toy_fit(likelihood, options.fit))
-    first = deepcopy(rng)
-    parts = _fit_toys(likelihood, parameters, (name, value), (solver, options, rng))
-    if parts is None:  # a second minimum was met on the way: again, all toys from many starts
-        parts = _fit_toys(likelihood, parameters, (name, value), (solver, options, first))
-    assert parts is not None
-    found = ToyStatistics(
-        np.concatenate([p.delta for p in parts]),
-        np.concatenate([p.estimate for p in parts]),
-        np.concatenate([p.converged for p in parts]),
-        solver.counts.to_json(),
-    )
-    check_toys(found, f"{name} = {value:.6g}", options)
-    return found
-
-
-def _fit_toys(
-    likelihood: AnyLikelihood,
-    parameters: Array,
-    test: tuple[str, float],
-    how: tuple[Solver, ToyOptions, np.random.Generator],
-) -> list[ToyStatistics] | None:
-    """Fit all toys; None when some were fitted before the first second minimum was met."""
-    solver, options, rng = how
-    parts: list[ToyStatistics] = []
-    done, second = 0, solver.second
-    for main, aux in sample(likelihood, parameters, options.n_toys, rng, options.chunk):
-        observed = likelihood.observe(main, aux)
-        parts.append(_statistics(likelihood, observed, (*test, parameters.copy()), solver))
-        if solver.second and not second:
-            return None
-        done += len(main)
-        if options.progress is not None:
-            options.progress(done, options.n_toys)
-    return parts
+    chunks = chunks_of(likelihood, parameters, dict([test]), options, point)
+    return many_statistics(likelihood, [chunks], options)[0]
 
 
 def check_toys(found: ToyStatistics, where: str, options: ToyOptions) -> None:
@@ -221,23 +354,37 @@ def _toy_fit(likelihood: AnyLikelihood, options: FitOptions) -> FitOptions:
 
 
 def _statistics(
-    likelihood: AnyLikelihood,
-    observed: Observed,
-    test: tuple[str, float, Array],
-    solver: Solver,
+    solvers: Sequence[Solver], chunk: Chunk, data: tuple[Array, Array]
 ) -> ToyStatistics:
-    """Fit one chunk of toys freely and at the tested value."""
-    name, value, start = test
-    held = solver.fit(observed, {name: value}, start)
-    free = solver.fit(observed, None, held.parameters)
+    """Fit toys freely and at the tested values."""
+    own = solvers[chunk.member]
+    observed = own.likelihood.observe(*data)
+    held = own.fit(observed, chunk.test, np.array(chunk.truth))
+    free = own.fit(observed, None, held.parameters)
+    fits = [held, free]
+    for other in (s for s in solvers if s is not own):
+        start = _carried(own, other, held.parameters)
+        fits.append(other.fit(other.likelihood.observe(*data), None, start))
     # the conditional fit is allowed in the free one, which cannot be worse
-    lowest = np.minimum(free.twice_nll, held.twice_nll)
-    worse = held.twice_nll < free.twice_nll
-    estimate = np.where(worse, value, free.parameters[:, likelihood.index(name)])
-    good = held.converged & free.converged
-    if solver.second:
-        good &= held.certified & free.certified
+    lowest = np.min([f.twice_nll for f in fits], axis=0)
+    good = np.all([f.converged for f in fits], axis=0)
+    if any(s.second for s in solvers):
+        good &= np.all([f.certified for f in fits], axis=0)
+    estimate = np.empty(0)
+    if len(chunk.test) == 1:
+        ((name, value),) = chunk.test.items()
+        worse = held.twice_nll < free.twice_nll
+        estimate = np.where(worse, value, free.parameters[:, own.likelihood.index(name)])
     return ToyStatistics(held.twice_nll - lowest, estimate, good)
+
+
+def _carried(of: Solver, to: Solver, parameters: Array) -> Array:
+    """Return parameters (N, n) as starts of another likelihood, its own where it has others."""
+    a, b = of.likelihood, to.likelihood
+    shared = [name for name in b.parameter_names if name in a.parameter_names]
+    starts = np.tile(b.init, (len(parameters), 1))
+    starts[:, [b.index(n) for n in shared]] = parameters[:, [a.index(n) for n in shared]]
+    return starts
 
 
 def clopper_pearson(k: int, n: int, cl: float = 0.6826894921370859) -> tuple[float, float]:
@@ -288,8 +435,8 @@ def coverage(
             raise FitError(f"true {name} = {value:g} is outside its bounds [{low:g}, {high:g}]")
         start[k] = value
     tested = float(start[likelihood.index(parameter)])
-    rng = np.random.default_rng(options.seed)
-    found = toy_statistics(likelihood, start, (parameter, tested), options, rng)
+    point = {parameter: tested, **{name: float(value) for name, value in truth.items()}}
+    found = toy_statistics(likelihood, start, (parameter, tested), options, point)
     delta = found.delta[found.converged]
     covered = int((delta <= threshold(cl, dof)).sum())
     fraction = covered / len(delta)
@@ -337,12 +484,13 @@ def neyman_scan(
     certified &= require(likelihood, observed, held, Asked({parameter: values}), options.fit)
     best = improved(likelihood, best, held)
     delta = held.twice_nll - best.twice_nll
-    streams = np.random.default_rng(options.seed).spawn(len(values))
     critical, p_value, error = (np.empty(len(values)) for _ in range(3))
     search, failed = solver.counts.to_json(), 0
-    for k, (value, rng) in enumerate(zip(values, streams, strict=True)):
-        part = replace(options, progress=_shifted(options, k, len(values)))
-        toys = toy_statistics(likelihood, held.parameters[k], (parameter, float(value)), part, rng)
+    points = [
+        chunks_of(likelihood, truth, {parameter: float(value)}, options)
+        for truth, value in zip(held.parameters, values, strict=True)
+    ]
+    for k, toys in enumerate(many_statistics(likelihood, points, options)):
         sampled = toys.delta[toys.converged]
         critical[k] = critical_value(sampled, cl)
         # rounding of the fits must not decide between equal discrete outcomes
@@ -366,14 +514,6 @@ def critical_value(sampled: ArrayLike, cl: float) -> float:
     """
     ordered = np.sort(np.asarray(sampled, dtype=float))
     return float(ordered[max(int(np.ceil(cl * len(ordered) - 1e-9)) - 1, 0)])
-
-
-def _shifted(options: ToyOptions, step: int, steps: int) -> Progress | None:
-    """Return a progress callback for one of several equal steps."""
-    if options.progress is None:
-        return None
-    report = options.progress
-    return lambda done, total: report(step * total + done, steps * total)
 
 
 def feldman_cousins(
@@ -411,6 +551,19 @@ def feldman_cousins(
         intervals=segments, certified=scan.certified, search=scan.search,
     )  # fmt: skip
     return found, scan
+
+
+def critical_error(sampled: ArrayLike, cl: float) -> float:
+    """Return the standard error of :func:`critical_value`, from order statistics.
+
+    The rank of the quantile has the binomial error ``sqrt(n cl (1 - cl))``; half the difference of
+    the toys at the ranks one error below and above is the error of the value.
+    """
+    ordered = np.sort(np.asarray(sampled, dtype=float))
+    n = len(ordered)
+    low, high = cl * n + np.array([-1, 1]) * np.sqrt(n * cl * (1 - cl))
+    ranks = np.clip(np.ceil([low, high]).astype(int) - 1, 0, n - 1)
+    return float(np.ptp(ordered[ranks])) / 2
 
 
 def accepted(x: Array, excess: Array, bounds: Array) -> tuple[list[float], tuple[Segment, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,13 +38,13 @@ class AtomicShells:
     Attributes:
         labels: names of the shells, K of them.
         binding_kev: binding energies in keV, shape (K,).
-        electrons: electrons in each shell, shape (K,).
+        electrons: electrons in each shell, on average over the atoms of a compound, shape (K,).
         source: where the binding energies come from.
     """
 
     labels: tuple[str, ...]
     binding_kev: tuple[float, ...]
-    electrons: tuple[int, ...]
+    electrons: tuple[float, ...]
     source: str
 
     def __post_init__(self) -> None:
@@ -53,7 +54,7 @@ class AtomicShells:
             raise PhysicsError("shells: binding energies must be >= 0 and electrons > 0")
 
     @property
-    def total(self) -> int:
+    def total(self) -> float:
         """Electrons of the neutral atom."""
         return sum(self.electrons)
 
@@ -110,7 +111,73 @@ XENON_SHELLS = _shells(
     XRAY_DATA,
 )
 
-SHELLS = {"xenon": XENON_SHELLS}
+EDGES_DATA = (
+    "X-ray absorption edges of W. T. Elam et al., Radiat. Phys. Chem. 63 (2002) 121 with those of "
+    "the X-ray Data Booklet, as tabulated in XrayDB 4.5.8; 6s of cesium: ionisation energy, NIST"
+)
+
+IODINE_SHELLS = _shells(
+    (
+        ("5p3/2", 3.0, 3),
+        ("5p1/2", 3.0, 2),
+        ("5s", 14.0, 2),
+        ("4d5/2", 48.9, 6),
+        ("4d3/2", 50.6, 4),
+        ("4p3/2", 123.0, 4),
+        ("4p1/2", 123.0, 2),
+        ("4s", 186.0, 2),
+        ("3d5/2", 619.3, 6),
+        ("3d3/2", 630.8, 4),
+        ("3p3/2", 875.0, 4),
+        ("3p1/2", 931.0, 2),
+        ("3s", 1072.0, 2),
+        ("2p3/2", 4557.0, 4),
+        ("2p1/2", 4852.0, 2),
+        ("2s", 5188.0, 2),
+        ("1s", 33169.0, 2),
+    ),
+    EDGES_DATA,
+)
+
+CESIUM_SHELLS = _shells(
+    (
+        ("6s", 3.894, 1),
+        ("5p3/2", 12.1, 4),
+        ("5p1/2", 14.2, 2),
+        ("5s", 22.7, 2),
+        ("4d5/2", 77.5, 6),
+        ("4d3/2", 79.8, 4),
+        ("4p3/2", 161.3, 4),
+        ("4p1/2", 172.4, 2),
+        ("4s", 232.3, 2),
+        ("3d5/2", 726.6, 6),
+        ("3d3/2", 740.5, 4),
+        ("3p3/2", 1003.0, 4),
+        ("3p1/2", 1071.0, 2),
+        ("3s", 1211.0, 2),
+        ("2p3/2", 5012.0, 4),
+        ("2p1/2", 5359.0, 2),
+        ("2s", 5714.0, 2),
+        ("1s", 35985.0, 2),
+    ),
+    EDGES_DATA,
+)
+
+
+def compound(parts: Mapping[str, tuple[AtomicShells, float]]) -> AtomicShells:
+    """Shells of the average atom of a compound, from those of its elements and their shares."""
+    return AtomicShells(
+        tuple(f"{name} {label}" for name, (s, _) in parts.items() for label in s.labels),
+        tuple(b for s, _ in parts.values() for b in s.binding_kev),
+        tuple(share * n for s, share in parts.values() for n in s.electrons),
+        "; ".join(dict.fromkeys(s.source for s, _ in parts.values())),
+    )
+
+
+SHELLS = {
+    "xenon": XENON_SHELLS,
+    "cesium_iodide": compound({"Cs": (CESIUM_SHELLS, 0.5), "I": (IODINE_SHELLS, 0.5)}),
+}
 
 
 def shells(target: Material) -> AtomicShells:

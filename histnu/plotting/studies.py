@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from histnu.core.errors import DataError, located
+from histnu.core.units import unit_ratio
 from histnu.plotting.overlays import Curve
 from histnu.plotting.style import (
     PROVENANCE_MARK,
@@ -171,6 +172,8 @@ def regions(d: Drawing, stem: Path) -> list[Path]:
                 used.add(row["provenance"])
             axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
             axes.axvline(0, color="0.8", linewidth=0.8, zorder=0)
+            if panel["xlim"]:
+                axes.set_xlim(*panel["xlim"])
             if rows:
                 x, y = rows[0]["x"], rows[0]["y"]
                 axes.set_xlabel(d.axis(x["name"], x["unit"]), loc="center")
@@ -240,11 +243,101 @@ def _spectrum(axes: Axes, channel: Json, signal: np.ndarray) -> None:
     axes.set_ylim(0, 1.35 * float(np.max(n / width)))
 
 
+def sets(d: Drawing, stem: Path) -> list[Path]:
+    """Allowed sets of bounds, one line per data set and a point at its best fit."""
+    level = d.section["level"]
+    with d.panels() as (figure, drawn):
+        used: set[str] = set()
+        for axes, panel in drawn:
+            rows = [r for r in d.rows(panel["id"]) if _at_level(r, level)]
+            unit = d.section["unit"] or (rows[0]["unit"] if rows else "")
+            for y, row in enumerate(rows):
+                _allowed_set(axes, row, -y, (_ratio(row["unit"], unit), d.style(row)))
+                used.add(row["provenance"])
+            axes.set_yticks([-y for y in range(len(rows))], [d.style(r)["label"] for r in rows])
+            axes.set_ylim(-len(rows) + 0.4, 0.6)
+            axes.axvline(0.0, color="0.8", linewidth=0.8, zorder=0)
+            if d.section["symlog"]:
+                axes.set_xscale("symlog", linthresh=d.section["symlog"])
+            if panel["xlim"]:
+                axes.set_xlim(*panel["xlim"])
+            axes.set_xlabel(d.axis(panel["id"], unit), loc="center")
+            axes.set_title(panel["title"])
+        figure.suptitle(f"{100 * level['cl']:g} % CL ({level['dof']} dof)", fontsize=11)
+        provenance_note(figure, used)
+        return save(figure, stem)
+
+
+def _ratio(unit: str, wanted: str) -> float:
+    return 1.0 if unit == wanted else unit_ratio(unit, wanted)
+
+
+def _at_level(row: Json, level: Json) -> bool:
+    return (row["cl"], row["dof"]) == (level["cl"], level["dof"])
+
+
+def _allowed_set(axes: Axes, row: Json, y: float, how: tuple[float, dict[str, Any]]) -> None:
+    """The pieces of a row's set at a height; an open end is an arrow."""
+    factor, style = how
+    color = style.get("color", "C0")
+    for s in row["intervals"]:
+        ends = [factor * e for e in (s["lower"], s["upper"]) if e is not None]
+        axes.plot(ends, [y] * len(ends), color=color, linewidth=3, solid_capstyle="butt")
+        for end, marker in ((s["lower"], "<"), (s["upper"], ">")):
+            if end is None and ends:
+                axes.plot(ends[0], y, marker=marker, color=color)
+    axes.plot(factor * row["best_fit"], y, "o", color=color, markersize=5)
+
+
+def held(d: Drawing, stem: Path) -> list[Path]:
+    """Ends of bounds against a held parameter; further pieces of a set are bars."""
+    level, x = d.section["level"], d.section["x"]
+    with d.panels() as (figure, drawn):
+        used: set[str] = set()
+        for axes, panel in drawn:
+            axes.set(xscale="log", yscale="log", title=panel["title"])
+            rows = [r for r in d.rows(panel["id"]) if x in r["held"] and _at_level(r, level)]
+            unit = rows[0]["unit"] if rows else ""
+            for label in dict.fromkeys(r["experiment"] for r in rows):
+                own = sorted(
+                    (r for r in rows if r["experiment"] == label), key=lambda r: float(r["held"][x])
+                )
+                _against_held(axes, own, x, (unit, d.style(own[0])))
+                used |= {r["provenance"] for r in own}
+            axes.set_xlabel(d.section["xlabel"], loc="center")
+            axes.set_ylabel(d.axis(panel["id"], unit), loc="center")
+        _legend(figure, drawn, title=f"{100 * level['cl']:g} % CL ({level['dof']} dof)")
+        provenance_note(figure, used)
+        return save(figure, stem)
+
+
+def _against_held(
+    axes: Axes, rows: Sequence[Json], x: str, how: tuple[str, dict[str, Any]]
+) -> None:
+    """Ends of one data set: a line through those of the first pieces, bars for the others."""
+    unit, style = how
+    at = [row["held"][x] for row in rows]
+    factors = [_ratio(row["unit"], unit) for row in rows]
+    positive = [
+        [s for s in row["intervals"] if s["upper_end"] == "crossing" and s["upper"] > 0.0]
+        for row in rows
+    ]
+    pairs = list(zip(positive, factors, strict=True))
+    ends = [f * pieces[0]["upper"] if pieces else np.nan for pieces, f in pairs]
+    axes.plot(at, ends, marker="o", markersize=4, **style)
+    for value, (pieces, factor) in zip(at, pairs, strict=True):
+        for s in pieces[1:]:
+            piece = [factor * s["lower"], factor * s["upper"]]
+            axes.plot([value, value], piece, color=style.get("color", "C0"), linewidth=3)
+
+
 KINDS: Mapping[str, Callable[[Drawing, Path], list[Path]]] = {
     "profiles": profiles,
     "regions": regions,
     "mass_curves": mass_curves,
     "spectra": spectra,
+    "sets": sets,
+    "held": held,
 }
 """Figures by kind."""
 

@@ -43,13 +43,13 @@ class FluxUncertainty:
 
     Attributes:
         name: one parameter in every channel and for every signal with that flux.
-        relative: one standard deviation, relative.
+        relative: one standard deviation, relative; None where the flux is free.
         source: where flux and uncertainty come from.
         provenance: ``published``, ``derived`` or ``reconstructed``.
     """
 
     name: str
-    relative: float
+    relative: float | None
     source: str
     provenance: str = "published"
 
@@ -82,7 +82,7 @@ class Component:
     arrival: Arrival | None = None
     arrival_variations: Mapping[str, tuple[Arrival, Arrival]] = field(default_factory=dict)
 
-    def with_flux(self, total_cm2_s: float, relative: float, source: str) -> Component:
+    def with_flux(self, total_cm2_s: float, relative: float | None, source: str) -> Component:
         """The component with another total flux (cm^-2 s^-1) and relative uncertainty."""
         flux = replace(self.flux, relative=relative, source=source)
         return replace(self, source=self.source.scaled(total_cm2_s), flux=flux)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -11,13 +11,14 @@ import numpy as np
 
 from histnu.analysis.assemble import Assembly, assemble
 from histnu.analysis.build import manifest_of
+from histnu.analysis.flux import load_source
 from histnu.analysis.hypothesis import signal_model
 from histnu.analysis.target import ParameterOfInterest, Target, parameter_of_interest
 from histnu.core.errors import ConfigError, FitError
 from histnu.core.polynomial import PolynomialMap
 from histnu.core.serialize import dumps
 from histnu.experiments.loader import load_experiment
-from histnu.experiments.model import weakest
+from histnu.experiments.model import Experiment, weakest
 from histnu.inference.engine.fit import FitOptions
 from histnu.inference.profile import best_fit
 from histnu.inference.saturated import saturated_twice_nll
@@ -43,6 +44,7 @@ from histnu.verbs.results import (
     Spectrum,
 )
 from histnu.workspace.manifest import Manifest
+from histnu.workspace.shapes import without_strengths
 
 
 def answer(task: Task) -> Answer:
@@ -55,11 +57,11 @@ def answer(task: Task) -> Answer:
 
 
 def options_of(task: Task, interest: ParameterOfInterest | None = None) -> Options:
-    """How to answer a task; companions that are zero are held."""
+    """How to answer a task; what is held for the parameter is held."""
     held: dict[str, float] = {}
     if interest is not None:
         known = interest.likelihood.parameter_names
-        held = {k: v for k, v in task.held.items() if k in known} | _companions(task, interest)
+        held = {k: v for k, v in task.held.items() if k in known} | dict(interest.fixed)
     return Options(
         method=task.method,
         cl=task.cl,
@@ -71,14 +73,6 @@ def options_of(task: Task, interest: ParameterOfInterest | None = None) -> Optio
         seed=task.seed,
         search=Search(task.search.starts, task.search.linear_points),
     )
-
-
-def _companions(task: Task, interest: ParameterOfInterest) -> dict[str, float]:
-    """The other physical parameters of the likelihood at zero, if the task wants that."""
-    polynomial = getattr(interest.likelihood, "polynomial", None)
-    if task.others == "profiled" or polynomial is None:
-        return {}
-    return {p: 0.0 for p in polynomial.parameters if p not in task.parameters}
 
 
 @lru_cache(maxsize=6)
@@ -103,17 +97,43 @@ def setup_of(task: Task) -> Setup:
     return changed(Setup(analysis, data), task.changes)
 
 
-def target_of(assembly: Assembly, tie: Mapping[str, tuple[str, ...]] | None = None) -> Target:
-    """What the verbs work on."""
+def target_of(assembly: Assembly, task: Task) -> Target:
+    """What the verbs work on: tied parameters are one, companions are as the task wants them."""
     units = {p.name: p.unit for p in assembly.model.parameters}
     polynomial = assembly.polynomial if assembly.model.parameters else None
-    for name, members in (tie or {}).items():
+    for name, members in task.tie.items():
         if polynomial is None or not set(members) <= set(polynomial.parameters):
             raise ConfigError(f"tie {name}: {', '.join(members)} are not parameters of the model")
         polynomial = tied(polynomial, name, members)
         units[name] = units[members[0]]
     document = dict(assembly.workspace)
-    return Target(assembly.analysis.name, document, polynomial, units, assembly.provenance)
+    held = assembly.held
+    if polynomial and (task.others or assembly.model.companions) == "zero":
+        asked = [p for p in task.parameters if p in polynomial.parameters]
+        if asked:
+            held |= {p: 0.0 for p in polynomial.parameters if p not in asked}
+            polynomial, document = alone(polynomial, document, asked)
+    name, provenance = assembly.analysis.name, assembly.provenance
+    return Target(name, document, polynomial, units, provenance, held=held)
+
+
+def alone(
+    polynomial: PolynomialMap, document: dict[str, Any], asked: Collection[str]
+) -> tuple[PolynomialMap, dict[str, Any]]:
+    """The likelihood where all parameters but some are zero: without the samples that vanish.
+
+    >>> q = PolynomialMap(("a", "b"), ("lin",), (((1.0, {"a": 1}), (2.0, {"b": 1})),))
+    >>> alone(q, {"channels": [], "measurements": []}, ["a"])[0].terms
+    (((1.0, {'a': 1}),),)
+    """
+    kept = {
+        k: tuple((c, n) for c, n in terms if set(n) <= set(asked))
+        for k, terms in zip(polynomial.outputs, polynomial.terms, strict=True)
+    }
+    left = {k: terms for k, terms in kept.items() if terms}
+    gone = set(kept) - set(left)
+    alone = PolynomialMap(tuple(asked), tuple(left), tuple(left.values()))
+    return alone, without_strengths(document, gone) if gone else document
 
 
 def tied(polynomial: PolynomialMap, name: str, members: tuple[str, ...]) -> PolynomialMap:
@@ -147,7 +167,7 @@ def _facts(assembly: Assembly) -> dict[str, Any]:
 def _bound(task: Task) -> Answer:
     """A bound, and the Asimov sensitivity beside it where that is asked."""
     assembly = assembly_of(task)
-    target = target_of(assembly, task.tie)
+    target = target_of(assembly, task)
     interest = parameter_of_interest(target, task.parameters[0])
     options = options_of(task, interest)
     results: list[Bound] = [limit_of(target, interest, options)]
@@ -169,7 +189,7 @@ def _gain(interest: ParameterOfInterest, options: Options, found: Bound) -> floa
 
 def _profile(task: Task) -> Answer:
     assembly = assembly_of(task)
-    target = target_of(assembly)
+    target = target_of(assembly, task)
     interest = parameter_of_interest(target, task.parameters[0])
     found = scan_of(target, interest, task.grids[0], options_of(task, interest))
     return Answer(results=(found,), **_facts(assembly))
@@ -177,8 +197,8 @@ def _profile(task: Task) -> Answer:
 
 def _region(task: Task) -> Answer:
     assembly = assembly_of(task)
-    target = target_of(assembly)
-    interest = parameter_of_interest(target, task.parameters[0])
+    target = target_of(assembly, task)
+    interest = parameter_of_interest(target, task.parameters[0], task.parameters[1:])
     plane, grid = (task.parameters[0], task.parameters[1]), (task.grids[0], task.grids[1])
     found = contour_of(target, interest, plane, grid, options_of(task, interest))
     return Answer(results=(found,), **_facts(assembly))
@@ -222,7 +242,7 @@ def _estimate(interest: ParameterOfInterest, options: Options) -> Estimate:
 
 def _rates(task: Task) -> Answer:
     assembly = assembly_of(task)
-    target = target_of(assembly)
+    target = target_of(assembly, task)
     interest = parameter_of_interest(target, None)
     fluxes = assembly.fluxes
     rates = Rates(
@@ -239,7 +259,7 @@ def _rates(task: Task) -> Answer:
 def _agreement(task: Task) -> Answer:
     """Saturated goodness of fit at strength one, and the strength left free."""
     assembly = assembly_of(task)
-    target = target_of(assembly)
+    target = target_of(assembly, task)
     interest = parameter_of_interest(target, None)
     fixed = FitOptions(fixed={interest.parameter: 1.0})
     found = best_fit(interest.likelihood, None, fixed)
@@ -267,7 +287,7 @@ def _agreement(task: Task) -> Answer:
 def _spectrum(task: Task) -> Answer:
     """Counts before any fit, and the signal of a parameter at its own limit."""
     assembly = assembly_of(task)
-    target = target_of(assembly)
+    target = target_of(assembly, task)
     interest = parameter_of_interest(target, task.parameters[0])
     found = limit_of(target, interest, options_of(task, interest))
     if found.upper is None:
@@ -299,6 +319,18 @@ def _workspace(task: Task) -> Answer:
     return Answer(document=document, **_facts(assembly))
 
 
+def nuisance_parameters(experiment: Experiment) -> tuple[str, ...]:
+    """Names of the nuisance parameters of an experiment and of its fluxes."""
+    names: list[str] = []
+    for c in experiment.channels:
+        for b in c.backgrounds:
+            names += [r.name for r in b.rates] + [s.name for s in b.shapes]
+        names += [r.name for r in c.signal_rates] + list(c.response_variations)
+        for f in load_source(c.source).components(c.recoil):
+            names += [f.flux.name, *f.arrival_variations]
+    return tuple(dict.fromkeys(names))
+
+
 def _experiment(task: Task) -> Answer:
     """Origin and assumptions of an experiment."""
     e = load_experiment(task.name)
@@ -308,6 +340,8 @@ def _experiment(task: Task) -> Answer:
         "provenance": e.provenance,
         "assumptions": list(e.assumptions),
         "references": list(e.references),
+        "data_sets": [e.name, *e.data_sets],
+        "parameters": list(nuisance_parameters(e)),
         "files": {f.rsplit("/", 1)[-1]: d for f, d in e.files.items()},
     }
     return Answer(document=document, provenance=e.provenance)

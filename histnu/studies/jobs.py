@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from histnu.core.pool import Job, run_jobs
+from histnu.core.executor import executor
 from histnu.studies.answers import answer
 from histnu.studies.cache import Cache
 from histnu.studies.tasks import Answer, Task, identity
@@ -27,19 +28,21 @@ class Running:
     Attributes:
         workers: processes. cache: folder of answers, or None. fresh: read no stored answer.
         progress: called with a label for each answered task.
+        dask: address of a Dask scheduler or ``local``, see :func:`histnu.core.executor.executor`.
     """
 
     workers: int = 1
     cache: Path | None = None
     fresh: bool = False
     progress: Callable[[str], None] = lambda label: None
+    dask: str | None = None
 
 
 def run_tasks(tasks: Sequence[tuple[str, Task]], running: Running) -> list[Answer]:
     """Answers of labelled tasks, in their order; equal tasks are answered once.
 
-    Each answer is stored as soon as it is there, by the process that found it, so an interrupted
-    run goes on where it was.
+    Each answer is stored as soon as it is there, by the process that found it (from a cluster, by
+    this one), so an interrupted run goes on where it was.
 
     Raises:
         HistnuError: of the first task that fails.
@@ -58,15 +61,18 @@ def run_tasks(tasks: Sequence[tuple[str, Task]], running: Running) -> list[Answe
             running.progress(label)
     log.info("%d questions, %d to compute, %d stored", len(tasks), len(todo), len(found))
     bundles = bundled(todo)
-    jobs = [Job(f"{len(b)} {b[0][1]}", answer_bundle, (b, running.cache)) for b in bundles]
-    sizes = iter([len(b) for b in bundles])
+    with executor(running.workers, running.dask) as run:
+        folder = None if run.remote else running.cache
 
-    def advance(label: str) -> None:
-        for _ in range(next(sizes, 1)):
-            running.progress(label)
+        def arrived(number: int, contents: list[dict[str, Any]]) -> None:
+            for (key, label, task), content in zip(bundles[number], contents, strict=True):
+                found[key] = Answer.model_validate(content)
+                if run.remote:
+                    cache.put(key, task, found[key])
+                running.progress(label)
 
-    for pairs in run_jobs(jobs, running.workers, advance):
-        found.update({key: Answer.model_validate(content) for key, content in pairs})
+        labels = [f"{len(b)} {b[0][1]}" for b in bundles]
+        run.map(answer_bundle, [(b, folder) for b in bundles], done=arrived, labels=labels)
     return [found[key] for key in keys]
 
 
@@ -88,7 +94,8 @@ def bundled(todo: Mapping[str, tuple[str, Task]]) -> list[Bundle]:
     return result
 
 
-def answer_bundle(bundle: Bundle, folder: Path | None) -> list[tuple[str, dict[str, object]]]:
+def answer_bundle(item: tuple[Bundle, Path | None]) -> list[dict[str, Any]]:
     """Answer some tasks one after the other, storing each; runs in a process of its own."""
+    bundle, folder = item
     cache = Cache(folder)
-    return [(key, cache.put(key, task, answer(task)).to_json()) for key, _, task in bundle]
+    return [cache.put(key, task, answer(task)).to_json() for key, _, task in bundle]

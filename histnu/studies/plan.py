@@ -140,10 +140,22 @@ class _Planner:
         for question in self.study.questions:
             if question.when is None or question.when in self.settings.options:
                 self._ask(question)
+        for name in self.study.experiments:
+            self._describe(name)
         for section in self.study.workspaces:
             labels = section.data or tuple(self.study.analyses[section.analyses])
             for label in labels:
                 self._workspace(self._analysis(section.analyses, label), section.held)
+
+    def _describe(self, name: str) -> None:
+        """Add an experiment that is only described, if its data are here."""
+        try:
+            experiment_inputs(name)
+        except DataError as error:
+            self.result.skipped[name] = str(error)
+            return
+        if name not in self.result.experiments:
+            self.result.experiments.append(name)
 
     def _ask(self, question: AnyQuestion) -> None:
         """Add the tasks of one question; of optional ones those whose data are here."""
@@ -252,7 +264,9 @@ Expanded = Iterator[tuple[Task, tuple[Assumption, int] | None]]
 
 def _bounds(q: BoundQuestion, analysis: Analysis) -> Expanded:
     names = tuple(q.tie) or q.parameters
-    for level, name, engine in product(q.levels, names, q.engines or ("",)):
+    points = product(*(values_of(v) for v in q.at.values()))
+    helds = [{**q.held, **dict(zip(q.at, point, strict=True))} for point in points]
+    for held, level, name, engine in product(helds, q.levels, names, q.engines or ("",)):
         yield (
             Task(
                 kind="bound",
@@ -263,7 +277,7 @@ def _bounds(q: BoundQuestion, analysis: Analysis) -> Expanded:
                 method=q.method,
                 engine=engine,
                 n_toys=q.n_toys,
-                held=q.held,
+                held=held,
                 others=q.others,
                 tie=q.tie,
                 search=q.search,
@@ -292,7 +306,15 @@ def _medians(q: MedianQuestion, analysis: Analysis) -> Expanded:
 def _profiles(q: ProfileQuestion, analysis: Analysis) -> Expanded:
     for name, values in q.parameters.items():
         grids = (values_of(values),)
-        yield Task(kind="profile", analysis=analysis, parameters=(name,), grids=grids), None
+        task = Task(
+            kind="profile",
+            analysis=analysis,
+            parameters=(name,),
+            grids=grids,
+            held=q.held,
+            others=q.others,
+        )
+        yield task, None
 
 
 def _regions(q: RegionQuestion, analysis: Analysis) -> Expanded:

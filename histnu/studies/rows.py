@@ -225,6 +225,7 @@ def published_entry(item: Planned, identifier: str) -> PublishedEntry | None:
     for p in item.published if item.task.data == "observed" else ():
         compared = p.compare or (p.data,)
         same = (p.id, p.cl, p.dof) == (identifier, item.task.cl, item.task.dof)
+        same &= item.task.held == p.held
         if same and item.data in compared:
             return _entry(p)
     return None
@@ -256,12 +257,13 @@ def bound_row(item: Planned, answer: Answer) -> BoundRow:
     known = {*answer.physical, *answer.strengths, found.parameter}
     kept = {"parameter", "method", "engine", "cl", "dof", "unit", "data", "held", "lower", "upper"}
     kept |= {"intervals", "best_fit", "twice_nll", "converged", "certified"}
+    best = {p: found.parameters.get(p, 0.0) for p in answer.physical}  # zero: left out
     return BoundRow(
         **_place(item, answer, found.parameter),
         **found.model_dump(include=kept),
         interpolation=item.task.analysis.interpolation,
         correction=item.task.analysis.correction,
-        best_fit_all={p: found.parameters[p] for p in answer.physical} if several else None,
+        best_fit_all=best if several else None,
         delta_sm=answer.gain,
         nuisances={k: v for k, v in sorted(found.parameters.items()) if k not in known},
         expected=_sensitivity(answer),

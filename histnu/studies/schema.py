@@ -22,6 +22,8 @@ from histnu.experiments.loader import explain, read_yaml
 SCHEMA = "histnu-study/1"
 FILE, REPORT = "study.yaml", "report.md"
 DEFAULT = "deromeri2024"
+Others = Literal["profiled", "zero"] | None
+"""The companions of a parameter that is asked; None: as the model says."""
 Word = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_]+$")]
 
 
@@ -93,6 +95,7 @@ class Published(Strict):
     """A published bound.
 
     Attributes:
+        held: values of held parameters that it belongs to.
         id: of our row. data: what it was obtained from. compare: data sets of ours it is
             compared with (``data`` alone if absent).
         eq: equation in the paper. source: reference.
@@ -106,6 +109,7 @@ class Published(Strict):
     cl: float = 0.9
     dof: int = 1
     compare: tuple[Word, ...] = ()
+    held: dict[str, float] = Field(default_factory=dict)
     eq: str | None = None
     source: str
 
@@ -161,8 +165,9 @@ class BoundQuestion(Question):
     Attributes:
         parameters: bounded one at a time. levels: asked in turn.
         method: ``profile``, ``cls``, ``cls-toys`` or ``toys``. engines: the study's if absent.
-        others: the other physical parameters are profiled, or zero.
+        others: the other physical parameters are profiled, or zero; as the model says if absent.
         tie: new parameter -> physical parameters that are all equal to it.
+        at: held parameters (a mass) -> values; asked at each.
         expected: also the Asimov sensitivity.
         copies: parameter -> one of ``parameters`` with the same interval by a symmetry.
     """
@@ -173,8 +178,9 @@ class BoundQuestion(Question):
     method: Literal["profile", "cls", "cls-toys", "toys"] = "profile"
     n_toys: int = Field(default=1000, ge=10)
     engines: tuple[Literal["batched", "pyhf", "pyhf-scipy"], ...] = ()
-    others: Literal["profiled", "zero"] = "profiled"
+    others: Others = None
     tie: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    at: dict[str, Values] = Field(default_factory=dict)
     search: SearchSection = SearchSection()
     expected: bool = False
     copies: dict[str, str] = Field(default_factory=dict)
@@ -189,10 +195,11 @@ class MedianQuestion(Question):
 
 
 class ProfileQuestion(Question):
-    """Profiles at given values: parameter -> values."""
+    """Profiles at given values: parameter -> values; ``others`` as for bounds."""
 
     kind: Literal["profile"]
     parameters: dict[str, Values] = Field(min_length=1)
+    others: Others = None
 
 
 class RegionQuestion(Question):
@@ -330,6 +337,28 @@ class MassCurveFigure(FigureBase):
     suffix: dict[str, str] = Field(default_factory=dict)
 
 
+class SetFigure(FigureBase):
+    """Allowed sets of bounds, one line per data set, in pieces where they come in pieces.
+
+    ``level`` is that of the rows. ``unit`` counts all of them in one unit. With ``symlog`` the
+    axis is logarithmic beyond that distance from zero.
+    """
+
+    kind: Literal["sets"]
+    level: Level = Level()
+    unit: str | None = None
+    symlog: float | None = Field(default=None, gt=0)
+
+
+class HeldFigure(FigureBase):
+    """Ends of bounds against the parameter ``x`` that is held, logarithmic."""
+
+    kind: Literal["held"]
+    x: Word
+    xlabel: str
+    level: Level = Level()
+
+
 class SpectrumFigure(FigureBase):
     """Data, prediction and a signal at its limit; the panels' ids are data sets."""
 
@@ -337,7 +366,8 @@ class SpectrumFigure(FigureBase):
 
 
 AnyFigure = Annotated[
-    ProfileFigure | RegionFigure | MassCurveFigure | SpectrumFigure, Field(discriminator="kind")
+    ProfileFigure | RegionFigure | MassCurveFigure | SetFigure | HeldFigure | SpectrumFigure,
+    Field(discriminator="kind"),
 ]
 
 
@@ -367,6 +397,7 @@ class Study(Strict):
         analyses: group -> label of a data set -> name of an analysis, file, or analysis.
         settings: fields of every analysis (``interpolation``), as ``--interpolation`` changes
             them. engine: of all fits. seed: from which every question derives its own.
+        experiments: further experiments that the report describes, where their data are here.
         titles: headline and closing notes are in ``report.md``.
     """
 
@@ -387,6 +418,7 @@ class Study(Strict):
     figures: dict[Word, AnyFigure] = Field(default_factory=dict)
     workspaces: tuple[WorkspaceSection, ...] = ()
     overlaps: tuple[str, ...] = ()
+    experiments: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Study:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from histnu.core.errors import ConfigError
+from histnu.core.units import unit_ratio
 from histnu.studies.paths import rows_where
 
 if TYPE_CHECKING:
@@ -90,6 +91,10 @@ class Writer:
     def title(self, row: Json) -> str:
         """Name of a row's data set with the mark of its provenance."""
         return self.name(row["experiment"]) + MARK[row["provenance"]]
+
+    def held(self, row: Json) -> dict[str, float]:
+        """What is held in a row, without companions of the parameter at zero."""
+        return {k: v for k, v in row.get("held", {}).items() if v != 0.0}
 
     def name(self, label: str) -> str:
         """Name of a data set."""
@@ -300,6 +305,103 @@ def curves(w: Writer, options: Options) -> Table:
     return Table(("", "unit", "data", *heads), tuple(rows))
 
 
+def region(row: Json, form: str = ".3g", unit: str | None = None, size: bool = False) -> str:
+    """An allowed set in words: in another unit, and of the size alone, where that is wanted.
+
+    >>> ends = {"lower": 0.0, "upper": 2.0, "lower_end": "bound", "upper_end": "crossing"}
+    >>> region({"unit": "1e-9 e", "intervals": [ends]}, unit="1e-8 e")
+    '< 0.2'
+    """
+    factor = 1.0 if unit in (None, row["unit"]) else unit_ratio(row["unit"], unit or "")
+
+    def text(segment: Json, side: str) -> str:
+        value = segment[side]
+        closed = segment[f"{side}_end"] in ("crossing", "edge")
+        return number(factor * value, form) if closed and value is not None else "open"
+
+    pieces = []
+    for s in row["intervals"]:
+        upper = s["upper"]
+        if size and upper is not None and upper <= 0.0:
+            continue  # the mirror image of another piece
+        from_zero = s["lower"] == 0.0 or (size and (s["lower"] is None or s["lower"] < 0.0))
+        if from_zero and text(s, "upper") == "open":
+            pieces.append("no bound")
+        elif from_zero:
+            pieces.append(f"< {text(s, 'upper')}")
+        else:
+            pieces.append(f"[{text(s, 'lower')}, {text(s, 'upper')}]")
+    return " ∪ ".join(pieces)
+
+
+def sets(w: Writer, options: Options) -> Table:
+    """Allowed sets, one row per parameter and held values, one column per data set.
+
+    Options: section, where, parameters, ``data`` (order of the columns), form. All cells of a row
+    are in the unit of its first data set; published numbers and ratios of upper ends come last.
+    """
+    found = w.rows(options)
+    held = {h for r in found for h in w.held(r)}
+    labels = list(dict.fromkeys(r["experiment"] for r in found))
+    labels.sort(key=options.get("data", ",".join(labels)).split(",").index)
+    rows: dict[tuple[str, str], dict[str, Json]] = {}
+    for r in found:
+        at = ", ".join(f"{k} = {v:g}" for k, v in w.held(r).items())
+        rows.setdefault((r["id"], at), {})[r["experiment"]] = r
+    form, lines = options.get("form", ".3g"), []
+    for (name, at), own in rows.items():
+        unit = next(own[k]["unit"] for k in labels if k in own)
+        size = w.one_sided(name)
+        cells = [region(own[k], form, unit, size) if k in own else "-" for k in labels]
+        compared = next((r for r in own.values() if r.get("published")), None)
+        published = "-" if compared is None else w.published(compared, form)
+        ratio = (
+            "-" if compared is None else f"{w.ratio(compared)} ({w.name(compared['experiment'])})"
+        )
+        lines.append((w.symbol(name), *([at] if held else []), unit, *cells, published, ratio))
+    titles = [next(w.title(r) for r in found if r["experiment"] == k) for k in labels]
+    header = ("", *(["held"] if held else []), "unit", *titles, "published", "ratio")
+    if all(line[-1] == "-" for line in lines):
+        return Table(header[:-2], tuple(line[:-2] for line in lines))
+    return Table(header, tuple(lines))
+
+
+def combinations(w: Writer, options: Options) -> Table:
+    """What may be combined with what: every pair of described experiments.
+
+    ``no``: they share events, by the data sets that they declare. Otherwise the nuisance
+    parameters that a combination shares, or ``yes``.
+    """
+    data = w.results["inputs"]["experiments"]
+    if "only" in options:
+        data = [e for e in data if e["name"] in options["only"].split(",")]
+
+    def cell(first: Json, second: Json) -> str:
+        if first is second:
+            return "·"
+        if set(first["data_sets"]) & set(second["data_sets"]):
+            return "**no**"
+        return ", ".join(p for p in first["parameters"] if p in second["parameters"]) or "yes"
+
+    rows = [
+        (f"{i + 1}. {first['name']}", *(cell(first, second) for second in data))
+        for i, first in enumerate(data)
+    ]
+    return Table(("", *(str(i + 1) for i in range(len(data)))), tuple(rows))
+
+
+def overlaps(w: Writer, options: Options) -> Table:
+    """Pairs of described experiments with events in common, and the data sets they share."""
+    data = w.results["inputs"]["experiments"]
+    rows = [
+        (first["name"], second["name"], ", ".join(shared))
+        for i, first in enumerate(data)
+        for second in data[i + 1 :]
+        if (shared := [d for d in first["data_sets"] if d in second["data_sets"]])
+    ]
+    return Table(("", "and", "share the data sets"), tuple(rows))
+
+
 KINDS: Mapping[str, Callable[[Writer, Options], Table]] = {
     f.__name__: f
     for f in (
@@ -312,6 +414,9 @@ KINDS: Mapping[str, Callable[[Writer, Options], Table]] = {
         rates,
         agreement,
         curves,
+        sets,
+        combinations,
+        overlaps,
     )
 }
 """Tables by kind."""

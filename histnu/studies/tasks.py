@@ -19,7 +19,7 @@ from histnu.core.tables import data_path
 from histnu.experiments.builders import BUILDERS
 from histnu.experiments.loader import load_experiment
 from histnu.releases.locate import find_release
-from histnu.studies.schema import Change, SearchSection, Strict
+from histnu.studies.schema import Change, Others, SearchSection, Strict
 from histnu.verbs.envelope import Axis, Model, versions
 from histnu.verbs.results import AnyResult
 
@@ -47,7 +47,7 @@ class Task(Strict):
         kind: what is asked. analysis: of what. parameters: one, or two for a region.
         cl, dof, method, engine, n_toys, seed, data, search: see :class:`histnu.verbs.Options`.
         held: held parameters of the model or the likelihood. others: companions are profiled or
-            zero. tie: new parameter -> those that are equal to it.
+            zero; as the model says if None. tie: new parameter -> those that are equal to it.
         changes: of the experiments. grids: values for profiles, regions and mass curves.
         x: held parameter of a mass curve. expected: the Asimov sensitivity as well.
         name: of an experiment, for its description.
@@ -65,7 +65,7 @@ class Task(Strict):
     data: Literal["observed", "asimov"] = "observed"
     search: SearchSection = SearchSection()
     held: dict[str, float] = Field(default_factory=dict)
-    others: Literal["profiled", "zero"] = "profiled"
+    others: Others = None
     tie: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     changes: tuple[Change, ...] = ()
     grids: tuple[tuple[float, ...], ...] = ()

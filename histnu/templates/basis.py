@@ -34,6 +34,7 @@ class SignalTemplate:
         expected: events per bin at strength one; may be negative for interference, shape (B,).
         strength: the ``normfactor`` that multiplies it; None for the Standard Model.
         flux: flux nuisance; None where the flux itself is measured.
+        free_flux: the ``normfactor`` of a flux that is free, relative to its nominal value.
         variations: shape nuisance -> events per bin at -1 and +1 standard deviation.
     """
 
@@ -42,11 +43,12 @@ class SignalTemplate:
     strength: str | None
     flux: RateNuisance | None
     variations: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
+    free_flux: str | None = None
 
     def scaled(self, factor: Array) -> SignalTemplate:
         """The same sample with every bin multiplied by a factor, shape (B,)."""
         varied = {k: (d * factor, u * factor) for k, (d, u) in self.variations.items()}
-        return SignalTemplate(self.sample, self.expected * factor, self.strength, self.flux, varied)
+        return replace(self, expected=self.expected * factor, variations=varied)
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,10 @@ def _model_signals(
         for key in nominal:
             varied[key][name] = (early[key].at(), late[key].at())
     flux = flux_nuisance(component.flux) if model.uses_source else None
+    is_free = model.uses_source and component.flux.relative is None
+    free = f"{component.name}_strength" if is_free else None
     return [
-        SignalTemplate(key, grid.at(), key if model.parameters else None, flux, varied[key])
+        SignalTemplate(key, grid.at(), key if model.parameters else None, flux, varied[key], free)
         for key, grid in nominal.items()
     ]
 
@@ -209,8 +213,10 @@ def in_time(channel: Channel, component: Component, events: Array) -> Array:
     return np.asarray(moved.reshape(*events.shape[:-1], channel.n_bins))
 
 
-def flux_nuisance(flux: FluxUncertainty) -> RateNuisance:
-    """The rate nuisance of a flux."""
+def flux_nuisance(flux: FluxUncertainty) -> RateNuisance | None:
+    """The rate nuisance of a flux; None where it is free."""
+    if flux.relative is None:
+        return None
     return RateNuisance(flux.name, flux.relative, "default", Origin(flux.provenance, flux.source))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from histnu.analysis.target import ParameterOfInterest, Target, parameter_of_interest
 from histnu.core.errors import ConfigError
@@ -48,13 +49,13 @@ def limit(target: Target, parameter: str | None, options: Options | None = None)
     Raises:
         HistnuError: for an unknown parameter or method, or a fit that fails.
     """
-    return limit_of(
-        target, parameter_of_interest(target, parameter), settled(target, options or Options())
-    )
+    interest = parameter_of_interest(target, parameter)
+    return limit_of(target, interest, settled(interest, options or Options()))
 
 
 def limit_of(target: Target, interest: ParameterOfInterest, options: Options) -> Bound:
     """:func:`limit` of a likelihood that is already prepared."""
+    options = replace(options, at=dict(target.held))
     found = find_interval(interest, options)
     log.info("%s: %s", interest.name, ", ".join(f"{v} {k}" for k, v in found.search.items()))
     best = found.best_fit
@@ -130,8 +131,8 @@ def hypothesis_test(
     target: Target, parameter: str | None, value: float, options: Options | None = None
 ) -> Test:
     """CLs of one value of a parameter: asymptotic, or from toys with ``method="cls-toys"``."""
-    options = settled(target, options or Options(method="cls"))
     interest = parameter_of_interest(target, parameter)
+    options = settled(interest, options or Options(method="cls"))
     data, inner = options.counts(interest), interest.inverse(value)
     with_toys = options.method == "cls-toys"
     if with_toys:

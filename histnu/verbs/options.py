@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from histnu.analysis.target import ParameterOfInterest, Target
 from histnu.core.errors import FitError
+from histnu.core.executor import Executor, Local
 from histnu.core.serialize import digest
 from histnu.inference.asimov import asimov
 from histnu.inference.engine.fit import FitOptions
 from histnu.inference.engine.global_min import GlobalOptions
 from histnu.inference.limits import IntervalOptions
-from histnu.inference.toys import ToyOptions
+from histnu.inference.toys import Chunk, ToyOptions, ToyStatistics
 
 Array = NDArray[np.float64]
 
@@ -54,6 +55,9 @@ class Options:
         held: parameters held at values.
         data: observed counts, or the Asimov data set without a signal.
         n_toys, seed, progress: of methods with toys.
+        at: held parameters of the model, which are coordinates of the toys.
+        executor: where scans, and templates along a held axis, are computed.
+        run: computes chunks of toys somewhere else; in this process if None.
         search: of the global minimum.
         allow_uncertified: give a result, marked as such, where a fit is not certified.
     """
@@ -67,6 +71,9 @@ class Options:
     n_toys: int = 1000
     seed: int = 0
     progress: Callable[[int, int], None] | None = None
+    at: Mapping[str, float] = field(default_factory=dict)
+    executor: Executor = field(default_factory=Local)
+    run: Callable[[Sequence[Chunk]], list[ToyStatistics]] | None = None
     search: Search = Search()
     allow_uncertified: bool = False
 
@@ -92,8 +99,9 @@ class Options:
     @property
     def toy_options(self) -> ToyOptions:
         """Options of toys."""
-        options = ToyOptions(n_toys=self.n_toys, seed=self.seed, fit=self.fit)
-        return options if self.progress is None else replace(options, progress=self.progress)
+        return ToyOptions(
+            self.n_toys, self.seed, fit=self.fit, progress=self.progress, held=self.at, run=self.run
+        )
 
     def counts(self, interest: ParameterOfInterest) -> Array | None:
         """The data to use: None means those of the workspace."""
@@ -116,9 +124,9 @@ def common_fields(target: Target, options: Options) -> dict[str, Any]:
     }
 
 
-def settled(target: Target, options: Options) -> Options:
-    """The options with what the target itself holds fixed."""
-    return replace(options, held={**target.fixed, **options.held}) if target.fixed else options
+def settled(interest: ParameterOfInterest, options: Options) -> Options:
+    """The options with what is held for the parameter, and by the model."""
+    return replace(options, held={**interest.fixed, **options.held}, at=dict(interest.at))
 
 
 def toy_fields(options: Options) -> dict[str, Any]:

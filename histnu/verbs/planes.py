@@ -12,12 +12,14 @@ from histnu.analysis.hypothesis import signal_model
 from histnu.analysis.schema import analysis_names, load_analysis
 from histnu.analysis.target import (
     ParameterOfInterest,
+    Setting,
     Target,
     load_target,
     parameter_of_interest,
+    split,
     with_held,
 )
-from histnu.core.errors import ConfigError
+from histnu.core.errors import ConfigError, located
 from histnu.plotting.canvas import Header, quantity
 from histnu.plotting.planes import PlaneFigure
 from histnu.plotting.planes import Region as DrawnRegion
@@ -51,7 +53,7 @@ class Plane:
 
 
 def plane_result(
-    text: str, plane: Plane, options: Options, settings: Mapping[str, float]
+    text: str, plane: Plane, options: Options, settings: Mapping[str, Setting]
 ) -> tuple[Region | MassCurve, Target | None]:
     """The region of a target in a plane, or the curve against a held parameter of its model.
 
@@ -70,29 +72,29 @@ def plane_result(
             raise ConfigError(
                 f"range of {name}, {ends[0]:g} {ends[1]:g}: the first value must be the smaller one"
             )
-    if _is_held(text, plane.x):
+    if is_held(text, plane.x):
         return _held_curve(text, plane, options, settings), None
     target = load_target(text, settings)
-    options = replace(options, held={**options.held, **target.fixed})
-    interest = parameter_of_interest(target, plane.x)
     pair = (plane.x, plane.y)
+    interest = parameter_of_interest(target, plane.x, pair)
+    options = replace(options, held={**options.held, **interest.fixed})
     ranges = (plane.x_range, plane.y_range)
-    asked = (interest, parameter_of_interest(target, plane.y))
+    asked = (interest, parameter_of_interest(target, plane.y, pair))
     grid = [
-        np.linspace(*(ends or _range(of, options)), plane.points)
+        np.linspace(*(ends or default_range(of, options)), plane.points)
         for of, ends in zip(asked, ranges, strict=True)
     ]
     return contour_of(target, interest, pair, (grid[0], grid[1]), options), target
 
 
-def _is_held(text: str, name: str) -> bool:
+def is_held(text: str, name: str) -> bool:
     """Whether a target is an analysis whose model holds a parameter."""
     if text not in analysis_names() and not text.endswith((".yaml", ".yml")):
         return False
     return name in {h.name for h in signal_model(load_analysis(text).model).held}
 
 
-def _range(interest: ParameterOfInterest, options: Options) -> Range:
+def default_range(interest: ParameterOfInterest, options: Options) -> Range:
     """Ends of the parameter's own region at the same threshold, with a margin."""
     found = find_interval(interest, replace(options, method="profile"))
     low, high = map(
@@ -105,10 +107,14 @@ def _range(interest: ParameterOfInterest, options: Options) -> Range:
 
 
 def _held_curve(
-    text: str, plane: Plane, options: Options, settings: Mapping[str, float]
+    text: str, plane: Plane, options: Options, settings: Mapping[str, Setting]
 ) -> MassCurve:
     """Ends of y against the held x, its values on a logarithmic scale."""
-    analysis, fixed = with_held(load_analysis(text), settings)
+    given, free = split(settings)
+    if free:
+        mend = "ask at one value of it"
+        raise ConfigError(located(text, "--set", f"{free[0]}=free against {plane.x}", mend))
+    analysis, fixed = with_held(load_analysis(text), given)
     values = next(h.scan for h in signal_model(analysis.model).held if h.name == plane.x)
     if plane.x_range is not None:
         if not plane.x_range[0] > 0:

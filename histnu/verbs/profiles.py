@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from histnu.analysis.mass_scan import MassCurve as HeldCurve
 from histnu.analysis.mass_scan import ScanOptions, mass_scan
 from histnu.analysis.schema import Analysis
 from histnu.analysis.target import ParameterOfInterest, Target, parameter_of_interest
 from histnu.core.errors import ConfigError
+from histnu.core.executor import Local
 from histnu.experiments.model import Experiment
+from histnu.inference.chunks import Family
 from histnu.inference.contours import RegionOptions
 from histnu.inference.contours import region as find_region
-from histnu.inference.profile import best_fit
+from histnu.inference.profile import best_fit, unrounded
 from histnu.inference.profile import profile as find_profile
+from histnu.inference.results import Profile1D
 from histnu.verbs.envelope import Axis
 from histnu.verbs.options import Options, common_fields, required, settled
 from histnu.verbs.results import Fit, MassCurve, Profile, Region
 
+Array = NDArray[np.float64]
+
+SLICE = 16
+"""Points of a scan that one call computes."""
+
 
 def fit(target: Target, parameter: str | None = None, options: Options | None = None) -> Fit:
     """Global minimum of -2 log L in the parameters that a limit on one would use."""
-    options = settled(target, options or Options())
     interest = parameter_of_interest(target, parameter)
+    options = settled(interest, options or Options())
     best = best_fit(interest.likelihood, options.counts(interest), options.fit)
     return Fit(
         **common_fields(target, options),
@@ -42,8 +51,8 @@ def scan(
     target: Target, parameter: str | None, values: ArrayLike, options: Options | None = None
 ) -> Profile:
     """Profile of one parameter at given values (in its own unit), the others profiled."""
-    chosen = settled(target, options or Options())
-    return scan_of(target, parameter_of_interest(target, parameter), values, chosen)
+    interest = parameter_of_interest(target, parameter)
+    return scan_of(target, interest, values, settled(interest, options or Options()))
 
 
 def scan_of(
@@ -53,7 +62,10 @@ def scan_of(
     points = np.atleast_1d(np.asarray(values, dtype=float))
     inner = np.array([interest.inverse(float(v)) for v in points])
     data = options.counts(interest)
-    found = find_profile(interest.likelihood, data, interest.parameter, inner, options.fit)
+    if options.executor == Local():
+        found = find_profile(interest.likelihood, data, interest.parameter, inner, options.fit)
+    else:
+        found = _in_slices(target, interest, (inner, data), options)
     delta = [max(float(d), 0.0) if np.isfinite(d) else None for d in found.delta_twice_nll]
     return Profile(
         **common_fields(target, options),
@@ -71,6 +83,40 @@ def scan_of(
     )
 
 
+def _in_slices(
+    target: Target,
+    interest: ParameterOfInterest,
+    scanned: tuple[Array, Array | None],
+    options: Options,
+) -> Profile1D:
+    """The profile at values (P,) of data, in slices that do not depend on the number of workers.
+
+    Each is a scan of its own, certified by itself; the best fit is the lowest of all.
+    """
+    values, data = scanned
+    family = Family.of(target.document, interest.likelihood, interest.measurement, options.fit)
+    slices = np.array_split(values, -(-len(values) // SLICE))
+    items = [(interest.parameter, part, data) for part in slices]
+    parts = options.executor.map(_slice, items, family)
+    best = min((p.best_fit for p in parts), key=lambda b: b.twice_nll)
+    twice_nll = np.concatenate([p.delta_twice_nll + p.best_fit.twice_nll for p in parts])
+    return replace(
+        parts[0],
+        values=values,
+        delta_twice_nll=unrounded(twice_nll - best.twice_nll),
+        best_fit=best,
+        parameters=np.concatenate([p.parameters for p in parts]),
+        converged=np.concatenate([p.converged for p in parts]),
+        certified=np.concatenate([p.certified for p in parts]),
+        search={k: sum(p.search[k] for p in parts) for k in parts[0].search},
+    )
+
+
+def _slice(family: Family, item: tuple[str, Array, Array | None]) -> Profile1D:
+    parameter, values, data = item
+    return find_profile(family.likelihoods[0], data, parameter, values, family.fit)
+
+
 def contour(
     target: Target,
     plane: tuple[str, str],
@@ -82,8 +128,9 @@ def contour(
     Raises:
         ConfigError: for a parameter that enters squared; its strength can be asked.
     """
-    chosen = settled(target, options or Options(dof=2))
-    return contour_of(target, parameter_of_interest(target, plane[0]), plane, grid, chosen)
+    interest = parameter_of_interest(target, plane[0], plane[1:])
+    chosen = settled(interest, options or Options(dof=2))
+    return contour_of(target, interest, plane, grid, chosen)
 
 
 def contour_of(
@@ -139,7 +186,7 @@ def mass_curves(
     """
     options = options or Options(dof=2)
     asimov_data = options.data == "asimov"
-    level = ScanOptions(options.cl, options.dof, options.fit, asimov_data)
+    level = ScanOptions(options.cl, options.dof, options.fit, asimov_data, options.executor)
     found = mass_scan(analysis, held, parameters, values, level, experiments)
     return tuple(_mass_curve(analysis.name, curve, options) for curve in found)
 

@@ -234,6 +234,62 @@ class Coverage(Envelope):
     search: dict[str, int] = Field(default_factory=dict)
 
 
+class MapAxis(Axis):
+    """An axis of a map: values, and whether they are spaced by factors."""
+
+    values: Numbers
+    log: bool = False
+
+
+class ToyMap(Envelope):
+    """Acceptance and coverage of points on one or two axes, from toys (Feldman-Cousins).
+
+    Arrays have one entry per point, the last axis fastest, None where nothing can be asked.
+
+    Attributes:
+        axes: parameters, the first may be held by the model (a mass). cl: confidence level.
+        threshold: asymptotic, for ``dof`` degrees of freedom. best_fit: coordinates.
+        delta_twice_nll: of the data. critical: quantile of the toys, with its error.
+        p_value: fraction of toys at least as large as the data, with its error.
+        coverage: fraction of toys within the asymptotic threshold, with its error.
+        toys: number at each point; ``n_toys`` is the largest allowed.
+        inside: accepted. decided: by three standard errors of the p-value.
+        intervals, polylines: of the region of one or two parameters; ``asymptotic_`` with the
+            threshold instead of the critical values.
+        nuisances: of the toys: ``profiled`` on the data, or ``nominal``.
+        precision: error of the p-value at which no more toys were drawn. rounds: of toys.
+    """
+
+    kind: Literal["toy_map"] = "toy_map"
+    axes: tuple[MapAxis, ...]
+    cl: float
+    dof: int
+    threshold: float
+    best_fit: Numbers
+    delta_twice_nll: tuple[float | None, ...]
+    critical: tuple[float | None, ...]
+    critical_error: tuple[float | None, ...]
+    p_value: tuple[float | None, ...]
+    error: tuple[float | None, ...]
+    coverage: tuple[float | None, ...]
+    coverage_error: tuple[float | None, ...]
+    toys: tuple[int, ...]
+    inside: tuple[bool, ...]
+    decided: tuple[bool, ...]
+    intervals: tuple[Segment, ...] = ()
+    asymptotic_intervals: tuple[Segment, ...] = ()
+    polylines: tuple[tuple[tuple[float, float], ...], ...] = ()
+    asymptotic_polylines: tuple[tuple[tuple[float, float], ...], ...] = ()
+    nuisances: Literal["profiled", "nominal"] = "profiled"
+    precision: float | None = None
+    everywhere: bool = False
+    rounds: int
+    failed: int
+    certified: bool | None = None
+    measurement: str = ""
+    search: dict[str, int] = Field(default_factory=dict)
+
+
 class ChannelCounts(Model):
     """Events per bin of one channel: observed, and expected before any fit."""
 
@@ -334,6 +390,7 @@ AnyResult = (
     | Toys
     | Comparison
     | Coverage
+    | ToyMap
     | Rates
     | Agreement
     | Spectrum

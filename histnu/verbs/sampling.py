@@ -17,8 +17,8 @@ def toys(
     target: Target, parameter: str | None, values: ArrayLike, options: Options | None = None
 ) -> Toys:
     """Feldman-Cousins acceptance of values of a parameter (in its own unit) from toys."""
-    options = settled(target, options or Options(method="toys"))
     interest = parameter_of_interest(target, parameter)
+    options = settled(interest, options or Options(method="toys"))
     points = np.atleast_1d(np.asarray(values, dtype=float))
     inner = np.array([interest.inverse(float(v)) for v in points])
     found = neyman_scan(
@@ -49,8 +49,8 @@ def coverage(
     target: Target, parameter: str | None, truth: float, options: Options | None = None
 ) -> Coverage:
     """How often profile intervals of toys at a true value of a parameter cover it."""
-    options = settled(target, options or Options())
     interest = parameter_of_interest(target, parameter)
+    options = settled(interest, options or Options())
     true = {**options.held, interest.parameter: interest.inverse(truth)}
     found = find_coverage(
         interest.likelihood, true, interest.parameter, options.cl, options.dof, options.toy_options

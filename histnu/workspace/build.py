@@ -40,11 +40,13 @@ class Strength:
         name: name of the parameter.
         bounds: allowed values.
         init: starting value; also the value it is held at where it is fixed.
+        floats: it is free in every measurement.
     """
 
     name: str
     bounds: tuple[float, float]
     init: float = 0.0
+    floats: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def exact_workspace(
     names = [t.channel.name for t in templates]
     if len(set(names)) != len(names):
         raise WorkspaceError(f"a channel appears twice: {', '.join(names)}")
-    used = {s.strength for t in templates for s in t.signals if s.strength is not None}
+    made = [(s.strength, s.free_flux) for t in templates for s in t.signals]
+    used = {name for names in made for name in names if name is not None}
     settings = {s.name: s for s in strengths}
     for poi in pois:
         if poi.parameter not in used:
@@ -153,6 +156,8 @@ def _signal_sample(s: SignalTemplate, t: ChannelTemplates, interpolation: str) -
     modifiers: list[Modifier] = []
     if s.strength is not None:
         modifiers.append(strength_modifier(s.strength))
+    if s.free_flux is not None:
+        modifiers.append(strength_modifier(s.free_flux))
     modifiers += [rate_modifier(r, s.expected, interpolation) for r in _signal_rates(s, t)]
     modifiers += [shape_modifier(n, down, up) for n, (down, up) in s.variations.items()]
     return {"name": s.sample, "data": s.expected.tolist(), "modifiers": modifiers}
@@ -188,7 +193,7 @@ def _measurement(
             "inits": [float(strength.init)],
             "bounds": [[float(b) for b in strength.bounds]],
         }
-        if name != poi.parameter and name not in poi.floating:
+        if name != poi.parameter and name not in poi.floating and not strength.floats:
             entry["fixed"] = True
         parameters.append(entry)
     for name, low in sorted(bounds.items()):

@@ -3,13 +3,14 @@
 A ``histosys`` is linear in its parameter beyond -1 and +1 and adds to other ``histosys``; a
 ``normsys`` is exponential and multiplies. A yield changes the rate by a factor, so its
 normalisation belongs into a ``normsys`` and only the change of shape into a ``histosys`` of the
-same parameter. Both are plain HistFactory.
+same parameter. Both are plain HistFactory. Samples whose strength is zero can be left out.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -80,3 +81,36 @@ def with_bounds(document: Workspace, bounds: Mapping[str, tuple[float, float]]) 
             if name not in entries:
                 measurement["config"]["parameters"].append(entry)
     return result
+
+
+def without_strengths(document: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """The document without the samples of some strengths: exactly that with them at zero.
+
+    Measurements of these strengths go, too; where none is left, the first one is that of a
+    remaining strength.
+
+    Raises:
+        WorkspaceError: if no strength is left.
+    """
+
+    def strengths(sample: Sample) -> set[str]:
+        return {m["name"] for m in sample["modifiers"] if m["type"] == "normfactor"}
+
+    channels = [
+        {**c, "samples": [s for s in c["samples"] if not strengths(s) & set(names)]}
+        for c in document["channels"]
+    ]
+    left = [k for c in channels for s in c["samples"] for k in sorted(strengths(s))]
+    if not left:
+        raise WorkspaceError(f"no strength is left without {', '.join(sorted(names))}")
+    measured = [m for m in document["measurements"] if m["config"]["poi"] not in names]
+    if not measured:
+        first = document["measurements"][0]
+        measured = [{**first, "config": {**first["config"], "poi": left[0]}}]
+    kept = [
+        {**m, "config": {**m["config"], "parameters": [
+            p for p in m["config"]["parameters"] if p["name"] not in names
+        ]}}
+        for m in measured
+    ]  # fmt: skip
+    return {**document, "channels": channels, "measurements": kept}

@@ -153,3 +153,52 @@ def test_csi_fit():
     # flux 10 % multiplies the strength: events are what the data measure
     assert found.signal_events() == pytest.approx(306.0, abs=20.0)
     assert found.without_signal() > 10.0
+
+
+def electron_events(model, component):
+    """Events on the electrons of CsI by a sum over shells, written out, in the PE bins."""
+    from histnu.physics.electrons import CESIUM_SHELLS, IODINE_SHELLS
+
+    (channel,) = load_experiment("coherent_csi_2021").channels
+    (electrons,) = channel.for_other_recoils
+    t = np.arange(0.1, 9.0, 5e-4) + 2.5e-4  # keV; shells open inside bins of 0.5 eV
+    bound = [(b, 0.5 * n) for s in (CESIUM_SHELLS, IODINE_SHELLS)
+             for b, n in zip(s.binding_kev, s.electrons, strict=True)]  # fmt: skip
+    free = sum(n * (t >= b) for b, n in bound)
+    seen = electrons.response(t).sum(axis=0)
+    atoms = 0.0146e6 / 129.9 * 6.02214e23  # half a CsI pair: 129.9 g/mol
+    return float(np.sum(model(t) * free * seen) * 5e-4 * atoms * component)
+
+
+def test_csi_counts_electrons():
+    """Moments and the Standard Model on electrons against pi alpha^2/m_e^2 (1/T - 1/E), by hand."""
+    from histnu.core.constants import FINE_STRUCTURE, HBAR_C
+
+    assembly = assemble(load_analysis("magnetic_moment_coherent_csi"))
+    events = {s.sample: float(s.expected.sum()) for t in assembly.templates for s in t.signals}
+    fluence = 3.20e23 * 0.0848 / (4 * np.pi * 1930.0**2)
+    e_nu = 29.79e3  # keV
+    mass = 510.999
+    scale = np.pi * float(FINE_STRUCTURE) ** 2 / mass**2 * (float(HBAR_C) * 1e3 * 1e-13) ** 2
+
+    def cross_section(t):  # cm^2/keV for 1e-9 mu_B
+        return scale * (1.0 / t - 1.0 / e_nu) * 1e-18
+
+    by_hand = electron_events(cross_section, fluence)
+    # times: the share of prompt neutrinos in 0 to 6 us and the efficiency in time are those of
+    # the nuclear recoils, whose response has no time either
+    (channel,) = load_experiment("coherent_csi_2021").channels
+    prompt = components_of(assembly.analysis, channel)[0]
+    arrived = np.diff(prompt.arrival.cumulative(np.linspace(0.0, 6.0, 6001)))
+    middle = np.linspace(0.0005, 5.9995, 6000)
+    by_hand *= np.sum(arrived * np.interp(middle, channel.beam.time_us, channel.beam.efficiency))
+    # 1 %: interpolation of the response between its nodes
+    assert events["mu2_mu_numu_electron"] == pytest.approx(by_hand, rel=0.01)
+    assert 0.0 < sum(v for k, v in events.items() if k.startswith("eves")) < 1e-3
+
+
+def test_quarks_do_not_scatter_on_electrons():
+    assembly = assemble(load_analysis("vector_nsi_coherent_csi"))
+    samples = [s.sample for t in assembly.templates for s in t.signals]
+    electrons = [s for s in samples if s.endswith("_electron")]
+    assert electrons and all(s.startswith("eves") for s in electrons)

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from histnu.cli.export import command
 from histnu.core.errors import DataError, ExportError, HistnuError
-from histnu.core.serialize import write_json
+from histnu.core.serialize import read_json, write_json
 from histnu.export import hepdata, hepdata_tables
 
 pytest.importorskip("hepdata_lib", reason="submissions need hepdata-lib")
@@ -372,3 +372,29 @@ def test_tables_are_checked():
 def test_errors_are_the_packages():
     assert issubclass(ExportError, HistnuError)
     assert json.dumps(hepdata_tables.table_name("a/b", "c:d")) == '"ab cd"'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "patches"),
+    [
+        ("standard_model_coherent", 0),
+        ("standard_model_coherent_csi", 0),
+        ("patchset_g_bl_coherent_csi", 20),
+        ("patchset_r2_ee_coherent_csi", 21),
+    ],
+)
+def test_coherent_is_ready_for_hepdata(name, patches, project_root, tmp_path):
+    """Committed COHERENT likelihoods: valid offline; documents and all patches come back."""
+    folder = project_root / "workspaces" / name
+    written = hepdata.write_submission(folder, tmp_path / "out")  # validates before it is written
+    found = hepdata.read_submission(written / hepdata.SUBMISSION)
+    assert list(found.workspaces.values()) == [read_json(folder / "workspace.json")]
+    sets = list(found.patchsets.values())
+    assert sum(len(s["patches"]) for s in sets) == patches
+    if patches:
+        assert sets == [read_json(folder / "patchset.json")]
+    documents = yaml.safe_load_all((written / "submission.yaml").read_text())
+    channels = {c["name"] for c in read_json(folder / "workspace.json")["channels"]}
+    tables = {d["name"].rsplit(" ", 1)[-1] for d in documents if d.get("name", "").startswith("Y")}
+    assert tables == channels

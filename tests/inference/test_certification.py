@@ -82,16 +82,16 @@ def test_toys_with_two_minima_are_all_started_often() -> None:
 def test_a_ledger_counts_different_starts_that_agree() -> None:
     problems = Problems(np.zeros((1, 2)), np.zeros((1, 2), dtype=bool))
     ledger = Ledger(problems, 1e-5)
-    every, yes = np.arange(2), np.ones(2, dtype=bool)
+    every, yes, different = np.arange(2), np.ones(2, dtype=bool), np.ones((1, 2), dtype=bool)
 
     def fits(a: float, b: float) -> BatchFit:
         return BatchFit.of(np.zeros((2, 1)), np.array([a, b]), yes.copy())
 
-    ledger.enter(every, fits(1.0, 1.0), yes)
+    ledger.enter(every, fits(1.0, 1.0), different)
     assert not ledger.fit.certified.any()
-    ledger.enter(every, fits(1.0, 1.0), np.array([True, False]))  # the second is the same start
+    ledger.enter(every, fits(1.0, 1.0), np.array([[True, False]]))  # the second is the same start
     assert ledger.fit.certified.tolist() == [True, False]
-    ledger.enter(every, fits(0.5, 1.5), yes)  # lower, and higher
+    ledger.enter(every, fits(0.5, 1.5), different)  # lower, and higher
     assert ledger.fit.twice_nll.tolist() == [0.5, 1.0]
     assert ledger.fit.agreeing.tolist() == [1, 1]
     assert ledger.second.tolist() == [True, True]

@@ -86,12 +86,8 @@ def beyond_edges(found: Interval, reference: PyhfReference, starts: list[np.ndar
     return faults
 
 
-OPEN = {123}
-"""Documents with a fault that is not mended: see :func:`test_what_is_wrong_still`."""
-
-
 def run(seeds: Iterable[int], starts: int) -> None:
-    seeds = sorted(set(seeds) - OPEN)
+    seeds = list(seeds)
     counts: Counter[str] = Counter(documents=len(seeds))
     faults = [fault for seed in seeds for fault in check(seed, starts, counts)]
     assert not faults, (dict(counts), faults)
@@ -109,14 +105,12 @@ def test_200_documents(first: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=False, reason="a free fit ends in a local minimum that several starts agree on"
-)
-@pytest.mark.parametrize("seed", sorted(OPEN))
-def test_what_is_wrong_still(seed: int) -> None:
-    """The region is right, but a free fit alone is certified 10.8 above the minimum.
+@pytest.mark.parametrize("seed", [123, 388, 392, 398, 496])
+def test_minima_apart_by_a_factor_at_zero(seed: int) -> None:
+    """What many spread starts do not find: see :mod:`histnu.inference.engine.structure`.
 
-    The lower minimum lies where an empty bin has a rate of zero, and is met only by fits with
-    the parameter held; 128 spread starts of the free fit do not find it.
+    123: an empty bin is emptied by a sample that a histosys makes negative, times ten. 388, 392: by
+    a parameter per bin at zero, or another. 496: by a negative strength.
     """
-    assert not check(seed, 2, Counter())
+    faults = check(seed, 2, Counter())
+    assert not faults

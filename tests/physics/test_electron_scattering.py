@@ -245,7 +245,9 @@ def test_errors() -> None:
     with pytest.raises(PhysicsError, match="unknown flavour 'x'; known: e, mu, tau"):
         es.couplings("x")
     other = Material("unobtainium", XENON.isotopes, "none")
-    with pytest.raises(PhysicsError, match="no binding energies for 'unobtainium'; known: xenon"):
+    with pytest.raises(
+        PhysicsError, match="no binding energies for 'unobtainium'; known: cesium_iodide, xenon"
+    ):
         es.electron_recoil_spectrum(
             lambda t: moment(t),
             solar_source("pep"),
@@ -253,3 +255,15 @@ def test_errors() -> None:
             other,
             [1.0],
         )
+
+
+def test_shells_of_cesium_iodide() -> None:
+    """Half of a pair: 54 electrons; K shells of Cs and I open at 35.985 and 33.169 keV."""
+    from histnu.physics.electrons import CESIUM_SHELLS, IODINE_SHELLS, shells
+    from histnu.physics.nuclei import material
+
+    assert (CESIUM_SHELLS.total, IODINE_SHELLS.total) == (55, 53)
+    both = shells(material("cesium_iodide"))
+    assert both.total == 54.0
+    at = both.effective_electrons([33.168, 33.17, 35.984, 35.986])
+    np.testing.assert_allclose(at, [52.0, 53.0, 53.0, 54.0])

@@ -66,6 +66,7 @@ def on_the_boundary(
     better = found.converged & (value <= fit.twice_nll[left] + options.edm + excess)
     out = fit.copy()
     found.twice_nll[:] = value
+    found.gradient[:] = np.nan  # that of the barrier
     out.put(left[better], found.select(better))
     return out
 

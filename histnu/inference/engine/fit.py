@@ -50,7 +50,7 @@ class Solver:
         fixed: Mapping[str, ArrayLike] | None = None,
         start: ArrayLike | None = None,
         hints: Sequence[Array] = (),
-        near: bool = False,
+        near: tuple[BatchFit, ...] = (),
     ) -> BatchFit:
         """Return the minima of -2 log L for every fixed value or data set.
 
@@ -59,7 +59,7 @@ class Solver:
             fixed: parameter -> value, or one value per problem. Problems with one data set and
                 several values are a scan, in this order.
             start: (n,) or (P, n) start values. hints: further starts, (n,) or (n, P).
-            near: the hints are two certified minima of near problems.
+            near: minima of near problems, one or two for each; of polynomial models two.
         """
         likelihood, options = self.likelihood, self.options
         held = {**options.fixed, **(fixed or {})}
@@ -76,7 +76,8 @@ class Solver:
             assert isinstance(likelihood, MappedLikelihood)
             ordered = observed.size is None and points > 1
             if near:
-                found = nearby_minima(likelihood, observed, problems, hints, options.search)
+                known = [n.parameters.T for n in near]
+                found = nearby_minima(likelihood, observed, problems, known, options.search)
             else:
                 found = global_minimise(likelihood, observed, problems, options.search, ordered)
         self.counts.fits += points

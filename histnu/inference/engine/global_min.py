@@ -16,7 +16,7 @@ charge) and flat directions (parameters that enter in one combination only). Str
    ``q_ll' = 0`` is, are left along their negative curvature.
 5. *Sweeps.* In a scan, each point is started again from the minima of its neighbours, until
    nothing improves: a basin found at one point is carried to all others. Scans of more than
-   400 points are searched fully at 200 of them, with fewer starts at the points between.
+   192 points are searched fully at 96 of them, with fewer starts at the points between.
 
 :func:`relaxed_minimum` bounds the result from below: with ``s`` free the likelihood is that
 of a linear model, whose minimum no theta can undercut.
@@ -69,7 +69,7 @@ class GlobalOptions:
     halton: int = 256
     separation: float = 0.7
     sweeps: int = 4
-    anchors: int = 200
+    anchors: int = 96
     again: int = 2
     minimise: MinimiseOptions = field(default_factory=MinimiseOptions)
 

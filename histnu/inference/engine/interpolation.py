@@ -68,7 +68,7 @@ class Effect:
         return self.kind in ("identity", "code4", "code4p")
 
 
-def _code4_coefficients(lo: Array, hi: Array) -> Array:
+def code4_coefficients(lo: Array, hi: Array) -> Array:
     """Return the six polynomial coefficients of code 4, shape (6, E)."""
     log_lo, log_hi = np.log(lo), np.log(hi)
     b = [hi - 1, lo - 1, log_hi * hi, -log_lo * lo, log_hi**2 * hi, log_lo**2 * lo]
@@ -95,7 +95,7 @@ class EffectTable:
                 )
             self._log_lo, self._log_hi = np.log(self.first), np.log(self.second)
         if kind == "code4":
-            self._poly = _code4_coefficients(self.first, self.second)
+            self._poly = code4_coefficients(self.first, self.second)
 
     def evaluate(self, pars: Array) -> Triple:
         """Return value, first and second derivative, each (E, P), at ``pars`` (n, P)."""

@@ -185,6 +185,7 @@ class BatchedLikelihood:
         n_bins: B. channels: name -> slice of the bins. auxdata: (A,) observed values.
         kinks: parameters at whose zero the likelihood has a kink.
         floats_per_point: numbers that the evaluation of a point holds at once.
+        rates: evaluates expected counts and their derivatives.
     """
 
     def __init__(
@@ -206,12 +207,12 @@ class BatchedLikelihood:
         self.observation: Array | None = None
         self.template_sample = template_sample
         self.kinks = kinks(compiled)
-        self._rates: Rates = (
+        self.rates: Rates = (
             TermRates(compiled)
             if template_sample is None and by_terms(compiled)
             else RowRates(compiled, template_sample)
         )
-        self.floats_per_point = self._rates.floats_per_point
+        self.floats_per_point = self.rates.floats_per_point
         normal, scale = compiled.constraints.normal, compiled.constraints.scale
         self._gauss = _Auxiliary.of(compiled.constraints, normal, 1 / scale)
         self._poisson = _Auxiliary.of(compiled.constraints, ~normal, scale)
@@ -341,7 +342,7 @@ class BatchedLikelihood:
 
         It is ``inf`` where an expected count is negative, or zero with events observed.
         """
-        return self._twice_nll(pars, self._rates.rates(pars, observed.templates), observed)
+        return self._twice_nll(pars, self.rates.rates(pars, observed.templates), observed)
 
     def _twice_nll(self, pars: Array, rates: Array, observed: Observed) -> Array:
         """Return -2 log L (P,) from the expected counts (B, P).
@@ -386,7 +387,7 @@ class BatchedLikelihood:
         Where -2 log L is ``inf`` the derivatives are finite but meaningless.
         """
         data = (observed.main, information)
-        rates, gradient, hessian = self._rates.derivatives(pars, data, observed.templates)
+        rates, gradient, hessian = self.rates.derivatives(pars, data, observed.templates)
         self._constraint_derivatives(pars, observed, (gradient, hessian))
         return Derivatives(self._twice_nll(pars, rates, observed), gradient, hessian)
 
@@ -414,7 +415,7 @@ class BatchedLikelihood:
         yields = None
         if templates is not None:
             yields = self._checked("templates", templates, self.n_bins)
-        return self._rates.rates(theta, yields).T
+        return self.rates.rates(theta, yields).T
 
     def expected_auxdata(self, pars: ArrayLike) -> Array:
         """Return expected auxiliary data, shape (P, A), at parameters (P, n) or (n,)."""

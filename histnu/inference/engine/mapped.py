@@ -39,6 +39,7 @@ class PolynomialTable:
     Attributes:
         first_index: (N1, 2) output k and parameter i of each non-zero first derivative.
         second_index: (N2, 3) output k and parameters i <= j of second derivatives.
+        powers: (M, D) of the monomials. coefficients: (K + N1 + N2, M) of values and derivatives.
     """
 
     def __init__(self, polynomial: PolynomialMap) -> None:
@@ -71,14 +72,15 @@ class PolynomialTable:
         """Number the monomials and store the coefficients of every row."""
         monomials = sorted({p for row in rows for p in row})
         number = {p: m for m, p in enumerate(monomials)}
-        self._coefficients = np.zeros((len(rows), len(monomials)))
+        self.coefficients = np.zeros((len(rows), len(monomials)))
         for r, row in enumerate(rows):
             for powers, c in row.items():
-                self._coefficients[r, number[powers]] = c
+                self.coefficients[r, number[powers]] = c
         self._highest = max((max(p, default=0) for p in monomials), default=0)
         # row 0 of the table of powers is 1; row 1 + i + d * (n - 1) is theta_i ** n
         index = [[1 + i + d * (n - 1) for i, n in enumerate(p) if n] for p in monomials]
         self._monomials = pad(index, 0)
+        self.powers = np.array(monomials, dtype=np.intp).reshape(-1, d)
 
     def _powers(self, theta: Array) -> Array:
         """Return the monomials, shape (M, P)."""
@@ -91,11 +93,11 @@ class PolynomialTable:
 
     def values(self, theta: Array) -> Array:
         """Return the strengths (K, P) at theta (D, P)."""
-        return self._coefficients[: self._cuts[0]] @ self._powers(theta)
+        return self.coefficients[: self._cuts[0]] @ self._powers(theta)
 
     def derivatives(self, theta: Array) -> tuple[Array, Array, Array]:
         """Return strengths (K, P), first (N1, P) and second (N2, P) derivatives."""
-        rows = self._coefficients @ self._powers(theta)
+        rows = self.coefficients @ self._powers(theta)
         a, b = self._cuts
         return rows[:a], rows[a:b], rows[b:]
 
@@ -153,9 +155,9 @@ class MappedLikelihood:
         rest = _check(base, polynomial)
         self.base = base
         self.polynomial = polynomial
-        self._table = PolynomialTable(polynomial)
-        self._outputs = np.array([base.index(k) for k in polynomial.outputs], dtype=np.intp)
-        self._rest = np.array(rest, dtype=np.intp)
+        self.table = PolynomialTable(polynomial)
+        self.outputs = np.array([base.index(k) for k in polynomial.outputs], dtype=np.intp)
+        self.rest = np.array(rest, dtype=np.intp)
         d = len(polynomial.parameters)
         self.n_theta = d
         self.parameter_names: tuple[str, ...] = (
@@ -203,16 +205,16 @@ class MappedLikelihood:
     def strengths(self, pars: ArrayLike) -> Array:
         """Return the strengths, shape (P, K), at parameters (P, n) or (n,)."""
         theta = checked_parameters(pars, len(self.parameter_names))[: self.n_theta]
-        return self._table.values(theta).T
+        return self.table.values(theta).T
 
     def base_parameters(self, pars: ArrayLike) -> Array:
         """Return the parameters of the workspace, shape (P, n_base)."""
         return self._base(checked_parameters(pars, len(self.parameter_names))).T
 
     def _base(self, pars: Array) -> Array:
-        out = np.empty((len(self._outputs) + len(self._rest), pars.shape[1]))
-        out[self._outputs] = self._table.values(pars[: self.n_theta])
-        out[self._rest] = pars[self.n_theta :]
+        out = np.empty((len(self.outputs) + len(self.rest), pars.shape[1]))
+        out[self.outputs] = self.table.values(pars[: self.n_theta])
+        out[self.rest] = pars[self.n_theta :]
         return out
 
     def value(self, pars: Array, observed: Observed) -> Array:
@@ -228,23 +230,23 @@ class MappedLikelihood:
         polynomial itself is always kept.
         """
         d, points = self.n_theta, pars.shape[1]
-        strengths, first, second = self._table.derivatives(pars[:d])
-        x = np.empty((len(self._outputs) + len(self._rest), points))
-        x[self._outputs], x[self._rest] = strengths, pars[d:]
+        strengths, first, second = self.table.derivatives(pars[:d])
+        x = np.empty((len(self.outputs) + len(self.rest), points))
+        x[self.outputs], x[self.rest] = strengths, pars[d:]
         base = self.base.derivatives(x, observed, information)
         gradient, hessian = np.zeros_like(pars), np.zeros((len(pars), len(pars), points))
-        gradient[d:] = base.gradient[self._rest]
-        hessian[d:, d:] = base.hessian[np.ix_(self._rest, self._rest)]
+        gradient[d:] = base.gradient[self.rest]
+        hessian[d:, d:] = base.hessian[np.ix_(self.rest, self.rest)]
         slopes = np.zeros((d, len(x), points))  # sum_k ds_k/dtheta_i H_k.
-        for (k, i), slope in zip(self._table.first_index, first, strict=True):
-            gradient[i] += slope * base.gradient[self._outputs[k]]
-            slopes[i] += slope * base.hessian[self._outputs[k]]
-        for (k, j), slope in zip(self._table.first_index, first, strict=True):
-            hessian[:d, j] += slope * slopes[:, self._outputs[k]]
-        hessian[:d, d:] = slopes[:, self._rest]
-        hessian[d:, :d] = slopes[:, self._rest].swapaxes(0, 1)
-        for (k, i, j), curve in zip(self._table.second_index, second, strict=True):
-            term = curve * base.gradient[self._outputs[k]]
+        for (k, i), slope in zip(self.table.first_index, first, strict=True):
+            gradient[i] += slope * base.gradient[self.outputs[k]]
+            slopes[i] += slope * base.hessian[self.outputs[k]]
+        for (k, j), slope in zip(self.table.first_index, first, strict=True):
+            hessian[:d, j] += slope * slopes[:, self.outputs[k]]
+        hessian[:d, d:] = slopes[:, self.rest]
+        hessian[d:, :d] = slopes[:, self.rest].swapaxes(0, 1)
+        for (k, i, j), curve in zip(self.table.second_index, second, strict=True):
+            term = curve * base.gradient[self.outputs[k]]
             hessian[i, j] += term
             if i != j:
                 hessian[j, i] += term

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from histnu.core.errors import FitError
 from histnu.inference.engine.boundary import on_the_boundary
+from histnu.inference.engine.compiled import compiled_newton
 from histnu.inference.engine.likelihood import Likelihood, Observed
 from histnu.inference.engine.newton import newton
 from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
@@ -40,7 +41,11 @@ def minimise(
     points = problems.start.shape[1]
     if observed.size not in (None, points):
         raise FitError(f"{observed.size} data sets but {points} problems")
-    fit = newton(likelihood, observed, problems, options)
+    quick = compiled_newton(likelihood, observed, problems, options)
+    fit = newton(likelihood, observed, problems, options) if quick is None else quick
+    if quick is not None and not quick.converged.all():
+        left = ~quick.converged
+        fit.put(left, newton(likelihood, observed.select(left), problems.select(left), options))
     if options.boundary and not fit.converged.all():
         fit = on_the_boundary(likelihood, observed, problems, (fit, options))
     if options.stragglers and not fit.converged.all():

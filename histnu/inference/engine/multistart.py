@@ -1,15 +1,18 @@
 """Several starts per fit, and the certification of minima.
 
-A minimum is *certified* when two different starts converge to it: their values of -2 log L
-agree within ``StartOptions.agreement``, and no start found a lower one. How many starts are
+A minimum is *certified* when two different starts converge to it, their values of -2 log L
+within ``StartOptions.agreement``, or it is joined to certified neighbours, and no start found a
+lower one. How many starts are
 made depends on what they meet:
 
-* A fit of one data set starts from what the caller knows, from the suggested start and from
-  points spread over the widths of the constraints and the bounds (:mod:`.starts`).
+* A fit of one data set starts from what the caller knows, from the suggested start and from a few
+  points spread over the widths of the constraints and the bounds (:mod:`.starts`); from more
+  where they disagree or the document is not plain (:mod:`.structure`).
 * In a scan each point has a spread start of its own beside what the caller knows; the points of
-  the first scan together have at least 32. A long scan
-  does so at every twelfth point; the points between start from the minima to their left and to
-  their right, extrapolated, which have to agree.
+  the first scan together have at least 32. A long scan does so at every twelfth point; the points
+  between are interpolated and joined to both sides by the integral of the slope
+  (:mod:`.branches`). A scan of a plain document is fitted once and joined to its best fit.
+* Parameters whose bounds separate minima are held in turn and released.
 * Of many data sets (toys) the first few and a random share of the others are started from
   spread points too.
 
@@ -30,10 +33,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histnu.inference.engine.allowed import allowed_point
+from histnu.inference.engine.branches import (
+    between,
+    integrates,
+    lagrange,
+    one_branch,
+    straight_runs,
+)
 from histnu.inference.engine.likelihood import Likelihood, Observed
 from histnu.inference.engine.minimize import minimise
 from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
 from histnu.inference.engine.starts import Spread
+from histnu.inference.engine.structure import is_plain, switches
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -41,6 +52,9 @@ Mask = NDArray[np.bool_]
 
 _LOOSE = 3e-5  # edm of a start that only has to confirm a minimum
 _SAME = 1e-6  # relative distance below which two start points are one
+_FIRST: Index = np.zeros(1, dtype=np.intp)
+_NODES = 4  # anchors through which minima are interpolated
+_NONE: Index = np.zeros((_NODES, 0), dtype=np.intp)
 
 
 @dataclass(frozen=True)
@@ -48,23 +62,32 @@ class StartOptions:
     """How many starts, and when two of them agree.
 
     Attributes:
-        spread: spread starts of one free fit.
+        few: spread starts of one fit; spread: where the document is not plain, or they disagree.
         first: spread starts of the first scan, at least one per point.
-        many: spread starts per problem after a second minimum was met.
+        many: spread starts per problem after a second minimum was met; fewer where their
+            number times that of the parameters exceeds ``total``.
         agreement: largest difference in -2 log L of two starts that agree.
         stride: points of a long scan per point that gets a spread start.
+        long: points of a scan of a plain document that is fitted once.
         rounds: most sweeps between neighbours.
+        released: most rounds in which parameters that separate minima are held and released.
+        scanned: points of scans at which they are.
         basins: most minima that are remembered as starts.
         patience: times as many iterations take the last starts, where no two agreed before.
         probed: data sets that are started from ``spread`` points; share: of the others.
     """
 
+    few: int = 4
     spread: int = 14
     first: int = 32
     many: int = 8
+    total: int = 320
     agreement: float = 1e-5
     stride: int = 12
+    long: int = 24
     rounds: int = 12
+    released: int = 3
+    scanned: int = 12
     basins: int = 8
     patience: int = 4
     probed: int = 16
@@ -106,36 +129,54 @@ class Ledger:
         self._agreement = agreement
 
     def enter(self, where: Index, found: BatchFit, distinct: Mask, loose: bool = False) -> Mask:
-        """Enter one fit of each of some problems; return which minima became lower.
+        """Enter S fits of each of M problems; return (M,) which minima became lower.
 
-        A ``loose`` fit confirms a minimum and does not replace it.
+        Args:
+            where: (M,) problems. found: (S M) fits, start by start. distinct: (S, M) whether the
+                start differs from those before it. loose: the fits confirm minima but do not
+                replace them.
         """
-        held = self.fit.select(where)
-        value = np.where(np.isnan(found.twice_nll), np.inf, found.twice_nll)
-        tolerance = self._agreement + 1e-11 * np.abs(np.where(np.isfinite(value), value, 0.0))
+        held, size = self.fit.select(where), len(where)
+        value = np.where(np.isnan(found.twice_nll), np.inf, found.twice_nll).reshape(-1, size)
+        converged = found.converged.reshape(-1, size)
+        lowest = np.minimum(value.min(axis=0), held.twice_nll)
+        tolerance = self._agreement + 1e-11 * np.abs(np.where(np.isfinite(lowest), lowest, 0.0))
         with np.errstate(invalid="ignore"):
-            difference = value - held.twice_nll
-        same = np.abs(difference) <= tolerance
-        lower = difference < -tolerance
-        both = held.converged & found.converged
-        agree = same & both
-        closer = ~held.converged | ((difference < 0) & (not loose))
-        take = lower | (same & found.converged & closer)
-        agreeing = np.where(agree, held.agreeing + distinct, np.where(take, found.converged, 0))
-        other = both & ~same & np.isfinite(difference)
-        self._remember(found, held, other)
-        self.second[where] |= other
-        self.tries[where] += distinct
-        index = where[take]
-        self.fit.put(index, found.select(take))
-        change = agree | take
+            same, stays = value - lowest <= tolerance, held.twice_nll - lowest <= tolerance
+            lower = lowest - held.twice_nll < -tolerance
+        good = same & converged
+        known = stays & held.converged
+        second = (converged & ~same & np.isfinite(value)).any(axis=0)
+        second |= held.converged & ~stays
+        second &= good.any(axis=0) | known
+        self._remember(found, held, second)
+        self.second[where] |= second
+        self.tries[where] += distinct.sum(axis=0)
+        # the lowest of those that converged, if any did, else the lowest
+        rank = np.where(good.any(axis=0), np.where(good, value, np.inf), value)
+        best = rank.argmin(axis=0)
+        chosen = found.select(best * size + np.arange(size))
+        closer = ~known | ((chosen.twice_nll < held.twice_nll) & (not loose))
+        take = np.isfinite(chosen.twice_nll) & (~stays | (good.any(axis=0) & closer))
+        agreeing = np.where(known, held.agreeing, 0) + (good & distinct).sum(axis=0)
+        agreeing = np.maximum(agreeing, np.where(take, chosen.converged, 0))
+        self.fit.put(where[take], chosen.select(take))
+        change = take | known
         self.fit.agreeing[where[change]] = agreeing[change]
         return np.asarray(lower)
 
-    def _remember(self, found: BatchFit, held: BatchFit, other: Mask) -> None:
-        """Keep both minima of the first few problems that met two."""
-        for k in np.flatnonzero(other)[:4]:
-            self.met += [found.parameters[k], held.parameters[k]]
+    def join(self, joined: Mask) -> None:
+        """Note that minima are on the branch of certified neighbours: as good as a start more."""
+        self.fit.agreeing[joined] += 1
+        self.tries[joined] += 1
+
+    def _remember(self, found: BatchFit, held: BatchFit, second: Mask) -> None:
+        """Keep the minima of the first few problems that met two."""
+        for k in np.flatnonzero(second)[:4]:
+            mine = np.arange(k, len(found), len(second))
+            mine = mine[found.converged[mine]]
+            some = mine[np.unique(found.twice_nll[mine].round(3), return_index=True)[1]]
+            self.met += [*found.parameters[some[:4]], held.parameters[k]]
 
 
 class MultiStart:
@@ -155,22 +196,32 @@ class MultiStart:
         self._basins: list[Array] = []
         self._rng = np.random.default_rng(0)
         self._last: Array | None = None  # the lowest minimum so far
+        self._free: BatchFit | None = None  # the certified free minimum
+        self._response: tuple[Index, Array] | None = None  # of the free parameters there
+        self.plain = False  # nothing in the document makes several minima likely
         self._lowest = np.inf
         self._spent = 0  # spread starts made in scans so far
+        self._scanned = self._starts.scanned
+        size = len(likelihood.init)
+        self._many = int(np.clip(self._starts.total // max(size, 1), 1, self._starts.many))
         self.second = False
         self.counts = Counts()
 
     # ------------------------------------------------------------------ public
     def scan(
-        self, observed: Observed, problems: Problems, hints: Sequence[Array], near: bool = False
+        self,
+        observed: Observed,
+        problems: Problems,
+        hints: Sequence[Array],
+        near: tuple[BatchFit, ...] = (),
     ) -> BatchFit:
         """Return certified minima of P problems with one data set, neighbours in a scan.
 
         Args:
             observed: the data. problems: start values and fixed parameters.
             hints: further starts, each (n,) or (n, P).
-            near: the first two hints are certified minima of near problems; two different ones
-                that lead to the same minimum are enough.
+            near: minima of near problems: where they are certified, a minimum on the same branch
+                as they are, or that both lead to, is enough.
         """
         points = problems.start.shape[1]
         ledger = Ledger(problems, self._starts.agreement)
@@ -179,8 +230,9 @@ class MultiStart:
         ordered = points > 1
         layers = self._layers(problems, hints)
         if near:
-            every = np.arange(points)
-            self._run(observed, problems, ledger, (every, layers[1:]))
+            self._near(observed, problems, ledger, near)
+        elif ordered and points > self._starts.long and self._one_line(problems):
+            self._along(observed, problems, (ledger, layers))
         elif ordered and points > 4 * self._starts.stride and not self.second:
             self._in_between(observed, problems, (ledger, layers))
         else:
@@ -222,34 +274,249 @@ class MultiStart:
         """Start every point of a scan from what is known and from one spread point."""
         ledger, layers = task
         points = problems.start.shape[1]
+        every = np.arange(points)
         if points == 1:
-            init = self._likelihood.init[:, None]
-            layers = [*layers, init, *self._spread_starts(observed, self._starts.spread, 1)]
+            self._alone(observed, problems, task)
+        elif self.plain and self._free is not None:
+            moved = self._moved(observed, problems)
+            self._run(observed, problems, ledger, (every, [moved, *self._aside(observed, moved)]))
         else:
             wanted = max(self._starts.first - self._spent, 0)
-            count = min(max(wanted // points, int(len(layers) < 3)), self._starts.many)
+            count = min(max(wanted // points, int(len(layers) < 3)), self._many)
             self._spent += count * points
             layers = [*layers, *self._spread_starts(observed, count, points)]
-        self._run(observed, problems, ledger, (np.arange(points), layers))
+            self._run(observed, problems, ledger, (every, layers))
+        self._release(observed, problems, ledger)
+
+    def _alone(
+        self, observed: Observed, problems: Problems, task: tuple[Ledger, list[Array]]
+    ) -> None:
+        """Start one problem from what is known and a few spread points, or from many."""
+        ledger, layers = task
+        few = self._starts.few
+        init = self._likelihood.init[:, None]
+        layers = [*layers, init, *self._spread_starts(observed, few, 1)]
+        self._run(observed, problems, ledger, (_FIRST, layers))
+        compiled = getattr(self._likelihood, "compiled", None)
+        if compiled is not None and observed.size is None and bool(ledger.fit.certified[0]):
+            rates = self._likelihood.expected(ledger.fit.parameters)[0]
+            self.plain = not self.second and is_plain(compiled, observed.main[:, 0], rates)
+        if not self.plain or ledger.second.any():
+            more = self._spread_starts(observed, self._starts.spread - few, 1)
+            self._run(observed, problems, ledger, (_FIRST, more))
+
+    def _aside(self, observed: Observed, starts: Array) -> list[Array]:
+        """Return starts (n, P) a width away from others, each in a direction of its own.
+
+        A parameter that is at a bound moves away from it.
+        """
+        width = self._scale(observed)[:, None]
+        low, high = self._likelihood.bounds.T[:, :, None]
+        turn = np.arange(starts.shape[1])
+        sign = np.where((np.arange(len(starts))[:, None] * (turn + 1) + turn) % 3 == 1, 1.0, -1.0)
+        sign = np.where(starts >= high, -1.0, np.where(starts <= low, 1.0, sign))
+        return [starts + sign * width]
+
+    def _moved(self, observed: Observed, problems: Problems) -> Array:
+        """Return where (n, P) the free minimum moves with the fixed parameters, to first order.
+
+        ``theta_f = theta_f^ - H_ff^-1 H_fm (x_m - x_m^)`` with the second derivatives there.
+        """
+        assert self._free is not None
+        best = self._free.parameters[0]
+        low, high = self._likelihood.bounds.T
+        if self._response is None:
+            hessian = self._likelihood.derivatives(best[:, None], observed).hessian[:, :, 0]
+            inside = np.flatnonzero(~self._likelihood.fixed & (best > low) & (best < high))
+            self._response = inside, hessian
+        inside, hessian = self._response
+        held = np.flatnonzero(problems.fixed.any(axis=1) & ~self._likelihood.fixed)
+        free = np.setdiff1d(inside, held)
+        out = np.repeat(best[:, None], problems.start.shape[1], axis=1)
+        try:
+            factor = np.linalg.solve(hessian[np.ix_(free, free)], hessian[np.ix_(free, held)])
+        except np.linalg.LinAlgError:
+            return out
+        out[free] -= factor @ (problems.start[held] - best[held, None])
+        return np.asarray(np.clip(out, low[:, None], high[:, None]))
+
+    def _release(self, observed: Observed, problems: Problems, ledger: Ledger) -> None:
+        """Hold every parameter that separates minima, fit, and start from there with it free.
+
+        Again from every minimum that became lower: two such parameters are found in turn.
+        """
+        todo = np.flatnonzero(np.isfinite(ledger.fit.twice_nll))
+        held = self._held(observed, ledger.fit.parameters[todo].T)
+        if problems.start.shape[1] > 1:  # some of a scan: a lower minimum is carried along it
+            if self._free is not None and not self.second:
+                return
+            share = np.linspace(0, len(todo) - 1, min(len(todo), self._scanned)).round()
+            todo = todo[np.unique(share.astype(np.intp))]
+            self._scanned -= len(todo)
+        for _ in range(self._starts.released if held else 0):
+            part, count = problems.select(todo), len(held)
+            if not len(todo):
+                return
+            starts = np.repeat(ledger.fit.parameters[todo].T[:, None], count, axis=1)
+            fixed = np.repeat(part.fixed[:, None], count, axis=1)
+            for layer, (k, value) in enumerate(held):
+                starts[k, layer] = np.where(part.fixed[k], starts[k, layer], value)
+                fixed[k, layer] = True
+            refuge = np.where(
+                np.isnan(ledger.inside[:, todo]), starts[:, 0], ledger.inside[:, todo]
+            )
+            many = Problems(
+                starts.reshape(len(starts), -1),
+                fixed.reshape(len(fixed), -1),
+                np.tile(refuge, (1, count)),
+            )
+            found = minimise(self._likelihood, observed, many, self._first)
+            self.counts.starts += len(found)
+            layers = np.moveaxis(found.parameters.T.reshape(starts.shape), 1, 0)
+            there = np.isfinite(found.twice_nll).reshape(count, -1).any(axis=1)
+            lower = self._run(observed, problems, ledger, (todo, list(layers[there])))
+            todo = np.flatnonzero(lower)
+
+    def _held(self, observed: Observed, x: Array) -> list[tuple[int, float]]:
+        """Return parameters that separate minima and values to hold them at, other than ``x``.
+
+        Those of a large document that are zero nowhere in x (n, M) are not held at their
+        suggested start.
+        """
+        compiled = getattr(self._likelihood, "compiled", None)
+        if compiled is None or observed.size is not None or not x.size:
+            return []
+        init, low = compiled.init, compiled.bounds[:, 0]
+        small = self._many == self._starts.many
+        at_zero = (x <= np.maximum(low, 0.0)[:, None] + 1e-3).any(axis=1)
+        return [
+            (k, value)
+            for k, value in switches(compiled, observed.main[:, 0])
+            if np.any(np.abs(x[k] - value) > 1e-3) and (value != init[k] or at_zero[k] or small)
+        ]
+
+    def _one_line(self, problems: Problems) -> bool:
+        """Return whether a scan of a plain document goes along one line, in one direction."""
+        if not self.plain or self.second or self._free is None:
+            return False
+        moved = problems.fixed.any(axis=1) & (np.ptp(problems.start, axis=1) > 0)
+        return int(moved.sum()) == 1 and bool(np.all(np.diff(problems.start[moved][0]) > 0))
+
+    def _along(
+        self, observed: Observed, problems: Problems, task: tuple[Ledger, list[Array]]
+    ) -> None:
+        """Fit a scan of one parameter once and join it to the certified free minimum.
+
+        What the slopes do not join to it is started from elsewhere too.
+        """
+        ledger, layers = task
+        assert self._free is not None
+        points = problems.start.shape[1]
+        few = self._anchors(0, points - 1)
+        start = self._moved(observed, problems.select(few))
+        self._run(observed, problems, ledger, (few, [start]))
+        rest = np.setdiff1d(np.arange(points), few)
+        path, nodes = problems.start[problems.fixed.any(axis=1)], _nodes(few, rest)
+        path = path[np.ptp(path, axis=1).argmax()]
+        start = lagrange(path[nodes], path[rest], ledger.fit.parameters[nodes]).T
+        self._run(observed, problems, ledger, (rest, [start]))
+        k = int(np.flatnonzero(np.ptp(problems.start, axis=1) > 0)[0])
+        both = BatchFit.join([ledger.fit, self._free])
+        order = np.argsort(both.parameters[:, k], kind="stable")
+        x, fit = both.parameters[order, k], both.select(order)
+        new = np.concatenate([[True], np.diff(x) > 0])  # the free minimum may be one of the points
+        good = np.ones(len(x), dtype=bool)
+        chain = fit.select(new)
+        joins = integrates(x[new], chain.twice_nll, chain.gradient[:, k], self._tolerance(chain))
+        good[new] = np.concatenate([[True], joins])
+        origin = int(np.flatnonzero(order == points)[0])
+        broken = np.cumsum(~good)
+        joined = np.zeros(points, dtype=bool)
+        inside = order[broken == broken[origin]]
+        joined[inside[inside < points]] = True
+        ledger.join(joined & ledger.fit.converged)
+        left = np.flatnonzero(~ledger.fit.certified)
+        if len(left):
+            part = [layer[:, left] for layer in layers]
+            spread = self._spread_starts(observed, int(len(part) < 2), len(left))
+            self._run(observed, problems, ledger, (left, [*part, *spread]))
 
     def _in_between(
         self, observed: Observed, problems: Problems, task: tuple[Ledger, list[Array]]
     ) -> None:
-        """Scan anchors densely, continue to the points between from the left and the right."""
+        """Scan anchors densely and join the points between to them by the slopes' integral."""
         ledger, layers = task
-        points = problems.start.shape[1]
-        count = points // self._starts.stride + 2
-        anchors = np.unique(np.linspace(0, points - 1, count).round().astype(np.intp))
+        path, runs = _path(problems)
+        parts = [self._anchors(*run) for run in runs]
+        anchors = np.concatenate(parts)
         coarse = Ledger(problems.select(anchors), self._starts.agreement)
         some = [layer[:, anchors] for layer in layers[:1]]
         self._densely(observed, problems.select(anchors), (coarse, some))
         self._settle(observed, problems.select(anchors), coarse, ordered=True)
         ledger.fit.put(anchors, coarse.fit)
         ledger.tries[anchors], ledger.second[anchors] = coarse.tries, coarse.second
-        rest = np.setdiff1d(np.arange(points), anchors)
-        left, right = continued(problems, anchors, rest, coarse.fit.parameters)
-        self._run(observed, problems, ledger, (rest, [left]))
-        self._run(observed, problems, ledger, (rest, [right]), loose=True)
+        rest = np.setdiff1d(np.arange(problems.start.shape[1]), anchors)
+        nodes = np.concatenate([_nodes(part, rest) for part in parts], axis=1)
+        start = lagrange(path[nodes], path[rest], ledger.fit.parameters[nodes]).T
+        self._run(observed, problems, ledger, (rest, [start]))
+        joined = np.zeros(problems.start.shape[1], dtype=bool)
+        for (first, last), part in zip(runs, parts, strict=True):
+            joined[first : last + 1] = self._joined(problems, ledger, path, part)
+        ledger.join(joined)
+        left = rest[~joined[rest]]
+        if len(left):
+            after = np.searchsorted(anchors, left)
+            sides = [ledger.fit.parameters[anchors[after - k]].T for k in (1, 0)]
+            self._run(observed, problems, ledger, (left, sides), loose=True)
+
+    def _anchors(self, first: int, last: int) -> Index:
+        """Return the anchors of a straight run of points, at least four where there are as many."""
+        count = min(max((last - first) // self._starts.stride + 2, _NODES), last - first + 1)
+        return np.unique(np.linspace(first, last, count).round().astype(np.intp))
+
+    def _joined(self, problems: Problems, ledger: Ledger, path: Array, anchors: Index) -> Mask:
+        """Return which points of a straight run lie between two certified anchors they join."""
+        first, last = int(anchors[0]), int(anchors[-1])
+        out = np.zeros(last - first + 1, dtype=bool)
+        if len(anchors) < 2 or len(anchors) == len(out):
+            return out
+        part, at = slice(first, last + 1), path[first : last + 1]
+        x = np.where(problems.fixed[:, part], problems.start[:, part], 0.0)
+        way = (x[:, -1] - x[:, 0]) / (at[-1] - at[0])
+        fit = ledger.fit.select(part)
+        known = np.where(problems.fixed[:, part].T, fit.gradient, 0.0)
+        good = integrates(at, fit.twice_nll, known @ way, self._tolerance(fit))
+        good &= fit.converged[1:] & fit.converged[:-1]
+        whole = np.logical_and.reduceat(good, anchors[:-1] - first)
+        whole &= ledger.fit.certified[anchors[1:]] & ledger.fit.certified[anchors[:-1]]
+        out[:-1] = np.repeat(whole, np.diff(anchors))
+        return out
+
+    def _tolerance(self, fit: BatchFit) -> Array:
+        """Return the largest difference (P,) of -2 log L of minima that agree."""
+        value = np.where(np.isfinite(fit.twice_nll), fit.twice_nll, 0.0)
+        return np.asarray(self._starts.agreement + 1e-11 * np.abs(value))
+
+    def _near(
+        self,
+        observed: Observed,
+        problems: Problems,
+        ledger: Ledger,
+        near: tuple[BatchFit, ...],
+    ) -> None:
+        """Start between certified neighbours; from each where the slopes do not join them."""
+        todo = np.arange(problems.start.shape[1])
+        if not self.second:
+            start = near[0].parameters.T
+            if len(near) == 2:
+                t, inside = between(problems, (near[0], near[1]))
+                step = near[1].parameters.T - start
+                start = start + np.where(inside & np.isfinite(step), t, 0.0) * step
+            self._run(observed, problems, ledger, (todo, [start]))
+            joined = one_branch(problems, ledger.fit, near, self._tolerance(ledger.fit))
+            ledger.join(joined)
+            todo = np.flatnonzero(~joined)
+        self._run(observed, problems, ledger, (todo, [n.parameters[todo].T for n in near]))
 
     def _settle(
         self,
@@ -283,7 +550,8 @@ class MultiStart:
             todo = todo[~ledger.closed[todo]]
             if not len(todo):
                 return
-            spread = self._starts.many * effort if self.second else self._starts.spread * effort
+            many = 1 if self.plain else self._many
+            spread = (many if self.second else self._starts.spread) * effort
             layers = [*self._known(len(todo)), *self._spread_starts(observed, spread, len(todo))]
             self._run(observed, problems, ledger, (todo, layers), patient=effort > 1)
             if not self.second and ledger.second.any():
@@ -370,7 +638,7 @@ class MultiStart:
         return list(np.moveaxis(self._spread.take(count * points).reshape(count, points, -1), 1, 2))
 
     def _known(self, points: int) -> list[Array]:
-        known = (self._likelihood.init, *self._basins)
+        known = (self._likelihood.init, *self._basins[: max(self._many, 2)])
         return [np.broadcast_to(b[:, None], (len(b), points)) for b in known]
 
     def _learn(self, ledger: Ledger) -> None:
@@ -402,9 +670,10 @@ class MultiStart:
             return lower
         part = problems.select(where)
         starts = self._inside(np.stack(layers), part)
-        distinct = _distinct(starts, ledger.fit.parameters[where].T, part.fixed)
-        count, n, size = starts.shape
         known = np.isfinite(ledger.fit.twice_nll[where])
+        held = np.where(known, ledger.fit.parameters[where].T, np.nan)
+        distinct = _distinct(starts, held, part.fixed)
+        count, n, size = starts.shape
         refuge = np.where(known, ledger.fit.parameters[where].T, self._likelihood.init[:, None])
         inside = ledger.inside[:, where]
         refuge = np.where(np.isnan(inside), refuge, inside)
@@ -423,15 +692,18 @@ class MultiStart:
             )
         found = minimise(self._likelihood, data, many, options)
         self.counts.starts += count * size
-        for k in range(count):
-            layer = found.select(slice(k * size, (k + 1) * size))
-            lower[where] |= ledger.enter(where, layer, distinct[k], loose)
+        lower[where] = ledger.enter(where, found, distinct, loose)
         return lower
 
     def _inside(self, starts: Array, part: Problems) -> Array:
         """Return starts (S, n, M) inside the bounds, fixed parameters at their values."""
         low, high = self._likelihood.bounds.T[:, :, None]
         return np.where(part.fixed, part.start, np.minimum(np.maximum(starts, low), high))
+
+    def _note_free(self, problems: Problems, fit: BatchFit) -> None:
+        """Keep a certified minimum in which nothing is held but what the document holds."""
+        if np.array_equal(problems.fixed[:, 0], self._likelihood.fixed):
+            self._free, self._response = fit.copy(), None
 
     def _close(self, observed: Observed, problems: Problems, ledger: Ledger) -> BatchFit:
         """Give MIGRAD what did not converge, count, and return the fits."""
@@ -443,8 +715,10 @@ class MultiStart:
             again = Problems(np.ascontiguousarray(fit.parameters[left].T), again.fixed)
             longer = replace(self._first, stragglers=True, max_iterations=300)
             found = minimise(self._likelihood, observed.select(left), again, longer)
-            ledger.enter(left, found, np.ones(len(left), dtype=bool))
+            ledger.enter(left, found, np.ones((1, len(left)), dtype=bool))
         if observed.size is None:
+            if len(fit) == 1 and fit.certified[0] and not self._likelihood.fixed.all():
+                self._note_free(problems, fit)
             best = int(np.argmin(fit.twice_nll))
             if fit.twice_nll[best] < self._lowest:
                 self._last, self._lowest = fit.parameters[best], float(fit.twice_nll[best])
@@ -461,55 +735,24 @@ def _distinct(starts: Array, held: Array, fixed: Mask) -> Mask:
     count = len(starts)
     out = np.ones((count, starts.shape[2]), dtype=bool)
     size = _SAME * (1 + np.abs(starts))
+    known = bool(np.isfinite(held).any())
     for k in range(count):
-        others = np.concatenate([starts[:k], held[None]])
-        equal = (np.abs(others - starts[k]) <= size[k]) | fixed
-        out[k] = ~equal.all(axis=1).any(axis=0)
+        for other in (*starts[:k], *([held] if known else [])):
+            out[k] &= ~((np.abs(other - starts[k]) <= size[k]) | fixed).all(axis=0)
     return out
 
 
-def continued(
-    problems: Problems, anchors: Index, rest: Index, minima: Array
-) -> tuple[Array, Array]:
-    """Return starts (n, R) of the points between anchors: continued from left and from right.
-
-    The minima of three anchors on one side are continued along their parabola in the distance
-    travelled by the fixed parameters.
-
-    Args:
-        problems: of the whole scan. anchors: (A,) their indices. rest: (R,) the other points.
-        minima: (A, n) at the anchors.
-    """
+def _path(problems: Problems) -> tuple[Array, list[tuple[int, int]]]:
+    """Return the distance travelled by the fixed parameters (P,), scaled, and straight runs."""
     moved = problems.start[np.any(problems.fixed, axis=1)]
     size = np.ptp(moved, axis=1, keepdims=True)
     moved = moved[size[:, 0] > 0] / size[size[:, 0] > 0]
-    path = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(moved, axis=1)).sum(axis=0))])
-    t, at = path[anchors], path[rest]
-    after = np.searchsorted(anchors, rest)
-    last = len(anchors) - 1
-    out = []
-    for side in (-1, 1):
-        nearest = after - (side < 0)
-        nodes = np.stack([np.clip(nearest + side * k, 0, last) for k in range(3)])
-        out.append(_extrapolated(t[nodes], at, minima[nodes]).T)
-    return out[0], out[1]
+    steps = np.abs(np.diff(moved, axis=1)).sum(axis=0)
+    return np.concatenate([[0.0], np.cumsum(steps)]), straight_runs(moved)
 
 
-def _extrapolated(t: Array, at: Array, y: Array) -> Array:
-    """Return the parabola through three nodes (3, R) with values (3, R, n) at (R,).
-
-    Where nodes repeat, at the end of a scan, they count once.
-    """
-    out = np.zeros(y.shape[1:])
-    used = np.ones(t.shape, dtype=bool)
-    used[1:] = np.diff(t, axis=0) != 0
-    used[2] &= used[1]
-    for k in range(3):
-        weight = used[k].astype(float)
-        for j in range(3):
-            if j != k:
-                both = used[k] & used[j]
-                gap = np.where(both, t[k] - t[j], 1.0)
-                weight *= np.where(both, (at - t[j]) / gap, 1.0)
-        out += weight[:, None] * y[k]
-    return out
+def _nodes(anchors: Index, rest: Index) -> Index:
+    """Return the nearest anchors (4, R) of the points that lie between the anchors of a run."""
+    inside = rest[(rest > anchors[0]) & (rest < anchors[-1])]
+    first = np.clip(np.searchsorted(anchors, inside) - 2, 0, max(len(anchors) - _NODES, 0))
+    return np.asarray(anchors[first + np.arange(_NODES)[:, None]]) if len(inside) else _NONE

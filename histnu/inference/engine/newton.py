@@ -118,6 +118,7 @@ class _Run:
         self._value = np.full(points, np.inf)
         self._converged = np.zeros(points, dtype=bool)
         self._iterations = np.zeros(points, dtype=np.intp)
+        self._gradient = np.full(problems.start.shape, np.nan)
 
     def solve(self) -> BatchFit:
         """Iterate until every problem has converged or has failed."""
@@ -132,7 +133,10 @@ class _Run:
             self._iterations[state.number] = iteration
             self._advance(state)
         self._store(state, np.ones(len(state.number), dtype=bool))
-        return BatchFit.of(self._result.T.copy(), self._value, self._converged, self._iterations)
+        return BatchFit.of(
+            self._result.T.copy(), self._value, self._converged, self._iterations,
+            gradient=self._gradient.T.copy(),
+        )  # fmt: skip
 
     def _store(self, s: _State, which: Mask) -> None:
         """Keep where the problems that leave without having converged are."""
@@ -301,6 +305,9 @@ class _Run:
         number = s.number[chosen][finished]
         self._result[:, number] = moved[:, finished]
         self._value[number] = s.at.value[chosen][finished] - edm[finished]
+        step = (moved - s.x[:, chosen])[:, finished]
+        bend = np.einsum("ijp,jp->ip", s.at.hessian[:, :, chosen][:, :, finished], step)
+        self._gradient[:, number] = s.at.gradient[:, chosen][:, finished] + bend
         self._converged[number] = True
 
     # ------------------------------------------------------------------ steps

@@ -50,6 +50,7 @@ class BatchFit:
         iterations: (P,) Newton iterations used.
         straggler: (P,) whether MIGRAD had to finish.
         agreeing: (P,) how many different starts reached the minimum.
+        gradient: (P, n) of -2 log L there, NaN where it is not known.
     """
 
     parameters: Array
@@ -58,6 +59,7 @@ class BatchFit:
     iterations: Index
     straggler: Mask
     agreeing: Index
+    gradient: Array
 
     def __len__(self) -> int:
         return len(self.twice_nll)
@@ -93,6 +95,7 @@ class BatchFit:
         converged: Mask,
         iterations: Index | None = None,
         straggler: Mask | None = None,
+        gradient: Array | None = None,
     ) -> BatchFit:
         """Return fits from one start each."""
         points = len(twice_nll)
@@ -103,6 +106,7 @@ class BatchFit:
             np.zeros(points, dtype=np.intp) if iterations is None else iterations,
             np.zeros(points, dtype=bool) if straggler is None else straggler,
             converged.astype(np.intp),
+            np.full(parameters.shape, np.nan) if gradient is None else gradient,
         )
 
 

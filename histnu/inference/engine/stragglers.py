@@ -38,6 +38,7 @@ def finish(
         if best <= fit.twice_nll[p] + 1e-9:
             out.parameters[p], out.twice_nll[p] = x, min(best, fit.twice_nll[p])
             out.converged[p], out.agreeing[p] = valid, int(valid)
+            out.gradient[p] = np.nan
     failed = int((~out.converged).sum())
     if failed:
         log.info("%d of %d fits did not converge", failed, len(fit))

@@ -63,6 +63,7 @@ class ChargeRadius(Model):
 
     weak: Electroweak = field(default_factory=Electroweak)
     name = "charge_radius"
+    companions = "zero"
     title = "neutrino charge radii"
     parameters = tuple(
         Parameter(

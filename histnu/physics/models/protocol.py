@@ -10,6 +10,7 @@ to build likelihoods, grids and scans of it, so that no generic code knows its n
 * ``parameters``: the physical parameters theta, each with unit, bounds and default scan;
 * ``terms``: the strengths s_k, each with its monomials, bounds, and whether it can stand alone;
 * ``held``: parameters that the basis spectra themselves depend on (a mass): given or scanned;
+* ``companions``: whether the other parameters are profiled when one is asked, or zero;
 * ``grids``: default grids beyond those that follow from the scans;
 * ``basis_spectra``: dR_k/dT of one :class:`~histnu.physics.scattering.Scattering`.
 
@@ -36,18 +37,21 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from histnu.core.errors import PhysicsError
 from histnu.core.polynomial import Monomial, PolynomialMap
+from histnu.core.units import split_unit
 from histnu.physics.scattering import RECOILS, Scattering
 
 Array = NDArray[np.float64]
 Axis = tuple[str, tuple[float, ...]]
 """A parameter and its values, one axis of a grid."""
+Companions = Literal["profiled", "zero"]
+"""What becomes of the other parameters of a model when one is asked."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,8 @@ class SignalModel(Protocol):
         processes: recoils it makes, of ``nuclear`` and ``electron``.
         uses_source: whether spectra depend on the neutrino source (a table of dR/dT does not, and
             then no flux uncertainty applies).
+        companions: the other parameters when one is asked: ``profiled``, or held at ``zero`` unless
+            the user sets them free.
     """
 
     @property
@@ -138,6 +144,8 @@ class SignalModel(Protocol):
     def processes(self) -> tuple[str, ...]: ...
     @property
     def uses_source(self) -> bool: ...
+    @property
+    def companions(self) -> Companions: ...
     @property
     def parameters(self) -> tuple[Parameter, ...]: ...
     @property
@@ -170,6 +178,7 @@ class Model:
     reference: str = ""
     processes: tuple[str, ...] = RECOILS
     uses_source: bool = True
+    companions: Companions = "profiled"
     parameters: tuple[Parameter, ...] = ()
     held: tuple[HeldParameter, ...] = ()
     terms: tuple[Term, ...] = ()
@@ -307,21 +316,3 @@ class InUnit:
         factors = self.factors
         spectra = self.model.basis_spectra(scattering, e_recoil_kev)
         return {k: np.asarray(factors[k] * v) for k, v in spectra.items()}
-
-
-def split_unit(unit: str) -> tuple[float, str]:
-    """A unit as its number and what this multiplies.
-
-    Raises:
-        PhysicsError: for an empty unit.
-
-    >>> split_unit("1e-9 mu_B"), split_unit("MeV"), split_unit("1")
-    ((1e-09, 'mu_B'), (1.0, 'MeV'), (1.0, ''))
-    """
-    head, _, rest = unit.strip().partition(" ")
-    if not head:
-        raise PhysicsError("a unit must not be empty; write 1 for a pure number")
-    try:
-        return float(head), rest.strip()
-    except ValueError:
-        return 1.0, unit.strip()

@@ -83,6 +83,7 @@ class VectorNSI(Model):
 
     weak: Electroweak = field(default_factory=Electroweak)
     name = "vector_nsi"
+    companions = "zero"
     title = "non-standard vector interactions"
     processes = (NUCLEAR,)
     parameters = tuple(

@@ -1,0 +1,199 @@
+"""Maps of toys, for ``histnu toys`` and ``histnu coverage``: axes, processes, text and figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from histnu.cli import types
+from histnu.cli.answers import UNCERTIFIED
+from histnu.cli.common import chunks_option, dask_option, jobs_option
+from histnu.cli.given import Given, plot_option, say_written
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from histnu.analysis.target import ParameterOfInterest, Target
+    from histnu.inference.maps import MapOptions
+    from histnu.verbs import Options
+    from histnu.verbs.results import ToyMap
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Axes of a map, and where its toys are computed and kept.
+
+    Attributes:
+        x, y, x_range, y_range, points, dof, precision: of the map; no map without an axis.
+        plot: file of the figure. jobs, dask, chunks: processes, scheduler, folder of chunks.
+    """
+
+    x: str | None
+    y: str | None
+    x_range: Range | None
+    y_range: Range | None
+    points: int
+    dof: int | None
+    precision: float | None
+    plot: Path | None
+    jobs: int
+    dask: str | None
+    chunks: Path | None
+
+    @property
+    def is_map(self) -> bool:
+        """Whether an axis was given.
+
+        Raises:
+            ConfigError: ``--y`` or ``--plot`` without ``--x``.
+        """
+        from histnu.core.errors import ConfigError
+
+        if self.x is None and (self.y is not None or self.plot is not None):
+            raise ConfigError("a map has its first axis in --x")
+        return self.x is not None
+
+    def axes(self, given: Given, options: Options) -> list[tuple[str, NDArray[np.float64]]]:
+        """Values of the axes: of a held parameter and a coupling beside it by equal factors."""
+        import numpy as np
+
+        from histnu.analysis.hypothesis import signal_model
+        from histnu.analysis.schema import load_analysis
+        from histnu.core.errors import ConfigError
+        from histnu.verbs.planes import default_range, is_held
+
+        asked = ((self.x, self.x_range), (self.y, self.y_range))
+        held = self.x is not None and is_held(given.target, self.x)
+        found = []
+        for name, limits in ((n, r) for n, r in asked if n is not None):
+            if limits is None and held and name == self.x:
+                model = signal_model(load_analysis(given.target).model)
+                scan = next(h.scan for h in model.held if h.name == name)
+                limits = min(scan), max(scan)
+            elif limits is None and held:
+                raise ConfigError(f"{name}: give its range (--y-range LOW HIGH)")
+            elif limits is None:
+                loaded, interest = given.load(name)
+                ends = default_range(interest, replace(options, held=loaded.fixed))
+                limits = interest.value(ends[0]) or 0.0, interest.value(ends[1]) or 0.0
+            if not limits[0] < limits[1]:
+                raise ConfigError(f"range of {name}, {limits[0]:g} {limits[1]:g}: is empty")
+            if held and name == self.x and not limits[0] > 0:
+                raise ConfigError(f"{name} from {limits[0]:g}: values must be positive")
+            space = np.geomspace if held and limits[0] > 0 else np.linspace
+            found.append((name, np.asarray(space(*limits, self.points))))
+        return found
+
+    def run(self, given: Given, options: Options, how: MapOptions) -> ToyMap:
+        """Compute the map with a progress bar."""
+        from histnu.core.executor import executor
+        from histnu.verbs.maps import Running, map_of, toy_map
+
+        how = replace(how, precision=self.precision)
+        options = replace(options, dof=self.dof or (1 if self.y is None else 2))
+        axes = self.axes(given, options)
+        with given.toys(options) as shown, executor(self.jobs, self.dask) as processes:
+            question = map_of(given.target, axes, options, given.settings, processes)
+            running = Running(processes, self.chunks, shown.progress or Running().progress)
+            return toy_map(question, options, how, running)
+
+    @contextmanager
+    def toys(
+        self, given: Given, loaded: tuple[Target, ParameterOfInterest], options: Options
+    ) -> Iterator[Options]:
+        """The options of one question, its toys computed and kept where that was asked."""
+        from histnu.core.executor import executor
+        from histnu.inference.chunks import Family
+        from histnu.verbs.maps import Running
+
+        with given.toys(options) as shown, executor(self.jobs, self.dask) as processes:
+            running = Running(processes, self.chunks, shown.progress or Running().progress)
+            target, interest = loaded
+            family = Family.of(
+                target.document, interest.likelihood, interest.measurement, options.fit
+            )
+            yield replace(shown, run=running.runner(family))
+
+
+def map_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of :class:`Asked`; it takes them as one argument."""
+
+    @wraps(function)
+    def command(*args: Any, **options: Any) -> None:
+        shared = {f.name: options.pop(f.name) for f in fields(Asked)}
+        function(*args, asked=Asked(**shared), **options)
+
+    number = types.ANY_NUMBER
+    made = (
+        click.option("--x", default=None, help="Map: parameter on the x axis, or a held one (m4)."),
+        click.option("--x-range", nargs=2, type=number, default=None, help="Default: as contour."),
+        click.option("--y", default=None, help="Map: parameter on the y axis."),
+        click.option("--y-range", nargs=2, type=number, default=None, help="Default: as contour."),
+        click.option("--points", type=types.Integer(2, 1001), default=21, show_default=True,
+                     help="Per axis of a map."),
+        click.option("--dof", type=types.DEGREES, default=None,
+                     help="Of the asymptotic threshold of a map. Default: the number of axes."),
+        click.option("--precision", type=types.Number(1e-5, 0.5), default=None,
+                     help="Error of a p-value near the contour at which no more toys are drawn."),
+        plot_option, jobs_option, dask_option, chunks_option,
+    )  # fmt: skip
+    for option in reversed(made):
+        command = option(command)
+    return command
+
+
+def show(found: ToyMap, plot: Path | None, as_json: bool) -> None:
+    """Print a map, and draw it."""
+    from histnu.core.serialize import dumps
+
+    if plot is not None:
+        from histnu.plotting.maps import draw_map
+
+        say_written(draw_map(found.to_json(), plot))
+    if as_json:
+        click.echo(dumps(found.to_json()), nl=False)
+        return
+    held = "".join(f", {k} = {v:g}" for k, v in found.held.items())
+    undecided = sum(n > 0 and not d for n, d in zip(found.toys, found.decided, strict=True))
+    warning = "" if found.certified else f" [{UNCERTIFIED}]"
+    click.echo(
+        f"# {' '.join(a.name for a in found.axes)}: {100 * found.cl:g} % CL{held}; "
+        f"{sum(found.toys)} toys at {len(found.toys)} points, seed {found.seed}; {undecided} "
+        f"points within three errors of the contour{warning}"
+    )
+    if len(found.axes) == 1:
+        _show_table(found)
+        return
+    for title, lines in (
+        ("Feldman-Cousins", found.polylines),
+        (f"asymptotic, {found.dof} dof", found.asymptotic_polylines),
+    ):
+        click.echo(f"# {title}: {len(lines)} polylines")
+        for line in lines:
+            click.echo("\n".join(f"{x:.6g} {y:.6g}" for x, y in line))
+            click.echo()
+
+
+def _show_table(found: ToyMap) -> None:
+    from histnu.verbs.envelope import region_text
+
+    unit = found.axes[0].unit
+    click.echo(f"# Feldman-Cousins: {region_text(found.intervals, unit)}")
+    click.echo(f"# asymptotic: {region_text(found.asymptotic_intervals, unit)}")
+    click.echo("# value delta critical error p_value error coverage error toys")
+    columns = (
+        found.delta_twice_nll, found.critical, found.critical_error, found.p_value, found.error,
+        found.coverage, found.coverage_error, found.toys,
+    )  # fmt: skip
+    for value, *row in zip(found.axes[0].values, *columns, strict=True):
+        cells = ("-" if x is None else f"{x:.4g}" if isinstance(x, float) else str(x) for x in row)
+        click.echo(f"{value:.6g} {' '.join(cells)}")

@@ -1,0 +1,86 @@
+"""Where independent calls run: in this process, in local ones, or on a Dask cluster.
+
+A verb maps a function over items and does not know which. Results come back in the order of the
+items, whatever the order in which they were found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from histnu.core.pool import Done, Job, run_jobs
+
+
+def ignore(number: int, result: Any) -> None:
+    """Do nothing with a result that has arrived."""
+
+
+class Executor(Protocol):
+    """Maps functions over items."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether calls may run on machines that see no file of this one."""
+        ...
+
+    def map(
+        self,
+        function: Callable[..., Any],
+        items: Sequence[Any],
+        shared: Any = None,
+        done: Done = ignore,
+        labels: Sequence[str] = (),
+    ) -> list[Any]:
+        """Return ``function(item)``, or ``function(shared, item)``, of every item, in order.
+
+        Args:
+            function: importable. items: plain data, one call each.
+            shared: sent once to every worker; nothing if None.
+            done: called in this process with number and result of each call that has ended.
+            labels: names of the items, for messages.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Local:
+    """This process, or worker processes of this machine (:mod:`histnu.core.pool`)."""
+
+    workers: int = 1
+    remote: bool = False
+
+    def map(
+        self,
+        function: Callable[..., Any],
+        items: Sequence[Any],
+        shared: Any = None,
+        done: Done = ignore,
+        labels: Sequence[str] = (),
+    ) -> list[Any]:
+        """See :meth:`Executor.map`."""
+        names = labels or [f"{function.__name__} {k + 1}" for k in range(len(items))]
+        jobs = [Job(n, function, (item,)) for n, item in zip(names, items, strict=True)]
+        return run_jobs(jobs, self.workers, shared=shared, done=done)
+
+
+@contextmanager
+def executor(jobs: int = 1, dask: str | None = None) -> Iterator[Executor]:
+    """An executor for some time.
+
+    Args:
+        jobs: local processes, also of a local cluster.
+        dask: address of a Dask scheduler, ``local`` for a cluster on this machine, or None.
+
+    Raises:
+        HistnuError: the extra ``dask`` is not installed, or nothing answers at the address.
+    """
+    if dask is None:
+        yield Local(jobs)
+        return
+    from histnu.core.cluster import cluster
+
+    with cluster(dask, jobs) as found:
+        yield found

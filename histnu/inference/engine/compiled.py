@@ -1,0 +1,277 @@
+"""Newton's method of :mod:`.newton` for one small problem after another, compiled by numba.
+
+The same iteration as the numpy version, for models that are evaluated by their terms: an array of
+five numbers costs numpy as much as one of five hundred, a compiled loop does not. Whatever is out
+of the ordinary (an undefined start, a Hessian that is not positive definite, steps into undefined
+rates again and again, a plateau, no convergence) is left to the numpy version, so that both give
+the same answers. Without numba (extra ``fast``) everything is.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histnu.inference.engine.compile import Row
+from histnu.inference.engine.interpolation import Effect, code4_coefficients
+from histnu.inference.engine.kernel import pad
+from histnu.inference.engine.likelihood import BatchedLikelihood, Observed
+from histnu.inference.engine.mapped import MappedLikelihood
+from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+Mask = NDArray[np.bool_]
+
+FEWEST = 1000
+"""Problems below which loading the compiled functions costs more than it saves."""
+LARGEST = 150_000
+"""Bins times parameters squared above which numpy is as fast (measured)."""
+PIECE = 4000
+"""Problems of one call: a signal waits for its end, and threads share the pieces."""
+KINDS = {"identity": 0, "code1": 1, "code4": 2, "code0": 3, "code4p": 4}
+
+
+class Tables(NamedTuple):
+    """A model as arrays.
+
+    Attributes:
+        kind, parameter, first, second: (E,) of the effects; poly: (E, 6) of code 4.
+        slots: (R, W) effects that multiply a row (one sample of one channel), -1: none.
+        nominal: (R, B) its yields; start, stop: (R,) the bins of its channel.
+        owner: (D,) row of each additive difference; added: (D,) its effect; difference: (D, B).
+        low, high: (n,) the bins that a parameter of the workspace can change.
+        gauss, gauss_at, gauss_scale: parameters, places and 1 / sigma of Gaussian constraints.
+        poisson, poisson_at, poisson_scale: of Poisson constraints.
+        lower, upper: (m,) bounds of the fitted parameters.
+        source: (n,) fitted parameter of each parameter of the workspace, -1 for outputs of the map.
+        monomials: (M, D) powers of the physical parameters; coefficients of the rows of the map
+            as (pointer, column, value); output: (K,) parameters that are outputs.
+        slope, curve: (N1, 2) and (N2, 3) output and parameters of the rows of derivatives.
+    """
+
+    kind: Index
+    parameter: Index
+    first: Array
+    second: Array
+    poly: Array
+    slots: Index
+    nominal: Array
+    start: Index
+    stop: Index
+    owner: Index
+    added: Index
+    difference: Array
+    low: Index
+    high: Index
+    gauss: Index
+    gauss_at: Index
+    gauss_scale: Array
+    poisson: Index
+    poisson_at: Index
+    poisson_scale: Array
+    lower: Array
+    upper: Array
+    source: Index
+    monomials: Index
+    pointer: Index
+    column: Index
+    value: Array
+    output: Index
+    slope: Index
+    curve: Index
+
+
+Compilable = BatchedLikelihood | MappedLikelihood
+
+
+def tables(likelihood: Any) -> Tables | None:
+    """The arrays of a model, kept with it; None where it cannot be compiled."""
+    known = vars(likelihood)
+    if "_compiled_tables" not in known:
+        known["_compiled_tables"] = _tables(likelihood) if _ordinary(likelihood) else None
+    found: Tables | None = known["_compiled_tables"]
+    return found
+
+
+@functools.cache
+def available() -> bool:
+    """Whether numba is installed, and not switched off with ``HISTNU_NUMBA=0``."""
+    if os.environ.get("HISTNU_NUMBA") == "0":
+        return False
+    return importlib.util.find_spec("numba") is not None
+
+
+def _ordinary(likelihood: Any) -> bool:
+    """Whether the model is small, smooth everywhere, and has no parameters per bin."""
+    if not isinstance(likelihood, Compilable) or len(likelihood.kinks):
+        return False
+    base = likelihood.base if isinstance(likelihood, MappedLikelihood) else likelihood
+    compiled = base.compiled
+    if base.template_sample is not None or compiled.per_bin:
+        return False
+    if len(compiled.init) ** 2 * compiled.n_bins > LARGEST:
+        return False
+    effects = [
+        e
+        for row in compiled.rows
+        for e in (*row.factors, *_differences(row, compiled.histosys_code))
+    ]
+    return {e.kind for e in effects} <= set(KINDS)
+
+
+def _tables(likelihood: Compilable) -> Tables:
+    base = likelihood.base if isinstance(likelihood, MappedLikelihood) else likelihood
+    compiled = base.compiled
+    rows = compiled.rows
+    parts = [_differences(row, compiled.histosys_code) for row in rows]
+    used = {e for row, part in zip(rows, parts, strict=True) for e in (*row.factors, *part)}
+    effects = sorted(used, key=lambda e: (e.parameter, e.kind, e.first, e.second))
+    number = {e: k for k, e in enumerate(effects)}
+    reached = np.zeros((len(base.init), compiled.n_bins), dtype=bool)
+    for row, part in zip(rows, parts, strict=True):
+        for e in (*row.factors, *part):
+            reached[e.parameter, row.bins] = True
+    low, high = _support(reached)
+    added = [(r, number[e], rows[r].bins, h) for r, part in enumerate(parts)
+             for e, h in part.items()]  # fmt: skip
+    c = compiled.constraints
+    gauss, poisson = np.flatnonzero(c.normal), np.flatnonzero(~c.normal)
+    return Tables(
+        *_effects(effects),
+        pad([[number[e] for e in row.factors] for row in rows], -1),
+        _spread([(row.bins, row.nominal) for row in rows], compiled.n_bins),
+        np.array([row.bins.start for row in rows], dtype=np.uint64),  # unsigned: no wrapping
+        np.array([row.bins.stop for row in rows], dtype=np.uint64),
+        np.array([a[0] for a in added], dtype=np.intp),
+        np.array([a[1] for a in added], dtype=np.intp),
+        _spread([(a[2], a[3]) for a in added], compiled.n_bins),
+        low, high,
+        c.parameters[gauss], gauss, 1 / c.scale[gauss],
+        c.parameters[poisson], poisson, c.scale[poisson],
+        *np.ascontiguousarray(likelihood.bounds.T), *_map(likelihood),
+    )  # fmt: skip
+
+
+def _differences(row: Row, code: str) -> dict[Effect, Array]:
+    """Effect -> histogram of the histosys of a row: one where up and down are equal, else two."""
+    out: dict[Effect, Array] = {}
+    for d in row.differences:
+        same = np.array_equal(d.up, d.down)
+        for h, u, v in [(d.up, 1.0, 1.0)] if same else [(d.up, 1.0, 0.0), (d.down, 0.0, 1.0)]:
+            effect = Effect(code, d.parameter, u, v)
+            out[effect] = out.get(effect, 0.0) + h
+    return out
+
+
+def _spread(parts: list[tuple[slice, Array]], bins: int) -> Array:
+    """Histograms of channels as rows over all bins."""
+    out = np.zeros((len(parts), bins))
+    for row, (where, values) in zip(out, parts, strict=True):
+        row[where] = values
+    return out
+
+
+def _support(mask: Mask) -> Iterator[NDArray[np.uint64]]:
+    """First and last + 1 of the True of each row; an empty range where there is none."""
+    some = mask.any(axis=1)
+    first, last = mask.argmax(axis=1), mask.shape[1] - mask[:, ::-1].argmax(axis=1)
+    return (np.where(some, x, 0).astype(np.uint64) for x in (first, last))
+
+
+def _effects(effects: list[Effect]) -> tuple[Index, Index, Array, Array, Array]:
+    first, second = (np.array([getattr(e, k) for e in effects]) for k in ("first", "second"))
+    poly = np.zeros((len(effects), 6))
+    for k, e in enumerate(effects):
+        if e.kind == "code4":
+            poly[k] = code4_coefficients(first[k : k + 1, None], second[k : k + 1, None])[:, 0]
+    normsys = np.array([e.kind in ("code1", "code4") for e in effects], dtype=bool)
+    logs = (np.log(np.where(normsys, x, 1.0)) for x in (first, second))
+    lo, hi = (np.where(normsys, log, x) for log, x in zip(logs, (first, second), strict=True))
+    kind = np.array([KINDS[e.kind] for e in effects], dtype=np.intp)
+    return kind, np.array([e.parameter for e in effects], dtype=np.intp), lo, hi, poly
+
+
+def _map(likelihood: Compilable) -> tuple[Any, ...]:
+    """The polynomial map of physical parameters, empty without one."""
+    none, flat = np.zeros((0, 0), dtype=np.intp), np.zeros(0, dtype=np.intp)
+    if not isinstance(likelihood, MappedLikelihood):
+        source = np.arange(len(likelihood.init))
+        pairs = np.zeros((0, 2), dtype=np.intp), np.zeros((0, 3), dtype=np.intp)
+        return (source, none, np.zeros(1, dtype=np.intp), flat, np.zeros(0), flat, *pairs)
+    table = likelihood.table
+    source = np.full(len(likelihood.base.init), -1, dtype=np.intp)
+    source[likelihood.rest] = likelihood.n_theta + np.arange(len(likelihood.rest))
+    rows = [np.flatnonzero(row) for row in table.coefficients]
+    pointer = np.concatenate([[0], np.cumsum([len(r) for r in rows])]).astype(np.intp)
+    values = np.concatenate([row[r] for row, r in zip(table.coefficients, rows, strict=True)])
+    return (
+        source, table.powers, pointer, np.concatenate(rows).astype(np.intp), values,
+        likelihood.outputs, table.first_index, table.second_index,
+    )  # fmt: skip
+
+
+def compiled_newton(
+    likelihood: Any, observed: Observed, problems: Problems, options: MinimiseOptions
+) -> BatchFit | None:
+    """Fits of the ordinary problems, ``converged`` False for those left to numpy.
+
+    None where the model cannot be compiled, for few problems, and without numba. The choice does
+    not depend on anything but the call, so that the same call has the same digits.
+    """
+    points = problems.start.shape[1]
+    if points < FEWEST or not available():
+        return None
+    model = tables(likelihood)
+    if model is None or observed.templates is not None:
+        return None
+    from histnu.inference.engine.compiled_loops import solve
+
+    n = len(problems.start)
+    out = (np.empty((points, n)), np.empty(points), np.empty((points, n)),
+           np.zeros(points, dtype=np.intp), np.zeros(points, dtype=bool))  # fmt: skip
+    start, fixed = problems.start.T.copy(), problems.fixed.T.copy()
+    data = [
+        np.ascontiguousarray(np.asarray(a, dtype=float).T)
+        for a in (observed.main, observed.scale, observed.aux, observed.scale_aux)
+    ]
+    constant = np.atleast_1d(np.asarray(observed.constant, dtype=float))
+    patience = 8 if options.boundary else options.max_iterations
+    numbers = (options.edm, options.max_iterations, patience)
+
+    def piece(which: slice) -> None:
+        shared = [a if len(a) == 1 else a[which] for a in (*data, constant)]
+        solve(model, start[which], fixed[which], *shared, *numbers, *(o[which] for o in out))
+
+    pieces = [slice(k, min(k + PIECE, points)) for k in range(0, points, PIECE)]
+    for _ in _each(piece, pieces):
+        pass
+    x, value, gradient, iterations, converged = out
+    return BatchFit.of(x, value, converged, iterations)
+
+
+def _each(piece: Any, pieces: list[slice]) -> Iterator[None]:
+    """Call a function that releases the lock of Python for every piece, on all free cores."""
+    threads = _threads()
+    if threads == 1 or len(pieces) == 1:
+        yield from map(piece, pieces)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(piece, pieces)
+
+
+def _threads() -> int:
+    """One in a process of a pool or where ``OMP_NUM_THREADS`` says so, else one per core."""
+    if multiprocessing.parent_process() is not None:
+        return 1
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(int(wanted), cores or 1) if wanted.isdecimal() and int(wanted) else cores or 1

@@ -1,0 +1,587 @@
+"""Loops of :mod:`.compiled`, one problem at a time; imported only where numba is there.
+
+Every function is the scalar form of its namesake in :mod:`.newton`, :mod:`.linalg`,
+:mod:`.likelihood` and :mod:`.mapped`; see there for what is done and why.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+_sums = numba.njit(
+    cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
+)
+"""Of long sums, whose order is free."""
+
+_PIVOT = 1e-13
+_LONGEST = 20.0
+_ROUNDING = 1e-14
+_FAR = 1.0
+_NOTHING = 1e-9
+
+
+class Work(NamedTuple):
+    """Memory of one problem.
+
+    Attributes:
+        theta: (n,) parameters of the workspace; rows: (R,) of the map.
+        effect: (3, E) values and two derivatives. shape: (R, B) of the rows.
+        rate, residual, weight, second, heavy: (B,). jacobian: (n, B).
+        g, h: gradient and Hessian of the workspace. active: (R,) rows that are not zero for all
+            values of the free parameters. moves: (n,) parameters that change. live: (m + 1,)
+            the free fitted parameters after their number. matrix, target, scale, solution: of the linear system. slope, bend, step, trial, move: of the iteration.
+    """
+
+    theta: Array
+    rows: Array
+    effect: Array
+    shape: Array
+    rate: Array
+    residual: Array
+    weight: Array
+    second: Array
+    heavy: Array
+    jacobian: Array
+    g: Array
+    h: Array
+    active: Any
+    moves: Any
+    live: Any
+    matrix: Array
+    target: Array
+    scale: Array
+    solution: Array
+    slope: Array
+    bend: Array
+    step: Array
+    trial: Array
+    move: Any
+
+
+@_jit
+def _workspace(m: Any, fitted: int) -> Work:
+    n, bins = len(m.source), m.nominal.shape[1]
+    return Work(
+        np.zeros(n), np.zeros(max(len(m.pointer) - 1, 0)), np.zeros((3, len(m.kind))),
+        np.zeros(m.nominal.shape), np.zeros(bins), np.zeros(bins), np.zeros(bins),
+        np.zeros(bins), np.zeros(bins), np.zeros((n, bins)), np.zeros(n), np.zeros((n, n)),
+        np.ones(len(m.nominal), dtype=np.bool_), np.ones(n, dtype=np.bool_),
+        np.zeros(fitted + 1, dtype=np.intp), np.zeros((fitted, fitted)), np.zeros(fitted), np.zeros(fitted),
+        np.zeros(fitted), np.zeros(fitted), np.zeros((fitted, fitted)), np.zeros(fitted),
+        np.zeros(fitted), np.zeros(fitted, dtype=np.bool_),
+    )  # fmt: skip
+
+
+@_jit
+def _prepare(m: Any, w: Any, x: Array, fixed: Any) -> None:
+    """Find what can change: rows with a factor that is held at zero are left out."""
+    count = 0
+    for i in range(len(x)):
+        if not fixed[i]:
+            count += 1
+            w.live[count] = i
+    w.live[0] = count
+    for i in range(len(m.source)):
+        w.moves[i] = m.source[i] < 0 or not fixed[m.source[i]]
+    for r in range(len(m.nominal)):
+        w.active[r] = True
+        for k in range(m.slots.shape[1]):
+            e = m.slots[r, k]
+            if e >= 0 and m.kind[e] == 0 and not w.moves[m.parameter[e]]:
+                w.active[r] &= x[m.source[m.parameter[e]]] != 0
+
+
+@_jit
+def _strengths(m: Any, w: Any, x: Array) -> None:
+    """Parameters of the workspace from the fitted ones."""
+    for i in range(len(m.source)):
+        if m.source[i] >= 0:
+            w.theta[i] = x[m.source[i]]
+    powers = m.monomials
+    for r in range(len(w.rows)):
+        total = 0.0
+        for e in range(m.pointer[r], m.pointer[r + 1]):
+            product = m.value[e]
+            for d in range(powers.shape[1]):
+                for _ in range(powers[m.column[e], d]):
+                    product *= x[d]
+            total += product
+        w.rows[r] = total
+    for k in range(len(m.output)):
+        w.theta[m.output[k]] = w.rows[k]
+
+
+@_jit
+def _effects(m: Any, w: Any) -> None:
+    """Values and derivatives of all effects."""
+    for k in range(len(m.kind)):
+        a, first, second, kind = w.theta[m.parameter[k]], m.first[k], m.second[k], m.kind[k]
+        value, slope, curve = a, 1.0, 0.0
+        if kind == 1 or (kind == 2 and abs(a) >= 1):
+            rate = second if a > 0 else -first
+            value = np.exp(rate * a)
+            slope = rate * value
+            curve = rate * slope
+        elif kind == 2:
+            value = 1 + a * (
+                m.poly[k, 0]
+                + a
+                * (
+                    m.poly[k, 1]
+                    + a
+                    * (m.poly[k, 2] + a * (m.poly[k, 3] + a * (m.poly[k, 4] + a * m.poly[k, 5])))
+                )
+            )
+            slope = m.poly[k, 0] + a * (
+                2 * m.poly[k, 1]
+                + a
+                * (
+                    3 * m.poly[k, 2]
+                    + a * (4 * m.poly[k, 3] + a * (5 * m.poly[k, 4] + a * 6 * m.poly[k, 5]))
+                )
+            )
+            curve = 2 * m.poly[k, 1] + a * (
+                6 * m.poly[k, 2]
+                + a * (12 * m.poly[k, 3] + a * (20 * m.poly[k, 4] + a * 30 * m.poly[k, 5]))
+            )
+        elif kind == 3:
+            slope = first if a > 0 else second
+            value = slope * a
+        elif kind == 4:
+            half, s, c = abs(a) / 2, 0.5 if a > 0 else -0.5, 0.0
+            if abs(a) <= 1:
+                q = a * a
+                half = q * (15 + q * (3 * q - 10)) / 16
+                s = a * (30 + q * (18 * q - 40)) / 16
+                c = (30 + q * (90 * q - 120)) / 16
+            value = first * (a / 2 + half) + second * (a / 2 - half)
+            slope = first * (0.5 + s) + second * (0.5 - s)
+            curve = (first - second) * c
+        w.effect[0, k], w.effect[1, k], w.effect[2, k] = value, slope, curve
+
+
+@_jit
+def _product(effect: Array, slots: Any, r: int, left_out: int, other: int) -> float:
+    """Product of the factors of a row but one or two (-1: none)."""
+    out = 1.0
+    for k in range(slots.shape[1]):
+        if slots[r, k] >= 0 and k != left_out and k != other:
+            out *= effect[0, slots[r, k]]
+    return out
+
+
+@_sums
+def _rates(m: Any, w: Any) -> None:
+    """Expected counts; ``shape`` is that of the rows before their factors."""
+    for b in range(len(w.rate)):
+        w.rate[b] = 0.0
+    for r in range(len(m.nominal)):
+        if w.active[r]:
+            for b in range(m.start[r], m.stop[r]):
+                w.shape[r, b] = m.nominal[r, b]
+    for d in range(len(m.owner)):
+        r, value = m.owner[d], w.effect[0, m.added[d]]
+        if not w.active[r]:
+            continue
+        for b in range(m.start[r], m.stop[r]):
+            w.shape[r, b] += value * m.difference[d, b]
+    for r in range(len(m.nominal)):
+        if not w.active[r]:
+            continue
+        value = _product(w.effect, m.slots, r, -1, -1)
+        for b in range(m.start[r], m.stop[r]):
+            w.rate[b] += value * w.shape[r, b]
+
+
+@_jit
+def _value(
+    m: Any, w: Any, x: Array, main: Array, scale: Array, aux: Array, scale_aux: Array
+) -> float:
+    """-2 log L without the constant of the data; ``inf`` where it is undefined."""
+    _strengths(m, w, x)
+    _effects(m, w)
+    _rates(m, w)
+    total = 0.0
+    for b in range(len(main)):
+        rate, n = w.rate[b], main[b]
+        if not rate >= 0 or (rate == 0 and n > 0):
+            return np.inf
+        ratio = rate / scale[b]
+        total += (ratio - 1) * scale[b]
+        if n > 0:
+            total -= np.log(ratio) * n
+    out = 2 * total
+    for k in range(len(m.gauss)):
+        pull = (w.theta[m.gauss[k]] - aux[m.gauss_at[k]]) * m.gauss_scale[k]
+        out += pull * pull
+    for k in range(len(m.poisson)):
+        n, s = aux[m.poisson_at[k]], scale_aux[m.poisson_at[k]]
+        ratio = w.theta[m.poisson[k]] * m.poisson_scale[k] / s
+        out += 2 * s * (ratio - 1)
+        if n > 0:
+            out -= 2 * n * np.log(ratio)
+    return np.inf if np.isnan(out) else out
+
+
+@_sums
+def _jacobian(m: Any, w: Any) -> None:
+    """Derivatives of the counts, and the part of the Hessian of second derivatives."""
+    n = len(w.g)
+    for i in range(n):
+        for b in range(m.low[i], m.high[i]):
+            w.jacobian[i, b] = 0.0
+        for j in range(n):
+            w.h[i, j] = 0.0
+    for r in range(len(m.nominal)):
+        if not w.active[r]:
+            continue
+        pull = 0.0
+        for b in range(m.start[r], m.stop[r]):
+            pull += 2 * w.second[b] * w.shape[r, b]
+        for k in range(m.slots.shape[1]):
+            if m.slots[r, k] < 0:
+                break
+            p = m.parameter[m.slots[r, k]]
+            if not w.moves[p]:
+                continue
+            others = _product(w.effect, m.slots, r, k, -1)
+            slope = others * w.effect[1, m.slots[r, k]]
+            for b in range(m.start[r], m.stop[r]):
+                w.jacobian[p, b] += slope * w.shape[r, b]
+            w.h[p, p] += pull * others * w.effect[2, m.slots[r, k]]
+            for q in range(k + 1, m.slots.shape[1]):
+                if m.slots[r, q] < 0:
+                    break
+                if not w.moves[m.parameter[m.slots[r, q]]]:
+                    continue
+                both = pull * w.effect[1, m.slots[r, k]] * w.effect[1, m.slots[r, q]]
+                both *= _product(w.effect, m.slots, r, k, q)
+                w.h[p, m.parameter[m.slots[r, q]]] += both
+                w.h[m.parameter[m.slots[r, q]], p] += both
+
+
+@_sums
+def _added(m: Any, w: Any) -> None:
+    """What the additive differences contribute to both."""
+    for d in range(len(m.owner)):
+        r, e = m.owner[d], m.added[d]
+        if not w.active[r] or not w.moves[m.parameter[e]]:
+            continue
+        p, every = m.parameter[e], _product(w.effect, m.slots, r, -1, -1)
+        slope, pull = every * w.effect[1, e], 0.0
+        for b in range(m.start[r], m.stop[r]):
+            w.jacobian[p, b] += slope * m.difference[d, b]
+            pull += 2 * w.second[b] * m.difference[d, b]
+        w.h[p, p] += pull * every * w.effect[2, e]
+        for k in range(m.slots.shape[1]):
+            if m.slots[r, k] < 0:
+                break
+            both = (
+                pull
+                * w.effect[1, e]
+                * w.effect[1, m.slots[r, k]]
+                * _product(w.effect, m.slots, r, k, -1)
+            )
+            w.h[p, m.parameter[m.slots[r, k]]] += both
+            w.h[m.parameter[m.slots[r, k]], p] += both
+
+
+@_sums
+def _contract(m: Any, w: Any) -> None:
+    """Gradient and the products of first derivatives."""
+    n = len(w.g)
+    for i in range(n):
+        if not w.moves[i]:
+            continue
+        total = 0.0
+        for b in range(m.low[i], m.high[i]):
+            total += w.jacobian[i, b] * w.residual[b]
+            w.heavy[b] = 2 * w.jacobian[i, b] * w.weight[b]
+        w.g[i] = 2 * total
+        for j in range(i + 1):
+            if not w.moves[j]:
+                continue
+            total = 0.0
+            for b in range(max(m.low[i], m.low[j]), min(m.high[i], m.high[j])):
+                total += w.heavy[b] * w.jacobian[j, b]
+            w.h[i, j] += total
+            if i != j:
+                w.h[j, i] += total
+
+
+@_jit
+def _derivatives(m: Any, w: Any, main: Array, aux: Array, far: bool, g: Array, h: Array) -> None:
+    """Gradient and Hessian in the fitted parameters, at the point of the last value."""
+    for b in range(len(main)):
+        safe = w.rate[b] if w.rate[b] > 0 else 1.0
+        ratio = main[b] / safe
+        w.residual[b] = 1 - ratio
+        w.weight[b] = (1.0 if far else ratio) / safe
+        w.second[b] = 0.0 if far else w.residual[b]
+    _jacobian(m, w)
+    _added(m, w)
+    _contract(m, w)
+    for k in range(len(m.gauss)):
+        i, inverse = m.gauss[k], 2 * m.gauss_scale[k] ** 2
+        w.g[i] += inverse * (w.theta[i] - aux[m.gauss_at[k]])
+        w.h[i, i] += inverse
+    for k in range(len(m.poisson)):
+        i, n = m.poisson[k], aux[m.poisson_at[k]]
+        w.g[i] += 2 * (m.poisson_scale[k] - n / w.theta[i])
+        w.h[i, i] += 2 * n / w.theta[i] ** 2
+    _chain(m, w, g, h)
+
+
+@_jit
+def _chain(m: Any, w: Any, g: Array, h: Array) -> None:
+    """Chain rule of the map."""
+    for i in range(len(g)):
+        g[i] = 0.0
+        for j in range(len(g)):
+            h[i, j] = 0.0
+    source, outputs = m.source, len(m.output)
+    for i in range(len(source)):
+        if source[i] >= 0 and w.moves[i]:
+            g[source[i]] = w.g[i]
+            for j in range(len(source)):
+                if source[j] >= 0 and w.moves[j]:
+                    h[source[i], source[j]] = w.h[i, j]
+    for r in range(len(m.slope)):
+        base, i, s = m.output[m.slope[r, 0]], m.slope[r, 1], w.rows[outputs + r]
+        g[i] += s * w.g[base]
+        for j in range(len(source)):
+            if source[j] >= 0 and w.moves[j]:
+                h[i, source[j]] += s * w.h[base, j]
+                h[source[j], i] += s * w.h[base, j]
+        for q in range(len(m.slope)):
+            other = m.output[m.slope[q, 0]]
+            h[i, m.slope[q, 1]] += s * w.rows[outputs + q] * w.h[base, other]
+    for r in range(len(m.curve)):
+        base, i, j = m.output[m.curve[r, 0]], m.curve[r, 1], m.curve[r, 2]
+        term = w.rows[outputs + len(m.slope) + r] * w.g[base]
+        h[i, j] += term
+        if i != j:
+            h[j, i] += term
+
+
+@_jit
+def _solve(a: Array, target: Array, n: int, step: Array) -> bool:
+    """Solve by Cholesky of the lower triangle; False where ``a`` is not definite."""
+    for j in range(n):
+        for i in range(j, n):
+            total = a[i, j]
+            for k in range(j):
+                total -= a[i, k] * a[j, k]
+            if i > j:
+                a[i, j] = total * a[j, j]
+            elif total > _PIVOT:
+                a[j, j] = 1 / np.sqrt(total)
+            else:
+                return False
+    for i in range(n):
+        total = target[i]
+        for k in range(i):
+            total -= a[i, k] * step[k]
+        step[i] = total * a[i, i]
+    for i in range(n - 1, -1, -1):
+        total = step[i]
+        for k in range(i + 1, n):
+            total -= a[k, i] * step[k]
+        step[i] = total * a[i, i]
+    return True
+
+
+@_jit
+def _system(matrix: Array, scale: Array, live: Any, h: Array, move: Any, damping: float) -> None:
+    """The scaled matrix of the free parameters, lower triangle."""
+    for p in range(live[0]):
+        i = live[p + 1]
+        for q in range(p):
+            matrix[p, q] = h[i, live[q + 1]] * scale[p] * scale[q]
+        matrix[p, p] = h[i, i] * scale[p] ** 2 + (damping if move[i] else 1.0)
+
+
+@_jit
+def _newton_step(w: Any, g: Array, h: Array, move: Any, ridge: float, step: Array) -> float:
+    """The damped Newton step and its expected decrease; negative where H is not definite."""
+    n = w.live[0]
+    largest = 0.0
+    for p in range(n):
+        largest = max(largest, abs(h[w.live[p + 1], w.live[p + 1]]))
+    for p in range(n):
+        i = w.live[p + 1]
+        diagonal = abs(h[i, i])
+        usable = diagonal > 1e-300 + 1e-14 * largest
+        w.scale[p] = 1 / np.sqrt(diagonal if usable else max(largest, 1e-300)) if move[i] else 0.0
+        w.target[p] = -g[i] * w.scale[p]
+    solution = w.solution
+    _system(w.matrix, w.scale, w.live, h, move, ridge)
+    if not _solve(w.matrix, w.target, n, solution):
+        return -1.0
+    longest = 0.0
+    norm = 0.0
+    for p in range(n):
+        longest = max(longest, abs(solution[p]))
+        norm += w.target[p] ** 2
+    if longest > _LONGEST:
+        _system(w.matrix, w.scale, w.live, h, move, ridge + np.sqrt(norm) / _LONGEST)
+        if not _solve(w.matrix, w.target, n, solution):
+            return -1.0
+    edm = 0.0
+    for p in range(n):
+        edm += 0.5 * w.target[p] * solution[p]
+        step[w.live[p + 1]] = solution[p] * w.scale[p]
+    return edm
+
+
+@_jit
+def _direction(
+    m: Any, w: Any, x: Array, fixed: Any, g: Array, h: Array, ridge: float, step: Array, move: Any
+) -> float:
+    """Newton step of the parameters that may move, see ``newton._newton``."""
+    n = len(x)
+    edge = False
+    for i in range(n):
+        out = (x[i] <= m.lower[i] and g[i] > 0) or (x[i] >= m.upper[i] and g[i] < 0)
+        move[i] = not fixed[i] and not out
+        edge |= move[i] and (x[i] <= m.lower[i] or x[i] >= m.upper[i])
+    edm = _newton_step(w, g, h, move, ridge, step)
+    for _ in range(2 if edge else 0):
+        again = False
+        for i in range(n):
+            if move[i] and (x[i] <= m.lower[i] if step[i] < 0 else x[i] >= m.upper[i]):
+                move[i] = False
+                again = True
+        if not again:
+            break
+        edm = _newton_step(w, g, h, move, ridge, step)
+    return edm
+
+
+@_jit
+def _idle(m: Any, x: Array, fixed: Any, g: Array, h: Array, move: Any) -> bool:
+    """Whether one parameter is held at a bound while another does nothing."""
+    n = len(x)
+    held = False
+    for i in range(n):
+        held |= not fixed[i] and not move[i]
+    if not held:
+        return False
+    for j in range(n):
+        if move[j]:
+            room = m.upper[j] - m.lower[j]
+            room = room if np.isfinite(room) else 2 * (1 + abs(x[j]))
+            change = abs(g[j]) * room
+            for i in range(n):
+                if move[i]:
+                    other = m.upper[i] - m.lower[i]
+                    other = other if np.isfinite(other) else 2 * (1 + abs(x[i]))
+                    change = max(change, abs(h[i, j]) * room * other)
+            if change < _NOTHING:
+                return True
+    return False
+
+
+@_jit
+def _clip(x: float, lower: float, upper: float) -> float:
+    return min(max(x, lower), upper)
+
+
+@_jit
+def _one(
+    m: Any, w: Any, x: Array, fixed: Any, main: Array, scale: Array, aux: Array,
+    scale_aux: Array, constant: float, edm_wanted: float, most: int, patience: int, gradient: Array,
+) -> tuple[int, float]:  # fmt: skip
+    """Minimise from ``x``, in place; return the iterations and -2 log L, -1 where it is left."""
+    n = len(x)
+    g, h, step, trial, move = w.slope, w.bend, w.step, w.trial, w.move
+    for i in range(n):
+        step[i] = 0.0
+    _prepare(m, w, x, fixed)
+    f = _value(m, w, x, main, scale, aux, scale_aux) + constant
+    if not np.isfinite(f):
+        return -1, np.inf
+    _derivatives(m, w, main, aux, True, g, h)
+    ridge, length, far, fresh, walls = 1e-10, 1.0, True, True, 0
+    for iteration in range(1, most + 1):
+        if fresh:
+            edm = _direction(m, w, x, fixed, g, h, ridge, step, move)
+            if not edm >= 0:
+                return -1, np.inf
+            slope = 0.0
+            for i in range(n):
+                trial[i] = _clip(x[i] + step[i], m.lower[i], m.upper[i]) if move[i] else x[i]
+                slope += g[i] * (trial[i] - x[i])
+            if edm < edm_wanted + _ROUNDING * abs(f):
+                if _idle(m, x, fixed, g, h, move):
+                    return -1, np.inf
+                for i in range(n):
+                    gradient[i] = g[i]
+                    for j in range(n):
+                        gradient[i] += h[i, j] * (trial[j] - x[j])
+                for i in range(n):
+                    x[i] = trial[i]
+                return iteration - 1, f - edm
+            if slope >= 0:
+                for i in range(n):
+                    step[i] = -g[i] / max(abs(h[i, i]), 1e-12) if move[i] else 0.0
+            far, length = edm > _FAR, 1.0
+        slope = 0.0
+        for i in range(n):
+            trial[i] = x[i] if fixed[i] else _clip(x[i] + length * step[i], m.lower[i], m.upper[i])
+            slope += g[i] * (trial[i] - x[i])
+        there = _value(m, w, trial, main, scale, aux, scale_aux) + constant
+        if not np.isfinite(there):
+            walls += 1
+            if walls > patience:
+                return -1, np.inf
+        fresh = there <= f + 1e-4 * min(slope, 0.0) + 1e-13 * (1 + abs(f))
+        if fresh:
+            ridge = max(ridge, 1e-8) * 100 if length < 0.3 else ridge * 0.01
+            ridge = min(max(ridge, 1e-10), 1.0)
+            f = there
+            for i in range(n):
+                x[i] = trial[i]
+            _derivatives(m, w, main, aux, far, g, h)
+        else:
+            rise = there - f - slope
+            best = -0.5 * slope / rise if np.isfinite(rise) else 0.25
+            best = 0.25 if np.isnan(best) else best
+            length *= min(max(best, 0.1), 0.5)
+    return -1, np.inf
+
+
+@_jit
+def solve(
+    m: Any, start: Array, fixed: Any, main: Array, scale: Array, aux: Array, scale_aux: Array,
+    constant: Array, edm: float, most: int, patience: int, out_x: Array, out_f: Array,
+    out_g: Array, iterations: Any, converged: Any,
+) -> None:  # fmt: skip
+    """Minimise P problems; data (P, B) or (1, B). Problems that are left keep their start.
+
+    Args:
+        m: :class:`~.compiled.Tables`. start, fixed: (P, n). edm, most, patience: of the options.
+        out_x, out_f, out_g, iterations, converged: results, (P, n) and (P,).
+    """
+    points, n = start.shape
+    w = _workspace(m, n)
+    x = np.zeros(n)
+    for p in range(points):
+        d, a, c = p % len(main), p % len(aux), p % len(constant)
+        x[:] = start[p]
+        out_g[p] = np.nan
+        count, f = _one(
+            m, w, x, fixed[p], main[d], scale[d], aux[a], scale_aux[a], constant[c],
+            edm, most, patience, out_g[p],
+        )  # fmt: skip
+        converged[p] = count >= 0
+        iterations[p] = max(count, 0)
+        out_f[p] = f
+        out_x[p] = x if count >= 0 else start[p]

@@ -1,0 +1,147 @@
+"""What in a document makes several minima of -2 log L possible: how many starts a fit needs.
+
+A factor that is zero removes its counts and, with them, whatever could be gained by changing
+them: a fit that puts it there cannot come back, although a minimum on the other side may be lower.
+Two structures make such pairs of minima:
+
+* An empty bin is emptied in different ways: by a factor of a sample at zero, by another, or by a
+  sample that a histosys makes negative and a large factor multiplies.
+* A sample with a histosys that can change its sign (in a bin with or without events): the slope
+  in whatever multiplies it changes sign with it.
+
+A fit with the factor *held*, and then released, comes out on its side of the divide.
+
+A document is *plain* (:func:`is_plain`) if it has none of these, no sample with two factors that
+nothing constrains, and no effect that *folds* strongly: raises or lowers a bin on both sides of
+zero. The curvature that an effect f_b of a constrained parameter gives -2 log L is
+``2 sum_b (1 - d_b / lambda_b) f_b``, at least ``-2 sqrt(chi2 sum_b f_b^2 / lambda_b)`` (Cauchy and
+Schwarz) with ``chi2 = sum_b (lambda_b - d_b)^2 / lambda_b``; the constraint gives +2. Where the
+bound is less than half of that no fold can make a second minimum near the first.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from histnu.inference.engine.compile import Compiled, Row
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+_GAIN = 2.0  # in -2 log L: what an empty bin must be able to give for its samples to be looked at
+_FOLD = 0.5  # share of the curvature of the constraint that folds may take away
+
+
+def turning(row: Row, bounds: Array) -> Array:
+    """Return (bins,): the least ``sum alpha^2`` of histosys that makes each content negative.
+
+    Infinite where none within ``bounds`` (n, 2) does.
+    """
+    slope, least = np.zeros_like(row.nominal), row.nominal.copy()
+    for d in row.differences:
+        low, high = bounds[d.parameter]
+        fall = np.maximum(np.maximum(-d.up, d.down), 0.0)
+        slope += fall**2
+        moved = np.minimum(d.up * max(high, 0.0), d.down * min(low, 0.0))
+        least += np.minimum(moved, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where((least < 0) & (row.nominal > 0), row.nominal**2 / slope, np.inf)
+
+
+def _constrained(compiled: Compiled) -> Mask:
+    out = np.zeros(len(compiled.init), dtype=bool)
+    out[compiled.constraints.parameters] = True
+    return out
+
+
+def is_plain(compiled: Compiled, counts: Array, rates: Array) -> bool:
+    """Return whether nothing in a document makes several minima likely (see above).
+
+    Args:
+        compiled: the model. counts: (B,) data. rates: (B,) expected counts at a minimum.
+    """
+    if not np.all(rates > 0) or switches(compiled, counts):
+        return False
+    free = ~_constrained(compiled) & ~compiled.fixed
+    for row in compiled.rows:
+        layers = sum(any(free[p] for p in layer) for layer in row.layers)
+        if layers + sum(bool(free[e.parameter]) for e in row.factors) > 1:
+            return False
+    chi2 = float(np.sum((rates - counts) ** 2 / rates))
+    strength = np.sum(folds(compiled) ** 2 / rates, axis=1).max(initial=0.0)
+    return bool(np.sqrt(chi2 * strength) < _FOLD)
+
+
+def folds(compiled: Compiled) -> Array:
+    """Return (n, B): by how much each parameter moves a bin to the same side up and down."""
+    out = np.zeros((len(compiled.init), compiled.n_bins))
+    parts = [
+        (d.parameter, row.bins, d.up, -d.down) for row in compiled.rows for d in row.differences
+    ]
+    parts += [
+        (e.parameter, row.bins, (e.second - 1) * row.nominal, (e.first - 1) * row.nominal)
+        for row in compiled.rows
+        for e in row.factors
+        if e.kind != "identity" and (e.first - 1) * (e.second - 1) > 0
+    ]
+    if not parts:
+        return out
+    up, down = (np.concatenate([p[k] for p in parts]) for k in (2, 3))
+    width = [p[1].stop - p[1].start for p in parts]
+    parameter = np.repeat([p[0] for p in parts], width)
+    bins = np.concatenate([np.arange(p[1].start, p[1].stop) for p in parts])
+    folded = np.where(up * down > 0, np.minimum(np.abs(up), np.abs(down)) * np.sign(up), 0.0)
+    np.add.at(out, (parameter, bins), folded)
+    return out
+
+
+def _spread_out(row: Row, n_bins: int) -> Array:
+    """Return the nominal yields of a row over all bins (B,)."""
+    out = np.zeros(n_bins)
+    out[row.bins] = np.abs(row.nominal)
+    return out
+
+
+def switches(compiled: Compiled, counts: Array) -> list[tuple[int, float]]:
+    """Return (parameter, value) pairs to hold in turn, for counts (B,).
+
+    Factors of samples that an empty bin would gain from losing are held at zero and at their
+    suggested start, those of samples that can become negative there also at their upper bound,
+    and factors that can be negative themselves at two negative values.
+    A factor with an auxiliary measurement only where zero costs less than the bin may gain.
+    """
+    gain = 2 * sum(_spread_out(row, len(counts)) for row in compiled.rows) * (counts == 0)
+    cost = _cost_of_zero(compiled)
+    chosen: dict[int, bool] = {}
+    for row in compiled.rows if np.any(gain > _GAIN) else ():
+        here = np.where(gain[row.bins] > _GAIN, gain[row.bins], 0.0)
+        turns = (turning(row, compiled.bounds) < here) & (here > 0)
+        some = ((2 * row.nominal > _GAIN) & (here > 0)) | turns
+        factors = [(layer[b], int(b)) for layer in row.layers for b in np.flatnonzero(some)]
+        if some.any():
+            most = int(np.argmax(np.where(some, here, 0.0)))
+            factors += [(e.parameter, most) for e in row.factors if e.kind == "identity"]
+        for k, b in factors:
+            if turns.any() or cost[k] < here[b]:
+                chosen[k] = chosen.get(k, False) or bool(turns.any() and cost[k] == 0)
+    out = []
+    for k in sorted(chosen):
+        if not compiled.fixed[k]:
+            low, high = compiled.bounds[k]
+            size = abs(compiled.init[k]) or 1.0
+            values = [max(low, 0.0), compiled.init[k], *([high] if chosen[k] else [])]
+            values += [max(low, -share * size) for share in (0.3, 1.0) if low < 0]
+            out += [(k, float(v)) for v in dict.fromkeys(values) if np.isfinite(v)]
+    return out
+
+
+def _cost_of_zero(compiled: Compiled) -> Array:
+    """Return (n,): what the auxiliary measurement of a factor adds to -2 log L where it is zero."""
+    out = np.zeros(len(compiled.init))
+    c = compiled.constraints
+    with np.errstate(divide="ignore"):
+        normal = np.square(c.auxdata / c.scale)
+    np.add.at(out, c.parameters, np.where(c.normal, normal, 2 * c.auxdata))
+    return out
