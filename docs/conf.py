@@ -47,6 +47,7 @@ nb_execution_raise_on_error = True
 nb_merge_streams = True
 
 autosummary_generate = True
+autodoc_mock_imports = ["numba"]  # optional; its loops are documented without it
 autodoc_typehints = "description"
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
