@@ -87,6 +87,7 @@ def test_committed_digests_are_those_of_the_committed_files(project_root):
                 assert described["digests"] == document_digests(document)
 
 
+@pytest.mark.slow
 def test_byte_for_byte_on_one_machine(rebuilt, project_root, tmp_path):
     """Built again by another process, whose sets and dictionaries of strings are ordered anew."""
     script = project_root / "scripts" / "build_workspaces.py"

@@ -25,6 +25,7 @@ from histnu.core.executor import Executor, Local
 from histnu.core.polynomial import PolynomialMap
 from histnu.core.serialize import digest, file_digest
 from histnu.core.store import Store
+from histnu.inference.engine.compiled import available
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.engine.mapped import MappedLikelihood
@@ -41,7 +42,8 @@ def code_digest() -> str:
     """SHA-256 of the code and the packages that turn a document into statistics of toys."""
     root = Path(__file__).parent
     files = {p.relative_to(root).as_posix(): file_digest(p) for p in sorted(root.rglob("*.py"))}
-    return digest([files, version("numpy"), version("scipy")])
+    numba = version("numba") if available() else ""
+    return digest([files, version("numpy"), version("scipy"), numba])
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def compute(family: Family, chunk: Chunk) -> dict[str, Any]:
         FitError: this process has other code than the one that asks.
     """
     if family.code != code_digest():
-        raise FitError("a worker has another version of histnu, numpy or scipy; install the same")
+        raise FitError("a worker has another version of histnu, numpy, scipy or numba")
     found = chunk_statistics(family.likelihoods, chunk, family.fit)
     return {
         "delta": _packed(found.delta),

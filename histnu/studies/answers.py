@@ -72,6 +72,7 @@ def options_of(task: Task, interest: ParameterOfInterest | None = None) -> Optio
         n_toys=task.n_toys,
         seed=task.seed,
         search=Search(task.search.starts, task.search.linear_points),
+        many=True,
     )
 
 

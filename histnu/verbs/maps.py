@@ -107,7 +107,7 @@ def map_of(
         mend = "ask at one value of it"
         raise ConfigError(located(str(target), "--set", f"{free[0]}=free against a mass", mend))
     analysis, fixed = with_held(load_analysis(target), given)
-    options = replace(options, held={**fixed, **options.held})
+    options = replace(options, held={**fixed, **options.held}, many=True)
     return held_plane_of(analysis, axes, options, executor)
 
 
@@ -127,7 +127,7 @@ def plane_of(
     checked = _axes(axes, {**target.units})
     names = tuple(a.name for a in checked)
     interests = tuple(parameter_of_interest(target, name, names) for name in names)
-    options = settled(interests[0], options)
+    options = replace(settled(interests[0], options), many=True)
     if len(checked) == 2 and any(i.squared for i in interests):
         one = next(i for i in interests if i.squared)
         raise ConfigError(f"{one.name} enters squared; give its strength {one.parameter}")

@@ -16,6 +16,7 @@ from histnu.core.serialize import digest
 from histnu.inference.asimov import asimov
 from histnu.inference.engine.fit import FitOptions
 from histnu.inference.engine.global_min import GlobalOptions
+from histnu.inference.engine.problems import MinimiseOptions
 from histnu.inference.limits import IntervalOptions
 from histnu.inference.toys import Chunk, ToyOptions, ToyStatistics
 
@@ -59,6 +60,7 @@ class Options:
         executor: where scans, and templates along a held axis, are computed.
         run: computes chunks of toys somewhere else; in this process if None.
         search: of the global minimum.
+        many: thousands of fits follow, so that compiled loops are worth loading.
         allow_uncertified: give a result, marked as such, where a fit is not certified.
     """
 
@@ -75,19 +77,23 @@ class Options:
     executor: Executor = field(default_factory=Local)
     run: Callable[[Sequence[Chunk]], list[ToyStatistics]] | None = None
     search: Search = Search()
+    many: bool = False
     allow_uncertified: bool = False
 
     @property
     def fit(self) -> FitOptions:
         """Options of single fits."""
-        options = FitOptions(
+        minimise = MinimiseOptions(compiled=self.many or "toys" in self.method)
+        search = GlobalOptions(minimise=minimise)
+        if self.search.starts is not None:
+            search = replace(search, starts=self.search.starts)
+        return FitOptions(
+            minimise=minimise,
+            search=search,
             engine=self.engine,
             fixed=dict(self.held),
             allow_uncertified=self.allow_uncertified,
         )
-        if self.search.starts is None:
-            return options
-        return replace(options, search=GlobalOptions(starts=self.search.starts))
 
     @property
     def interval(self) -> IntervalOptions:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -50,7 +52,7 @@ def coverage(
 ) -> Coverage:
     """How often profile intervals of toys at a true value of a parameter cover it."""
     interest = parameter_of_interest(target, parameter)
-    options = settled(interest, options or Options())
+    options = replace(settled(interest, options or Options()), many=True)
     true = {**options.held, interest.parameter: interest.inverse(truth)}
     found = find_coverage(
         interest.likelihood, true, interest.parameter, options.cl, options.dof, options.toy_options

@@ -168,6 +168,7 @@ def test_spectra_are_the_models(run, tmp_path):
     assert np.trapezoid(rate, energy) == pytest.approx(304, rel=5e-3)
 
 
+@pytest.mark.slow
 def test_published_curves_are_drawn_over_ours(run, tmp_path):
     curve = tmp_path / "published.csv"
     curve.write_text("x,y\n-1,-1\n1,-1\n1,1\n-1,1\n-1,-1\n")

@@ -98,6 +98,7 @@ def test_a_reader_that_stops_early_is_no_error(words):
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_a_full_output_is_one_line():
     line = f"{sys.executable} -m histnu.cli.main list --json > /dev/full"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)

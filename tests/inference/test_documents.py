@@ -66,6 +66,7 @@ def test_parameters_are_those_of_pyhf(shape: str) -> None:
     assert_laid_out_as_pyhf(document[0] if isinstance(document, tuple) else document)
 
 
+@pytest.mark.slow
 @pytest.mark.release
 @pytest.mark.skipif(not DOCUMENTS, reason="no published likelihoods here")
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.stem)

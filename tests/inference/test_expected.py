@@ -31,6 +31,7 @@ def many_events():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["textbook", "correlated", "multichannel"])
 def test_cls_bands_are_pyhfs(example, name):
     """At each of the five limits pyhf's own expected CLs is 5 %."""

@@ -118,6 +118,7 @@ def test_charges_against_brute_force(charges: MappedLikelihood) -> None:
         assert found.twice_nll[0] > brute - 1e-2  # L-BFGS-B with numerical gradients
 
 
+@pytest.mark.slow
 def test_many_random_restarts_do_not_beat_a_scan(charges: MappedLikelihood) -> None:
     rng = np.random.default_rng(4)
     values = np.linspace(-6, 6, 40)

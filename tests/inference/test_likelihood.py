@@ -217,6 +217,7 @@ def test_any_workspace_equals_pyhf(
 STRENGTHS = st.one_of(st.just(0.0), st.floats(1e-4, 2.0))
 
 
+@pytest.mark.slow
 @given(workspaces(), STRENGTHS, st.integers(0, 2**31))
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None

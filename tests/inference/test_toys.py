@@ -215,6 +215,7 @@ def test_neyman_of_charges_runs_and_reports_progress(charges: MappedLikelihood) 
     assert scan.p_value[0] > scan.p_value[1]
 
 
+@pytest.mark.slow
 def test_memory_is_bounded(example: Example) -> None:
     tracemalloc.start()
     coverage(example("textbook"), {"mu": 1.0}, "mu", 0.9, 1, ToyOptions(60000))

@@ -135,6 +135,7 @@ def test_prefit_widths_are_pyhfs(example, name):
     np.testing.assert_allclose(prefit(likelihood)[1], expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_physical_parameters_have_profile_ends(charges):
     """Six charges with several minima: the ends are those of the interval at 68.3 %."""
     found = summarise(charges)["q_ee"]

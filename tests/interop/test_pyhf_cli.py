@@ -31,19 +31,23 @@ def pyhf_cli(inputs):
     return run
 
 
+@pytest.mark.slow
 def test_verify(pyhf_cli):
     assert "All good." in pyhf_cli("patchset", "verify", "background.json", "patchset.json")
 
 
+@pytest.mark.slow
 def test_verify_finds_another_background(pyhf_cli):
     found = pyhf_cli("patchset", "verify", "workspace.json", "patchset.json", status=1)
     assert "digest verification failed" in found
 
 
+@pytest.mark.slow
 def test_inspect(pyhf_cli):
     assert "mu_universal_1" in pyhf_cli("patchset", "inspect", "patchset.json").split()
 
 
+@pytest.mark.slow
 def test_digest(pyhf_cli, inputs):
     document = json.loads((inputs / "background.json").read_text())
     assert document_digest(document) in pyhf_cli("digest", "background.json")
@@ -70,6 +74,7 @@ def test_apply_extract_and_cls(pyhf_cli, reference):
     assert (applied["CLs_obs"] > 0.1) == (reference["cls_90"] > 1.0)
 
 
+@pytest.mark.slow
 def test_cls_at_our_limit(pyhf_cli, reference):
     """CLs is 0.1 at the 90 % limit (SLSQP, pyhf's default here, is good to 1e-3 in CLs)."""
     limit = reference["cls_90"]
@@ -77,6 +82,7 @@ def test_cls_at_our_limit(pyhf_cli, reference):
     assert found["CLs_obs"] == pytest.approx(0.1, abs=2e-3)
 
 
+@pytest.mark.slow
 def test_model_inspection(pyhf_cli):
     found = pyhf_cli("inspect", "workspace.json")
     assert "xenonnt_sr01" in found

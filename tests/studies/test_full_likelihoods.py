@@ -73,6 +73,7 @@ def test_same_model_as_the_collaborations(validation) -> None:  # type: ignore[n
     assert np.array(values) - values[0] == pytest.approx([v for _, v in points], abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.release
 def test_wimp_limit_end_to_end(validation) -> None:  # type: ignore[no-untyped-def]
     """Ionization-only, 10 GeV: the published limit is 3.718e-45 cm^2."""

@@ -73,6 +73,7 @@ def test_study_files_obey_the_shipped_schema(project_root):
         jsonschema.Draft202012Validator(schema).validate(document)
 
 
+@pytest.mark.slow
 def test_example_is_the_library(computed):
     """The study's numbers are those of the verbs for the same analyses."""
     from histnu.analysis.target import load_target

@@ -151,6 +151,7 @@ def test_linear_interpolation_is_equation_15(name):
         checked += 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interpolation", ["normsys", "linear"])
 @pytest.mark.parametrize("name", BOUNDED)
 def test_no_nan_inside_the_bounds(name, interpolation):

@@ -2,9 +2,9 @@
 
 The same iteration as the numpy version, for models that are evaluated by their terms: an array of
 five numbers costs numpy as much as one of five hundred, a compiled loop does not. Whatever is out
-of the ordinary (an undefined start, a Hessian that is not positive definite, steps into undefined
-rates again and again, a plateau, no convergence) is left to the numpy version, so that both give
-the same answers. Without numba (extra ``fast``) everything is.
+of the ordinary (an undefined start, steps into undefined rates again and again, a plateau, no
+convergence) is left to the numpy version, so that both give the same answers. Without numba (extra
+``fast``) everything is.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
+Unsigned = NDArray[np.uint64]  # indices that numba need not check for wrapping
 
-FEWEST = 1000
-"""Problems below which loading the compiled functions costs more than it saves."""
+FEWEST = 8
+"""Problems below which a call costs more than it saves."""
 LARGEST = 150_000
 """Bins times parameters squared above which numpy is as fast (measured)."""
 PIECE = 4000
@@ -65,13 +66,13 @@ class Tables(NamedTuple):
     poly: Array
     slots: Index
     nominal: Array
-    start: Index
-    stop: Index
+    start: Unsigned
+    stop: Unsigned
     owner: Index
     added: Index
     difference: Array
-    low: Index
-    high: Index
+    low: Unsigned
+    high: Unsigned
     gauss: Index
     gauss_at: Index
     gauss_scale: Array
@@ -149,7 +150,7 @@ def _tables(likelihood: Compilable) -> Tables:
         *_effects(effects),
         pad([[number[e] for e in row.factors] for row in rows], -1),
         _spread([(row.bins, row.nominal) for row in rows], compiled.n_bins),
-        np.array([row.bins.start for row in rows], dtype=np.uint64),  # unsigned: no wrapping
+        np.array([row.bins.start for row in rows], dtype=np.uint64),
         np.array([row.bins.stop for row in rows], dtype=np.uint64),
         np.array([a[0] for a in added], dtype=np.intp),
         np.array([a[1] for a in added], dtype=np.intp),
@@ -180,7 +181,7 @@ def _spread(parts: list[tuple[slice, Array]], bins: int) -> Array:
     return out
 
 
-def _support(mask: Mask) -> Iterator[NDArray[np.uint64]]:
+def _support(mask: Mask) -> Iterator[Unsigned]:
     """First and last + 1 of the True of each row; an empty range where there is none."""
     some = mask.any(axis=1)
     first, last = mask.argmax(axis=1), mask.shape[1] - mask[:, ::-1].argmax(axis=1)
@@ -224,11 +225,11 @@ def compiled_newton(
 ) -> BatchFit | None:
     """Fits of the ordinary problems, ``converged`` False for those left to numpy.
 
-    None where the model cannot be compiled, for few problems, and without numba. The choice does
-    not depend on anything but the call, so that the same call has the same digits.
+    None where the model cannot be compiled, for few problems, unless the options ask for it, and
+    without numba. The choice depends on nothing but the call, so that it has the same digits.
     """
     points = problems.start.shape[1]
-    if points < FEWEST or not available():
+    if not options.compiled or points < FEWEST or not available():
         return None
     model = tables(likelihood)
     if model is None or observed.templates is not None:
@@ -249,13 +250,21 @@ def compiled_newton(
 
     def piece(which: slice) -> None:
         shared = [a if len(a) == 1 else a[which] for a in (*data, constant)]
-        solve(model, start[which], fixed[which], *shared, *numbers, *(o[which] for o in out))
+        given: tuple[Any, ...] = (
+            model,
+            start[which],
+            fixed[which],
+            *shared,
+            *numbers,
+            *(o[which] for o in out),
+        )
+        solve(*given)
 
     pieces = [slice(k, min(k + PIECE, points)) for k in range(0, points, PIECE)]
     for _ in _each(piece, pieces):
         pass
     x, value, gradient, iterations, converged = out
-    return BatchFit.of(x, value, converged, iterations)
+    return BatchFit.of(x, value, converged, iterations, gradient=gradient)
 
 
 def _each(piece: Any, pieces: list[slice]) -> Iterator[None]:

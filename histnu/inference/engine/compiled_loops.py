@@ -25,6 +25,7 @@ _LONGEST = 20.0
 _ROUNDING = 1e-14
 _FAR = 1.0
 _NOTHING = 1e-9
+_FLOOR = 1e-6
 
 
 class Work(NamedTuple):
@@ -36,7 +37,9 @@ class Work(NamedTuple):
         rate, residual, weight, second, heavy: (B,). jacobian: (n, B).
         g, h: gradient and Hessian of the workspace. active: (R,) rows that are not zero for all
             values of the free parameters. moves: (n,) parameters that change. live: (m + 1,)
-            the free fitted parameters after their number. matrix, target, scale, solution: of the linear system. slope, bend, step, trial, move: of the iteration.
+            the free fitted parameters after their number.
+        matrix, target, scale, solution: of the linear system; lowest (1,) and valley (m,) where
+            it is not definite. slope, bend, step, trial, move: of the iteration.
     """
 
     theta: Array
@@ -58,6 +61,8 @@ class Work(NamedTuple):
     target: Array
     scale: Array
     solution: Array
+    lowest: Array
+    valley: Array
     slope: Array
     bend: Array
     step: Array
@@ -73,8 +78,10 @@ def _workspace(m: Any, fitted: int) -> Work:
         np.zeros(m.nominal.shape), np.zeros(bins), np.zeros(bins), np.zeros(bins),
         np.zeros(bins), np.zeros(bins), np.zeros((n, bins)), np.zeros(n), np.zeros((n, n)),
         np.ones(len(m.nominal), dtype=np.bool_), np.ones(n, dtype=np.bool_),
-        np.zeros(fitted + 1, dtype=np.intp), np.zeros((fitted, fitted)), np.zeros(fitted), np.zeros(fitted),
-        np.zeros(fitted), np.zeros(fitted), np.zeros((fitted, fitted)), np.zeros(fitted),
+        np.zeros(fitted + 1, dtype=np.intp), np.zeros((fitted, fitted)),
+        np.zeros(fitted), np.zeros(fitted), np.zeros(fitted), np.zeros(1),
+        np.zeros(fitted), np.zeros(fitted),
+        np.zeros((fitted, fitted)), np.zeros(fitted),
         np.zeros(fitted), np.zeros(fitted, dtype=np.bool_),
     )  # fmt: skip
 
@@ -339,6 +346,43 @@ def _derivatives(m: Any, w: Any, main: Array, aux: Array, far: bool, g: Array, h
     _chain(m, w, g, h)
 
 
+@_sums
+def _gradient(m: Any, w: Any, main: Array, aux: Array, g: Array) -> None:
+    """Gradient in all fitted parameters, also those that are held, at the last value."""
+    for b in range(len(main)):
+        w.residual[b] = 2 * (1 - main[b] / (w.rate[b] if w.rate[b] > 0 else 1.0))
+    for i in range(len(w.g)):
+        w.g[i] = 0.0
+    for r in range(len(m.nominal)):
+        pull = 0.0
+        for b in range(m.start[r], m.stop[r]):
+            pull += w.residual[b] * w.shape[r, b]
+        for k in range(m.slots.shape[1]):
+            e = m.slots[r, k]
+            if e >= 0:
+                others = _product(w.effect, m.slots, r, k, -1)
+                w.g[m.parameter[e]] += pull * others * w.effect[1, e]
+    for d in range(len(m.owner)):
+        r, e, pull = m.owner[d], m.added[d], 0.0
+        for b in range(m.start[r], m.stop[r]):
+            pull += w.residual[b] * m.difference[d, b]
+        every = _product(w.effect, m.slots, r, -1, -1)
+        w.g[m.parameter[e]] += pull * every * w.effect[1, e]
+    for k in range(len(m.gauss)):
+        i = m.gauss[k]
+        w.g[i] += 2 * m.gauss_scale[k] ** 2 * (w.theta[i] - aux[m.gauss_at[k]])
+    for k in range(len(m.poisson)):
+        i = m.poisson[k]
+        w.g[i] += 2 * (m.poisson_scale[k] - aux[m.poisson_at[k]] / w.theta[i])
+    for i in range(len(g)):
+        g[i] = 0.0
+    for i in range(len(m.source)):
+        if m.source[i] >= 0:
+            g[m.source[i]] = w.g[i]
+    for r in range(len(m.slope)):
+        g[m.slope[r, 1]] += w.rows[len(m.output) + r] * w.g[m.output[m.slope[r, 0]]]
+
+
 @_jit
 def _chain(m: Any, w: Any, g: Array, h: Array) -> None:
     """Chain rule of the map."""
@@ -409,8 +453,36 @@ def _system(matrix: Array, scale: Array, live: Any, h: Array, move: Any, damping
 
 
 @_jit
+def _saddle_free(w: Any, n: int) -> bool:
+    """Solve with the absolute eigenvalues; False where the matrix is not finite."""
+    matrix = np.empty((n, n))
+    for p in range(n):
+        for q in range(p + 1):
+            matrix[p, q] = matrix[q, p] = w.matrix[p, q]
+            if not np.isfinite(w.matrix[p, q]):
+                return False
+    values, vectors = np.linalg.eigh(matrix)
+    for p in range(n):
+        w.solution[p] = 0.0
+    for k in range(n):
+        inner = 0.0
+        for p in range(n):
+            inner += vectors[p, k] * w.target[p]
+        inner /= max(abs(values[k]), _FLOOR)
+        for p in range(n):
+            w.solution[p] += inner * vectors[p, k]
+    w.lowest[0] = values[0]
+    for p in range(n):
+        w.valley[p] = vectors[p, 0] * w.scale[p]
+    return True
+
+
+@_jit
 def _newton_step(w: Any, g: Array, h: Array, move: Any, ridge: float, step: Array) -> float:
-    """The damped Newton step and its expected decrease; negative where H is not definite."""
+    """The damped Newton step and its expected decrease; negative where H is not finite.
+
+    Where H is not definite ``w.lowest`` is its lowest eigenvalue and ``w.valley`` the direction.
+    """
     n = w.live[0]
     largest = 0.0
     for p in range(n):
@@ -423,14 +495,18 @@ def _newton_step(w: Any, g: Array, h: Array, move: Any, ridge: float, step: Arra
         w.target[p] = -g[i] * w.scale[p]
     solution = w.solution
     _system(w.matrix, w.scale, w.live, h, move, ridge)
-    if not _solve(w.matrix, w.target, n, solution):
-        return -1.0
+    w.lowest[0] = 1.0
+    definite = _solve(w.matrix, w.target, n, solution)
+    if not definite:
+        _system(w.matrix, w.scale, w.live, h, move, ridge)
+        if not _saddle_free(w, n):
+            return -1.0
     longest = 0.0
     norm = 0.0
     for p in range(n):
         longest = max(longest, abs(solution[p]))
         norm += w.target[p] ** 2
-    if longest > _LONGEST:
+    if definite and longest > _LONGEST:
         _system(w.matrix, w.scale, w.live, h, move, ridge + np.sqrt(norm) / _LONGEST)
         if not _solve(w.matrix, w.target, n, solution):
             return -1.0
@@ -519,17 +595,23 @@ def _one(
             for i in range(n):
                 trial[i] = _clip(x[i] + step[i], m.lower[i], m.upper[i]) if move[i] else x[i]
                 slope += g[i] * (trial[i] - x[i])
-            if edm < edm_wanted + _ROUNDING * abs(f):
+            small = edm < edm_wanted + _ROUNDING * abs(f)
+            saddle = small and w.lowest[0] < -1e-7
+            if saddle:
+                size = np.sqrt(0.2 / abs(w.lowest[0]))
+                for p in range(w.live[0]):
+                    step[w.live[p + 1]] = w.valley[p] * size
+            if small and not saddle:
                 if _idle(m, x, fixed, g, h, move):
                     return -1, np.inf
                 for i in range(n):
-                    gradient[i] = g[i]
-                    for j in range(n):
-                        gradient[i] += h[i, j] * (trial[j] - x[j])
-                for i in range(n):
                     x[i] = trial[i]
+                for r in range(len(m.nominal)):
+                    w.active[r] = True
+                _value(m, w, x, main, scale, aux, scale_aux)
+                _gradient(m, w, main, aux, gradient)
                 return iteration - 1, f - edm
-            if slope >= 0:
+            if slope >= 0 and not saddle:
                 for i in range(n):
                     step[i] = -g[i] / max(abs(h[i, i]), 1e-12) if move[i] else 0.0
             far, length = edm > _FAR, 1.0

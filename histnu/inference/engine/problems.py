@@ -29,6 +29,8 @@ class MinimiseOptions:
         chunk: problems per chunk; chosen from the size of the model if None.
         memory_mb: most megabytes that the temporaries of a chunk of a large model take; one
             problem is always held, however large it is.
+        compiled: use compiled loops where numba is installed and the model is small; loading them
+            takes half a second, which pays for thousands of fits.
     """
 
     max_iterations: int = 80
@@ -38,6 +40,7 @@ class MinimiseOptions:
     most: int = 20
     chunk: int | None = None
     memory_mb: float = 64.0
+    compiled: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,107 @@
+"""The compiled form of Newton's method gives what the numpy form gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from histnu.inference.engine import compiled
+from histnu.inference.engine.likelihood import BatchedLikelihood
+from histnu.inference.engine.newton import newton
+from histnu.inference.engine.problems import MinimiseOptions, Problems
+from tests.inference import examples
+
+pytest.importorskip("numba", reason="the extra fast is not installed")
+
+POINTS = 1200
+OPTIONS = MinimiseOptions(compiled=True)
+
+
+def problems_of(likelihood, name):
+    """One parameter held at values inside its bounds, from starts beside the suggested one."""
+    low, high = likelihood.bounds[likelihood.index(name)]
+    values = np.linspace(max(low, -2.0), min(high, 3.0), POINTS)
+    return Problems.make(likelihood, POINTS, fixed={name: values})
+
+
+@pytest.mark.parametrize("shape", ["correlated", "combined", "binned"])
+def test_equal_to_numpy(shape):
+    document = getattr(examples, shape)()
+    likelihood = BatchedLikelihood.from_workspace(document)
+    name = document["measurements"][0]["config"]["poi"]
+    observed = likelihood.observe(likelihood.observation)
+    problems = problems_of(likelihood, name)
+    ours = compiled.compiled_newton(likelihood, observed, problems, OPTIONS)
+    theirs = newton(likelihood, observed, problems, OPTIONS)
+    both = ours.converged & theirs.converged
+    assert both.mean() > 0.99
+    # both end with a Newton step from an expected decrease below 1e-9: its square is left
+    np.testing.assert_allclose(ours.twice_nll[both], theirs.twice_nll[both], rtol=1e-12)
+    np.testing.assert_allclose(ours.parameters[both], theirs.parameters[both], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("analysis", "parameter"),
+    [("magnetic_moment_combined", "mu_universal"), ("millicharge_combined", "q_ee")],
+)
+def test_equal_on_the_likelihoods_of_the_package(project_root, analysis, parameter):
+    from histnu.analysis.target import load_target, parameter_of_interest
+
+    target = load_target(project_root / "workspaces" / analysis)
+    interest = parameter_of_interest(target, parameter)
+    likelihood = interest.likelihood
+    held = likelihood.index(interest.parameter)
+    observed = likelihood.observe(likelihood.observation)
+    found = newton(likelihood, observed, Problems.make(likelihood, 1), OPTIONS)
+    start = np.repeat(found.parameters, POINTS, axis=0)
+    start[:, held] += np.linspace(0.0, 1.0, POINTS)
+    problems = Problems.make(
+        likelihood, POINTS, fixed={interest.parameter: start[:, held]}, start=start
+    )
+    ours = compiled.compiled_newton(likelihood, observed, problems, OPTIONS)
+    theirs = newton(likelihood, observed, problems, OPTIONS)
+    both = ours.converged & theirs.converged
+    assert both.mean() > 0.9
+    np.testing.assert_allclose(ours.twice_nll[both], theirs.twice_nll[both], rtol=1e-12)
+    np.testing.assert_allclose(ours.gradient[both], theirs.gradient[both], atol=1e-5)
+
+
+def test_toys_have_their_own_data():
+    likelihood = BatchedLikelihood.from_workspace(examples.combined())
+    rng = np.random.default_rng(1)
+    counts = rng.poisson(likelihood.observation, (POINTS, likelihood.n_bins))
+    observed = likelihood.observe(counts)
+    problems = Problems.make(likelihood, POINTS)
+    ours = compiled.compiled_newton(likelihood, observed, problems, OPTIONS)
+    theirs = newton(likelihood, observed, problems, OPTIONS)
+    both = ours.converged & theirs.converged
+    assert both.mean() > 0.9
+    np.testing.assert_allclose(ours.twice_nll[both], theirs.twice_nll[both], rtol=1e-12)
+
+
+def test_threads_change_nothing(monkeypatch, project_root):
+    from histnu.analysis.target import load_target, parameter_of_interest
+
+    target = load_target(project_root / "workspaces" / "magnetic_moment_combined")
+    interest = parameter_of_interest(target, "mu_universal")
+    likelihood = interest.likelihood
+    observed = likelihood.observe(likelihood.observation)
+    problems = problems_of(likelihood, interest.parameter)
+    monkeypatch.setattr(compiled, "PIECE", 100)
+    fits = []
+    for threads in (1, 2):
+        monkeypatch.setattr(compiled, "_threads", lambda threads=threads: threads)
+        fits.append(compiled.compiled_newton(likelihood, observed, problems, OPTIONS))
+    np.testing.assert_array_equal(fits[0].parameters, fits[1].parameters)
+    np.testing.assert_array_equal(fits[0].twice_nll, fits[1].twice_nll)
+
+
+def test_few_problems_and_other_models_are_left_to_numpy():
+    likelihood = BatchedLikelihood.from_workspace(examples.combined())
+    observed = likelihood.observe(likelihood.observation)
+    few = Problems.make(likelihood, compiled.FEWEST - 1)
+    assert compiled.compiled_newton(likelihood, observed, few, OPTIONS) is None
+    many = Problems.make(likelihood, POINTS)
+    assert compiled.compiled_newton(likelihood, observed, many, MinimiseOptions()) is None
+    per_bin = BatchedLikelihood.from_workspace(examples.multichannel())
+    assert compiled.tables(per_bin) is None
