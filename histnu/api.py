@@ -1,10 +1,12 @@
-"""The public Python API: load a likelihood, ask it; the same verbs as the command line::
+"""The public Python API: load a likelihood, ask it; the same verbs as the command line.
 
-import histnu
+For example::
 
-likelihood = histnu.load("magnetic_moment_combined")
-likelihood.limit("mu_universal")
-histnu.limit("sterile_dipole_combined", "mu_e", held={"m4": 5.0})
+    import histnu
+
+    likelihood = histnu.load("magnetic_moment_combined")
+    likelihood.limit("mu_universal")
+    histnu.limit("sterile_dipole_combined", "mu_e", held={"m4": 5.0})
 """
 
 from __future__ import annotations
