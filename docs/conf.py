@@ -59,6 +59,7 @@ templates_path = ["_templates"]
 html_theme = "pydata_sphinx_theme"
 html_title = "histnu"
 html_static_path = ["_static"]
+html_sidebars: dict[str, list[str]] = {"_generated/gallery": [], "faq": []}
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_theme_options = {
