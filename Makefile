@@ -7,7 +7,7 @@ OUT ?= results
 # Two workers; each file is tested by one of them, so that its fixtures are made once.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark -n 2 --dist loadfile
 
-.PHONY: reproduce test check lowest lint interop-tools interop site benchmark clean
+.PHONY: reproduce test check lowest lint interop-tools interop site notebooks benchmark clean
 
 $(VENV)/run.stamp: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -79,13 +79,33 @@ interop: $(VENV)/test.stamp interop-tools
 	OMP_NUM_THREADS=1 $(call there,cabinetry,CABINETRY) $(call there,spey,SPEY) \
 	$(call there,pyhs3,PYHS3) $(call there,root,ROOT) $(BIN)/python -m pytest tests/interop
 
-## make site: the documentation in site/html, notebooks executed; a warning is an error
+## make site: the documentation in site/html, everything in it executed; a warning is an error
 $(VENV)/site.stamp: $(VENV)/test.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	touch $@
 
+# Two processes read pages. The notebook for the browser gets the wheel and a likelihood.
+SITE_JOBS ?= 2
+LITE := --apps lab --apps notebooks --no-sourcemaps --contents $(CURDIR)/site/lite \
+    --output-dir $(CURDIR)/site/html/lite --lite-dir site --piplite-wheels $(CURDIR)/site/wheel
+
 site: $(VENV)/site.stamp
-	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q -W --keep-going -b html docs site/html
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q -W --keep-going -j $(SITE_JOBS) -b html docs site/html
+	rm -rf site/lite site/wheel && mkdir -p site/lite/likelihood
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	    -w site/wheel .
+	cp notebooks/browser/compute.ipynb site/lite
+	cp workspaces/magnetic_moment_xenonnt/*.json site/lite/likelihood
+	$(BIN)/jupyter lite build $(LITE) > site/lite.log 2>&1 || (cat site/lite.log; false)
+	rm -f .jupyterlite.doit.db
+	$(BIN)/python scripts/check_site.py site/html
+	HISTNU_SITE=site/html $(BIN)/python -m pytest -q -p no:benchmark \
+	    tests/test_docs.py tests/test_notebooks.py -k "site or browser"
+
+## make notebooks: install what the notebooks need, and open them
+notebooks: $(VENV)/run.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks]'
+	$(BIN)/jupyter lab notebooks
 
 benchmark: $(VENV)/test.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/benchmarks --benchmark-only -o addopts=""

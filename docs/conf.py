@@ -25,12 +25,14 @@ extensions = [
     "sphinx_click",
     "sphinx_copybutton",
     "sphinx_design",
+    "console",
     "generated_pages",
 ]
-exclude_patterns = ["_build", "_ext", "_templates", "**.ipynb_checkpoints"]
+exclude_patterns = [
+    "_build", "_ext", "_templates", "**.ipynb_checkpoints",
+    "_generated/run", "_generated/browser_needs.md",
+]  # fmt: skip
 suppress_warnings = [
-    # pages also read well on a code host, where links go to files of the repository
-    "myst.xref_missing",
     # short names of types (Region, Axis) stand for several classes of different modules
     "ref.python",
 ]
@@ -45,6 +47,7 @@ nb_execution_raise_on_error = True
 nb_merge_streams = True
 
 autosummary_generate = True
+autodoc_mock_imports = ["numba"]  # optional; its loops are documented without it
 autodoc_typehints = "description"
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
@@ -55,7 +58,9 @@ napoleon_use_ivar = True
 templates_path = ["_templates"]
 html_theme = "pydata_sphinx_theme"
 html_title = "histnu"
-html_static_path: list[str] = []
+html_static_path = ["_static"]
+html_sidebars: dict[str, list[str]] = {"_generated/gallery": [], "faq": []}
+html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_theme_options = {
     "navbar_align": "left",
@@ -64,5 +69,3 @@ html_theme_options = {
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
 }
-# linkcheck: only links inside the site and the repository can be checked without network
-linkcheck_ignore = [r"https?://.*"]

@@ -1,9 +1,12 @@
 """The public Python API: load a likelihood, ask it; the same verbs as the command line.
 
-import histnu
-likelihood = histnu.load("magnetic_moment_combined")
-likelihood.limit("mu_universal")
-histnu.limit("sterile_dipole_combined", "mu_e", held={"m4": 5.0})
+For example::
+
+    import histnu
+
+    likelihood = histnu.load("magnetic_moment_combined")
+    likelihood.limit("mu_universal")
+    histnu.limit("sterile_dipole_combined", "mu_e", held={"m4": 5.0})
 """
 
 from __future__ import annotations
@@ -51,7 +54,7 @@ class Document:
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """What can be asked: physical parameters, parameters of interest, and all others."""
+        """What can be asked (physical parameters, parameters of interest, and all others)."""
         from histnu.analysis.target import parameters_of
 
         return parameters_of(self.target)

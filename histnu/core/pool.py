@@ -4,6 +4,9 @@ Workers ignore SIGINT: Ctrl-C in a terminal reaches the whole process group, and
 decides. When the parent leaves the pool through an exception (an interrupt, a failed job) it ends
 all workers at once. When the parent itself is killed, each worker ends on its own: on Linux the
 kernel tells it (``PR_SET_PDEATHSIG``), elsewhere a thread waits for the parent's end.
+
+Where a Python cannot start processes (in a browser) jobs run one after the other; nothing of
+``multiprocessing`` is imported before it is used.
 """
 
 from __future__ import annotations
@@ -18,12 +21,14 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing import get_context, parent_process, resource_tracker
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from histnu.core.errors import HistnuError
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.context import SpawnProcess
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +64,11 @@ class Job:
         return self.function(*first, *self.arguments, **self.options)
 
 
+def processes_available() -> bool:
+    """Whether this Python can start processes: not in a browser (Pyodide)."""
+    return sys.platform not in ("emscripten", "wasi") and find_spec("_multiprocessing") is not None
+
+
 def run_jobs(
     jobs: Sequence[Job],
     workers: int,
@@ -70,7 +80,7 @@ def run_jobs(
 
     Args:
         jobs: what to do; independent of each other.
-        workers: processes; 1 runs everything in this one.
+        workers: processes; 1 runs everything in this one, as does a Python without processes.
         progress: called with the label of each finished job.
         shared: first argument of every job, sent once to each process; nothing if None.
         done: called with number and result of each job, as soon as it is there.
@@ -79,6 +89,9 @@ def run_jobs(
         HistnuError: if a worker process is killed from outside.
         Exception: the first one that a job raises, with the worker's traceback as a note.
     """
+    if workers > 1 and not processes_available():
+        log.info("no processes here: %d jobs run one after the other", len(jobs))
+        workers = 1
     if workers <= 1:
         results = []
         for number, job in enumerate(jobs):
@@ -102,6 +115,8 @@ def _distribute(
     jobs: Sequence[Job], pool: Sequence[_Worker], progress: Progress, done: Done
 ) -> list[Any]:
     """Give each free worker the next job until all are done."""
+    from multiprocessing.connection import wait
+
     results: list[Any] = [None] * len(jobs)
     waiting = iter(range(len(jobs)))
     busy: dict[Any, tuple[int, _Worker]] = {}
@@ -165,6 +180,8 @@ def _start(shared: Any) -> _Worker:
 
     ``spawn`` and not ``fork``: the parent has threads, and a child must not hold its pipes.
     """
+    from multiprocessing import get_context
+
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, shared), daemon=True)
@@ -213,6 +230,9 @@ def _send(pipe: Connection, answer: tuple[bool, Any]) -> None:
 
 def end_with_parent() -> None:
     """End this process when the process that started it ends, whatever the reason."""
+    from multiprocessing import parent_process
+    from multiprocessing.connection import wait
+
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     parent = parent_process()
@@ -250,6 +270,8 @@ def _interrupts_held_back() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    from multiprocessing import resource_tracker
+
     resource_tracker.ensure_running()  # starting it later would unblock the signal
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

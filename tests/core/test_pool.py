@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 
 import pytest
@@ -56,3 +57,11 @@ def test_a_killed_worker_is_an_error():
     code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     with pytest.raises(HistnuError, match=r"job 'x' was ended from outside \(exit code -9\)"):
         run_jobs([Job("x", exec, (code,)), Job("y", time.sleep, (60,))], 2)
+
+
+def test_without_processes_jobs_run_one_after_the_other(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "emscripten")
+    jobs = [Job(str(n), os.getpid) for n in range(3)]
+    done: list[str] = []
+    assert run_jobs(jobs, 4, done.append) == [os.getpid()] * 3
+    assert done == ["0", "1", "2"]
