@@ -40,13 +40,10 @@ check: $(VENV)/test.stamp
 	    -c .venv-lowest/constraints.txt -e '.[test]'
 	touch $@
 
-# Left out: what is drawn or written by newer versions (images, pydantic's JSON Schemas, click's
-# messages in the fuzz) and what old iminuit, numpy and scipy warn of or answer less exactly; to mend.
-NOT_LOWEST := --ignore=tests/plotting/test_figures.py --ignore=tests/fuzz \
-    --deselect=tests/studies/test_studies.py::test_shipped_schemas_are_those_of_the_types \
-    --deselect=tests/studies/test_deromeri2024.py::test_pyhf_gives_the_same_limit \
-    --deselect=tests/inference/test_uncertainties.py::test_errors_equal_those_of_iminuit \
-    --deselect=tests/inference/test_random_documents.py::test_20_documents
+# Left out: images, which older matplotlib draws with other pixels; and a fit of pyhf with minuit
+# that iminuit 2.26 ends too early, which is then refused (not certified), as it should be.
+NOT_LOWEST := --ignore=tests/plotting/test_figures.py \
+    --deselect='tests/studies/test_deromeri2024.py::test_pyhf_gives_the_same_limit[pyhf-1e-05-pandax4t]'
 
 lowest: .venv-lowest/stamp
 	$(PYTEST:$(BIN)/%=.venv-lowest/bin/%) -m 'not slow' $(NOT_LOWEST)

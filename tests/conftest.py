@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Compiling takes a quarter of a minute where the cache is empty: only tests of it switch it on.
+os.environ.setdefault("HISTNU_NUMBA", "0")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

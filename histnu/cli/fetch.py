@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -45,18 +48,23 @@ def command(
         click.echo(f"{release} is complete in {place}; --force downloads it again", err=True)
         click.echo(str(place))
         return
+    from histnu.releases.fetch import FetchOptions, fetch
+
+    with _download_bar(release) as show:
+        folder = fetch(release, FetchOptions(source, checksum, output, show, force))
+    click.echo(str(folder))
+
+
+@contextmanager
+def _download_bar(release: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function of (bytes done, in total) that moves a bar where a terminal shows errors."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-    from histnu.releases.fetch import FetchOptions, fetch
-
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    out = Console(stderr=True)
-    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(release, total=None)
-
-        def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total or None)
-
-        folder = fetch(release, FetchOptions(source, checksum, output, show, force))
-    click.echo(str(folder))
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)

@@ -56,6 +56,7 @@ MAXIMUM_RATE = 1e15
 TOYS_PER_CHUNK = 1000
 """Toys that share one generator; another number gives other toys."""
 _TRUTH_DIGITS = 8
+_EXTENSIONS = 6  # times that a scan without an end goes on, each time three times as wide
 """Digits of fitted nuisances at which toys are drawn: the same on every machine."""
 
 
@@ -529,18 +530,24 @@ def feldman_cousins(
     Args:
         likelihood: the model. data: (B,) counts; the workspace's if None.
         parameter: its name. cl: confidence level. options: toys per value.
-        values: (P,) scanned; 21 around the profile interval if None.
+        values: (P,) scanned; around the profile interval, and on until both ends are excluded or
+            at a bound, if None.
 
     The ends are where the p-value, linear between the scanned values, crosses ``1 - cl``.
 
     Raises:
-        FitError: the profile interval, from which the scan starts, is open on both sides.
+        FitError: the profile interval, from which the scan starts, is open on both sides, or no
+            value is excluded far beyond it.
     """
     options = options or ToyOptions()
-    if values is None:
-        values = _scan_values(likelihood, data, parameter, cl, options)
-    scan = neyman_scan(likelihood, data, parameter, values, cl, options)
     bounds = likelihood.bounds[likelihood.index(parameter)]
+    if values is not None:
+        scan = neyman_scan(likelihood, data, parameter, values, cl, options)
+    else:
+        first = _scan_values(likelihood, data, parameter, cl, options)
+        scan = _wide_scan(
+            lambda x: neyman_scan(likelihood, data, parameter, x, cl, options), first, bounds
+        )
     roots, segments = accepted(scan.values, scan.p_value - (1 - cl), bounds)
     lower = segments[0].lower if segments and segments[0].lower_end == CROSSING else None
     upper = segments[-1].upper if segments and segments[-1].upper_end == CROSSING else None
@@ -584,6 +591,27 @@ def accepted(x: Array, excess: Array, bounds: Array) -> tuple[list[float], tuple
         ends.append((float(x[-1]), BOUND) if x[-1] >= bounds[1] else (None, OPEN))
     pairs = zip(ends[::2], ends[1::2], strict=True)
     return roots, tuple(Segment(a[0], b[0], a[1], b[1]) for a, b in pairs)
+
+
+def _wide_scan(scan_of: Callable[[Array], NeymanScan], values: Array, bounds: Array) -> NeymanScan:
+    """Scan, and go on beyond an end that is not excluded; each time twice as far.
+
+    Raises:
+        FitError: an end is not excluded after ``_EXTENSIONS`` times.
+    """
+    for _ in range(_EXTENSIONS):
+        scan = scan_of(values)
+        low, high = values[0], values[-1]
+        below, above = scan.p_value[[0, -1]] > 1 - scan.cl
+        more = []
+        if below and low > bounds[0]:
+            more.append(np.linspace(max(bounds[0], 2 * low - high), low, 11)[:-1])
+        if above and high < bounds[1]:
+            more.append(np.linspace(high, min(bounds[1], 2 * high - low), 11)[1:])
+        if not more:
+            return scan
+        values = np.unique(np.concatenate([values, *more]))
+    raise FitError(f"{scan.parameter}: no value up to {high:g} is excluded; give values to scan")
 
 
 def _scan_values(

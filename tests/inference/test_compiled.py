@@ -14,6 +14,17 @@ from tests.inference import examples
 pytest.importorskip("numba", reason="the extra fast is not installed")
 
 POINTS = 1200
+
+
+@pytest.fixture(autouse=True)
+def switched_on(monkeypatch):
+    """The other tests run without compiled fits, see ``tests/conftest.py``."""
+    monkeypatch.setenv("HISTNU_NUMBA", "1")
+    compiled.available.cache_clear()
+    yield
+    compiled.available.cache_clear()
+
+
 OPTIONS = MinimiseOptions(compiled=True)
 
 
@@ -108,3 +119,17 @@ def test_few_problems_and_other_models_are_left_to_numpy():
     assert compiled.compiled_newton(likelihood, observed, many, MinimiseOptions()) is None
     per_bin = BatchedLikelihood.from_workspace(examples.multichannel())
     assert compiled.tables(per_bin) is None
+
+
+def test_toys_of_charges_are_the_same(monkeypatch, project_root):
+    """A whole verb with the global search, with and without."""
+    import histnu
+
+    likelihood = histnu.load(project_root / "workspaces" / "millicharge_xenonnt")
+    ours = likelihood.toys("q_ee", [3.0], n_toys=40)
+    monkeypatch.setenv("HISTNU_NUMBA", "0")
+    compiled.available.cache_clear()
+    theirs = likelihood.toys("q_ee", [3.0], n_toys=40)
+    # both certified minima are within 1e-5 of the lowest
+    assert ours.critical == pytest.approx(theirs.critical, abs=1e-5)
+    assert ours.p_value == theirs.p_value

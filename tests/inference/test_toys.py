@@ -171,6 +171,25 @@ def test_coverage_counts_discrete_outcomes_exactly() -> None:
     assert found.coverage == pytest.approx(exact, abs=5 * found.error)
 
 
+def test_the_scan_goes_on_until_a_value_is_excluded() -> None:
+    """Table IV of physics/9711021: n = 0, background 0.5, 90 %: [0.00, 1.94].
+
+    The profile interval, around which the scan begins, ends at 1.35 = 2.706 / 2.
+    """
+    signal = {"name": "s", "data": [1.0], "modifiers": [
+        {"name": "mu", "type": "normfactor", "data": None}]}  # fmt: skip
+    document = examples.workspace(
+        {"c": [signal, {"name": "b", "data": [0.5], "modifiers": []}]}, {"c": [0.0]}, "mu",
+        [{"name": "mu", "bounds": [[0.0, 50.0]], "inits": [1.0]}],
+    )  # fmt: skip
+    likelihood = BatchedLikelihood.from_workspace(document)
+    found, scan = feldman_cousins(likelihood, None, "mu", 0.9, ToyOptions(4000, seed=1))
+    assert found.lower is None
+    # the p-value jumps there: the end is known to a step of the scan
+    assert found.upper == pytest.approx(1.94, abs=np.diff(scan.values).max())
+    assert scan.p_value[-1] < 0.1
+
+
 def test_feldman_cousins_reproduces_the_published_table() -> None:
     """Table IV of physics/9711021: n = 4, background 3, 90 %: [0.00, 5.60]; n = 8: [1.51, 10.99].
 
