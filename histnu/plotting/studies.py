@@ -12,7 +12,7 @@ import numpy as np
 
 from histnu.core.errors import DataError, located
 from histnu.core.units import unit_ratio
-from histnu.plotting.canvas import COLORS, DASHES, Column, write_figure
+from histnu.plotting.canvas import COLORS, DASHES, Column, quantity, typeset, write_figure
 from histnu.plotting.overlays import Published, load_published
 from histnu.plotting.planes import draw_number
 from histnu.plotting.prediction import poisson_interval, pulls
@@ -68,7 +68,7 @@ class Drawing:
     def axis(self, name: str, unit: str = "") -> str:
         """Label of a parameter's axis."""
         known = self.results["study"]["parameters"].get(name, {})
-        return str(known.get("latex") or (f"{name} [{unit}]" if unit else name))
+        return str(known.get("latex") or typeset(quantity(name, unit)))
 
     def columns(self, fields: Mapping[str, str]) -> dict[str, Column]:
         """Numbers of all panels: ``panel``, ``data`` and, by title, lists of the rows."""

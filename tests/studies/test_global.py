@@ -128,8 +128,8 @@ def test_documented_results_are_current(document, part):
 
 @pytest.mark.slow
 def test_figures(document, tmp_path):
-    """One figure per hypothesis, as PNG and PDF."""
+    """One figure per hypothesis, in every format and as numbers."""
     names = {p.name for p in draw_all(document, tmp_path)}
     stems = set(load_study(STUDY).study.figures)
-    assert names == {f"{stem}.{kind}" for stem in stems for kind in ("png", "pdf")}
+    assert names == {f"{stem}.{kind}" for stem in stems for kind in ("png", "pdf", "svg", "csv")}
     assert len(stems) == 9

@@ -607,13 +607,21 @@ def _one(
             if small and not saddle:
                 if _idle(m, x, fixed, g, h, move):
                     return -1, np.inf
+                change = 0.0
                 for i in range(n):
-                    x[i] = trial[i]
+                    bend = 0.0
+                    for j in range(n):
+                        bend += h[i, j] * (trial[j] - x[j])
+                    change += (trial[i] - x[i]) * (g[i] + 0.5 * bend)
+                if change <= 0:
+                    f -= edm
+                    for i in range(n):
+                        x[i] = trial[i]
                 for r in range(len(m.nominal)):
                     w.active[r] = True
                 _value(m, w, x, main, scale, aux, scale_aux)
                 _gradient(m, w, main, aux, gradient)
-                return iteration - 1, f - edm
+                return iteration - 1, f
             if slope >= 0 and not saddle:
                 for i in range(n):
                     step[i] = -g[i] / max(abs(h[i, i]), 1e-12) if move[i] else 0.0

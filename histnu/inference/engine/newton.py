@@ -298,16 +298,22 @@ class _Run:
     def _finish(
         self, s: _State, which: tuple[slice | Mask, Mask], moved: Array, edm: Array
     ) -> None:
-        """Store the converged problems, after their last (already negligible) Newton step."""
+        """Store the converged problems, after their last Newton step.
+
+        The step changes -2 log L by less than the tolerance. It is not taken where a bound cuts it
+        (a long one along a valley, say) so that -2 log L would rise.
+        """
         chosen, finished = which
         if not finished.any():
             return
         number = s.number[chosen][finished]
-        self._result[:, number] = moved[:, finished]
-        self._value[number] = s.at.value[chosen][finished] - edm[finished]
-        step = (moved - s.x[:, chosen])[:, finished]
+        x, gradient = s.x[:, chosen][:, finished], s.at.gradient[:, chosen][:, finished]
+        step = moved[:, finished] - x
         bend = np.einsum("ijp,jp->ip", s.at.hessian[:, :, chosen][:, :, finished], step)
-        self._gradient[:, number] = s.at.gradient[:, chosen][:, finished] + bend
+        falls = (step * (gradient + 0.5 * bend)).sum(axis=0) <= 0
+        self._result[:, number] = np.where(falls, moved[:, finished], x)
+        self._value[number] = s.at.value[chosen][finished] - np.where(falls, edm[finished], 0.0)
+        self._gradient[:, number] = gradient + np.where(falls, bend, 0.0)
         self._converged[number] = True
 
     # ------------------------------------------------------------------ steps
