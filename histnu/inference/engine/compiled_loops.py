@@ -571,6 +571,41 @@ def _clip(x: float, lower: float, upper: float) -> float:
 
 
 @_jit
+def _copy(a: Array, b: Array) -> None:
+    for i in range(len(a)):
+        b[i] = a[i]
+
+
+@_jit
+def _last_step(x: Array, there: Array, g: Array, h: Array) -> bool:
+    """Move ``x`` there unless -2 log L would rise; whether it was moved."""
+    change = 0.0
+    for i in range(len(x)):
+        bend = 0.0
+        for j in range(len(x)):
+            bend += h[i, j] * (there[j] - x[j])
+        change += (there[i] - x[i]) * (g[i] + 0.5 * bend)
+    if change <= 0:
+        _copy(there, x)
+    return change <= 0
+
+
+@_jit
+def _along_valley(w: Any, step: Array) -> None:
+    """A step along the lowest eigenvalue, which is negative."""
+    size = np.sqrt(0.2 / abs(w.lowest[0]))
+    for p in range(w.live[0]):
+        step[w.live[p + 1]] = w.valley[p] * size
+
+
+@_jit
+def _shortened(rise: float, slope: float) -> float:
+    """Factor of a step that was not taken."""
+    best = -0.5 * slope / (rise - slope) if np.isfinite(rise) else 0.25
+    return 0.25 if np.isnan(best) else min(max(best, 0.1), 0.5)
+
+
+@_jit
 def _one(
     m: Any, w: Any, x: Array, fixed: Any, main: Array, scale: Array, aux: Array,
     scale_aux: Array, constant: float, edm_wanted: float, most: int, patience: int, gradient: Array,
@@ -601,22 +636,12 @@ def _one(
             small = edm < edm_wanted + _ROUNDING * abs(f)
             saddle = small and w.lowest[0] < -1e-7
             if saddle:
-                size = np.sqrt(0.2 / abs(w.lowest[0]))
-                for p in range(w.live[0]):
-                    step[w.live[p + 1]] = w.valley[p] * size
-            if small and not saddle:
+                _along_valley(w, step)
+            elif small:
                 if _idle(m, x, fixed, g, h, move):
                     return -1, np.inf
-                change = 0.0
-                for i in range(n):
-                    bend = 0.0
-                    for j in range(n):
-                        bend += h[i, j] * (trial[j] - x[j])
-                    change += (trial[i] - x[i]) * (g[i] + 0.5 * bend)
-                if change <= 0:
+                if _last_step(x, trial, g, h):
                     f -= edm
-                    for i in range(n):
-                        x[i] = trial[i]
                 for r in range(len(m.nominal)):
                     w.active[r] = True
                 _value(m, w, x, main, scale, aux, scale_aux)
@@ -640,14 +665,10 @@ def _one(
             ridge = max(ridge, 1e-8) * 100 if length < 0.3 else ridge * 0.01
             ridge = min(max(ridge, 1e-10), 1.0)
             f = there
-            for i in range(n):
-                x[i] = trial[i]
+            _copy(trial, x)
             _derivatives(m, w, main, aux, far, g, h)
         else:
-            rise = there - f - slope
-            best = -0.5 * slope / rise if np.isfinite(rise) else 0.25
-            best = 0.25 if np.isnan(best) else best
-            length *= min(max(best, 0.1), 0.5)
+            length *= _shortened(there - f, slope)
     return -2, f
 
 
