@@ -27,7 +27,7 @@ reproduce: $(VENV)/run.stamp
 test: $(VENV)/test.stamp
 	$(PYTEST)
 
-## make check: the quick tests (less than a minute on two cores)
+## make check: the quick tests (two to three minutes on two cores)
 check: $(VENV)/test.stamp
 	$(PYTEST) -m 'not slow'
 

@@ -12,6 +12,7 @@ from histnu.inference.engine.problems import MinimiseOptions, Problems
 from tests.inference import examples
 
 pytest.importorskip("numba", reason="the extra fast is not installed")
+pytestmark = pytest.mark.slow  # the first run compiles
 
 POINTS = 1200
 
