@@ -50,6 +50,7 @@ def test_equal_to_numpy(shape):
     assert both.mean() > 0.99
     # both end with a Newton step from an expected decrease below 1e-9: its square is left
     np.testing.assert_allclose(ours.twice_nll[both], theirs.twice_nll[both], rtol=1e-12)
+    # the same iteration, other sums: 1e-15 a step, times the condition of the Hessian (below 1e8)
     np.testing.assert_allclose(ours.parameters[both], theirs.parameters[both], atol=1e-6)
 
 
@@ -77,6 +78,8 @@ def test_equal_on_the_likelihoods_of_the_package(project_root, analysis, paramet
     both = ours.converged & theirs.converged
     assert both.mean() > 0.9
     np.testing.assert_allclose(ours.twice_nll[both], theirs.twice_nll[both], rtol=1e-12)
+    # numpy extrapolates it over the last step, the loops evaluate it there: second order in a step
+    # whose expected decrease is below 1e-9; scans are joined to 1e-5
     np.testing.assert_allclose(ours.gradient[both], theirs.gradient[both], atol=1e-5)
 
 

@@ -599,6 +599,24 @@ def _along_valley(w: Any, step: Array) -> None:
 
 
 @_jit
+def _try(m: Any, x: Array, step: Array, length: float, move: Any, g: Array, trial: Array) -> float:
+    """Put a share of a step inside the bounds into ``trial``; return the slope along it."""
+    slope = 0.0
+    for i in range(len(x)):
+        there = _clip(x[i] + length * step[i], m.lower[i], m.upper[i])
+        trial[i] = there if move[i] else x[i]
+        slope += g[i] * (trial[i] - x[i])
+    return slope
+
+
+@_jit
+def _downhill(g: Array, h: Array, move: Any, step: Array) -> None:
+    """A step against the gradient, where Newton's would climb."""
+    for i in range(len(g)):
+        step[i] = -g[i] / max(abs(h[i, i]), 1e-12) if move[i] else 0.0
+
+
+@_jit
 def _shortened(rise: float, slope: float) -> float:
     """Factor of a step that was not taken."""
     best = -0.5 * slope / (rise - slope) if np.isfinite(rise) else 0.25
@@ -614,10 +632,8 @@ def _one(
 
     -1 iterations: it is left to numpy, -2: more than ``most`` are needed.
     """
-    n = len(x)
     g, h, step, trial, move = w.slope, w.bend, w.step, w.trial, w.move
-    for i in range(n):
-        step[i] = 0.0
+    step[:] = 0.0
     _prepare(m, w, x, fixed)
     f = _value(m, w, x, main, scale, aux, scale_aux) + constant
     if not np.isfinite(f):
@@ -629,10 +645,7 @@ def _one(
             edm = _direction(m, w, x, fixed, g, h, ridge, step, move)
             if not edm >= 0:
                 return -1, np.inf
-            slope = 0.0
-            for i in range(n):
-                trial[i] = _clip(x[i] + step[i], m.lower[i], m.upper[i]) if move[i] else x[i]
-                slope += g[i] * (trial[i] - x[i])
+            slope = _try(m, x, step, 1.0, move, g, trial)
             small = edm < edm_wanted + _ROUNDING * abs(f)
             saddle = small and w.lowest[0] < -1e-7
             if saddle:
@@ -648,13 +661,9 @@ def _one(
                 _gradient(m, w, main, aux, gradient)
                 return iteration - 1, f
             if slope >= 0 and not saddle:
-                for i in range(n):
-                    step[i] = -g[i] / max(abs(h[i, i]), 1e-12) if move[i] else 0.0
+                _downhill(g, h, move, step)
             far, length = edm > _FAR, 1.0
-        slope = 0.0
-        for i in range(n):
-            trial[i] = x[i] if fixed[i] else _clip(x[i] + length * step[i], m.lower[i], m.upper[i])
-            slope += g[i] * (trial[i] - x[i])
+        slope = _try(m, x, step, length, move, g, trial)
         there = _value(m, w, trial, main, scale, aux, scale_aux) + constant
         if not np.isfinite(there):
             walls += 1
