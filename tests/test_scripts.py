@@ -100,6 +100,7 @@ def test_beam_of_csi(project_root, releases):
     assert options["beam_mean_sigma_us"] == pytest.approx(error, abs=0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.release
 def test_lz_b8(project_root, releases, tmp_path, monkeypatch):
     script = load_script(project_root, "reconstruct_lz_b8_2025")

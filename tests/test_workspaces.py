@@ -63,6 +63,7 @@ def differences(ours, theirs, path="$"):
         yield f"{path}: {ours!r} and {theirs!r}"
 
 
+@pytest.mark.slow
 def test_committed_documents_are_what_is_built(rebuilt, project_root):
     """On any machine: other processors round the last bit of a template differently."""
     committed = project_root / "workspaces"

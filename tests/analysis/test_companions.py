@@ -42,6 +42,7 @@ def test_nothing_is_held_where_a_strength_or_a_nuisance_is_asked():
     assert parameter_of_interest(target, "b8_flux").fixed == {}
 
 
+@pytest.mark.slow
 def test_a_wider_set_when_companions_are_profiled():
     """A profile over more parameters is nowhere higher: its interval holds the other one."""
     one = verbs.limit(load_target(ANALYSIS), "r2_emu")

@@ -87,6 +87,7 @@ def test_significance(run, project_root):
     assert "standard deviations" in text and "seed 3" in text and "[reconstructed inputs]" in text
 
 
+@pytest.mark.slow
 def test_expected_beside_observed(run, folder):
     arguments = (
         "limit",
@@ -152,6 +153,7 @@ def test_plot_draws_an_analysis(run, tmp_path, kind):
     assert (tmp_path / f"{kind}.png").exists()
 
 
+@pytest.mark.slow
 def test_spectra_are_the_models(run, tmp_path):
     """The Standard Model curve integrates to the 304 events/(t yr) above 0.51 keV of the design."""
     import csv

@@ -91,6 +91,7 @@ def test_cls_of_one_bin_is_exact() -> None:
     assert test.method == "toys"
 
 
+@pytest.mark.slow
 def test_toys_agree_with_pyhf_toys(example: Example) -> None:
     likelihood = example("textbook")
     test = hypotest_toys(likelihood, None, "mu", 1.0, ToyOptions(20000, seed=1))
@@ -171,6 +172,7 @@ def test_coverage_counts_discrete_outcomes_exactly() -> None:
     assert found.coverage == pytest.approx(exact, abs=5 * found.error)
 
 
+@pytest.mark.slow
 def test_the_scan_goes_on_until_a_value_is_excluded() -> None:
     """Table IV of physics/9711021: n = 0, background 0.5, 90 %: [0.00, 1.94].
 
@@ -190,6 +192,7 @@ def test_the_scan_goes_on_until_a_value_is_excluded() -> None:
     assert scan.p_value[-1] < 0.1
 
 
+@pytest.mark.slow
 def test_feldman_cousins_reproduces_the_published_table() -> None:
     """Table IV of physics/9711021: n = 4, background 3, 90 %: [0.00, 5.60]; n = 8: [1.51, 10.99].
 
@@ -225,6 +228,7 @@ def test_feldman_cousins_reproduces_the_published_table() -> None:
     assert limit.upper == pytest.approx(5.60, abs=0.3)
 
 
+@pytest.mark.slow
 def test_neyman_of_charges_runs_and_reports_progress(charges: MappedLikelihood) -> None:
     seen: list[tuple[int, int]] = []
     options = ToyOptions(40, chunk=20, progress=lambda a, b: seen.append((a, b)))

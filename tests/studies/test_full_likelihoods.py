@@ -99,6 +99,7 @@ def test_bound_and_sensitivity(part) -> None:  # type: ignore[no-untyped-def]
     assert row["upper"] < row["expected"]["upper"]
 
 
+@pytest.mark.slow
 @pytest.mark.release
 def test_pyhf_gives_the_same_bound() -> None:
     """The batched engine against pyhf itself (minuit) on the ionization-only workspace."""

@@ -60,7 +60,11 @@ def _settings():
 
 @pytest.mark.parametrize(
     ("name", "parameter"),
-    [("vector_nsi_solar_b8", "eps_d_ee"), ("charge_radius_er_combined", "r2_emu")],
+    [
+        ("magnetic_moment_solar_b8", "mu_e"),
+        pytest.param("vector_nsi_solar_b8", "eps_d_ee", marks=pytest.mark.slow),
+        pytest.param("charge_radius_er_combined", "r2_emu", marks=pytest.mark.slow),
+    ],
 )
 def test_a_parameter_alone_is_the_likelihood_with_the_others_at_zero(name, parameter):
     task = Task(kind="bound", analysis=load_analysis(name), parameters=(parameter,))
