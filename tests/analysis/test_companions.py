@@ -76,6 +76,7 @@ def test_manifest_carries_it(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_command_line_says_what_was_held():
     arguments = ["limit", ANALYSIS, "--poi", "r2_ee", "--set", "r2_emu=free"]
     text = CliRunner().invoke(cli, arguments, catch_exceptions=False)

@@ -132,10 +132,10 @@ def test_plot_names_its_kinds(run):
     "arguments",
     [
         ("fit", "--poi", "mu_e"),
-        ("impacts", "--poi", "mu_e"),
-        ("correlation", "--poi", "mu_e"),
+        pytest.param(("impacts", "--poi", "mu_e"), marks=pytest.mark.slow),
+        pytest.param(("correlation", "--poi", "mu_e"), marks=pytest.mark.slow),
         ("scan", "--poi", "mu_e", "--points", "5", "--from", "0", "--to", "3"),
-        ("nuisances", "--poi", "mu_e"),
+        pytest.param(("nuisances", "--poi", "mu_e"), marks=pytest.mark.slow),
     ],
     ids=lambda a: a[0],
 )

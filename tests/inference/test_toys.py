@@ -39,7 +39,15 @@ def tight() -> object:
 
 
 @pytest.mark.usefixtures("tight")
-@pytest.mark.parametrize("shape", ["textbook", "multichannel", "correlated", "combined"])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "textbook",
+        "correlated",
+        pytest.param("multichannel", marks=pytest.mark.slow),
+        pytest.param("combined", marks=pytest.mark.slow),
+    ],
+)
 def test_asymptotic_cls_equals_pyhf(example: Example, shape: str) -> None:
     likelihood = example(shape)
     data = np.concatenate([likelihood.observation, likelihood.auxdata])
@@ -84,7 +92,7 @@ def test_cls_of_one_bin_is_exact() -> None:
         "mu",
     )
     likelihood = BatchedLikelihood.from_workspace(document)
-    test = hypotest_toys(likelihood, None, "mu", 1.0, ToyOptions(40000, seed=3))
+    test = hypotest_toys(likelihood, None, "mu", 1.0, ToyOptions(10000, seed=3))
     # q-tilde falls with the count up to mu_hat = mu, so p-values are Poisson sums up to 3
     assert test.cl_sb == pytest.approx(poisson.cdf(3, 9.0), abs=5 * test.errors[0])
     assert test.cl_b == pytest.approx(poisson.cdf(3, 4.0), abs=5 * test.errors[1])

@@ -319,6 +319,7 @@ def test_toys_are_normalised_to_the_asymptotic_distribution(tmp_path, plain):
     assert sum(map(float, table["asymptotic"])) == pytest.approx(1.0, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_same_input_gives_the_same_bytes(plain, tmp_path):
     for suffix in (".pdf", ".svg"):
         for name in ("a", "b"):

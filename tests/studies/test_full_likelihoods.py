@@ -37,6 +37,7 @@ def needs(name: str) -> None:
             pytest.skip(str(error))
 
 
+@pytest.mark.slow
 @pytest.mark.release
 def test_published_2024_flux_and_significance(validation) -> None:  # type: ignore[no-untyped-def]
     """arXiv:2408.02877: flux 4.7 (+3.6 -2.3) e6, background-only rejected at 2.73 sigma."""
@@ -52,6 +53,7 @@ def test_published_2024_flux_and_significance(validation) -> None:  # type: igno
     assert found.significance == pytest.approx(2.73, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.release
 def test_same_model_as_the_collaborations(validation) -> None:  # type: ignore[no-untyped-def]
     """-2 log L of alea 0.3.5 at five points, from scripts/compare_alea.py (relative to point 0)."""
@@ -139,6 +141,7 @@ def test_dipole_of_zero_mass_is_the_magnetic_moment() -> None:
     assert curve.dof == 2
 
 
+@pytest.mark.slow
 @pytest.mark.release
 def test_unknown_parameter_of_the_reference(validation) -> None:  # type: ignore[no-untyped-def]
     needs("xenonnt_4d_2024")
@@ -212,5 +215,5 @@ def test_published_limits_are_read(validation) -> None:  # type: ignore[no-untyp
 
 @pytest.mark.release
 def test_grid_is_cached_and_complete() -> None:
-    needs("xenonnt_4d_2026")
-    assert build_experiment("xenonnt_4d_2026") is build_experiment("xenonnt_4d_2026")
+    needs("xenonnt_s2only_2026")
+    assert build_experiment("xenonnt_s2only_2026") is build_experiment("xenonnt_s2only_2026")
