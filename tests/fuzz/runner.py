@@ -7,6 +7,7 @@ pickled cases from standard input and writes pickled outcomes to standard output
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import pickle
 import resource
@@ -208,6 +209,8 @@ def serve() -> None:
     warming, cases = pickle.load(sys.stdin.buffer)
     stream = os.fdopen(os.dup(1), "wb")
     warm_up(warming)
+    gc.collect()
+    gc.freeze()  # a collection in a child would copy every page of the parent
     for outcome in run_all(cases):
         pickle.dump(outcome, stream)
         stream.flush()
