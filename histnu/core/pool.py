@@ -38,8 +38,10 @@ Done = Callable[[int, Any], None]
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PR_SET_PDEATHSIG = 1
 """Option of Linux' ``prctl`` that names the signal a process gets when its parent ends."""
-PATIENCE_S = 1.0
-"""How long a worker may take to end before it is killed, in seconds."""
+PATIENCE_S = 60.0
+"""How long an idle worker may take to end before it is killed, in seconds (a busy machine)."""
+CUT_SHORT_S = 1.0
+"""How long a worker may take that is ended in the midst of its job: somebody waits for it."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ def _answer(worker: _Worker, job: Job) -> Any:
     try:
         done, value = worker.pipe.recv()
     except (EOFError, OSError):
-        worker.process.join(PATIENCE_S)
+        worker.process.join(CUT_SHORT_S)
         raise HistnuError(
             f"the process of job {job.label!r} was ended from outside (exit code "
             f"{worker.process.exitcode}); where memory is short use fewer processes (-j)"
@@ -159,12 +161,14 @@ def _answer(worker: _Worker, job: Job) -> Any:
 def _workers(number: int, shared: Any) -> Iterator[list[_Worker]]:
     """Running workers; on any exception they are ended at once."""
     pool: list[_Worker] = []
+    patience_s = PATIENCE_S
     try:
         with _one_thread_each(), _interrupts_held_back():
             for _ in range(number):
                 pool.append(_start(shared))
         yield pool
     except BaseException:
+        patience_s = CUT_SHORT_S
         for worker in pool:
             worker.process.terminate()
         raise
@@ -172,7 +176,7 @@ def _workers(number: int, shared: Any) -> Iterator[list[_Worker]]:
         for worker in pool:
             worker.pipe.close()
         for worker in pool:
-            _end(worker.process)
+            _end(worker.process, patience_s)
 
 
 def _start(shared: Any) -> _Worker:
@@ -190,9 +194,9 @@ def _start(shared: Any) -> _Worker:
     return _Worker(process, ours)
 
 
-def _end(process: SpawnProcess) -> None:
+def _end(process: SpawnProcess, patience_s: float) -> None:
     """Wait for a worker that was told to end; kill one that does not."""
-    process.join(PATIENCE_S)
+    process.join(patience_s)
     if process.is_alive():
         log.warning("worker %s did not end and is killed", process.pid)
         process.kill()

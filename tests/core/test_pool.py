@@ -59,6 +59,13 @@ def test_a_killed_worker_is_an_error():
         run_jobs([Job("x", exec, (code,)), Job("y", time.sleep, (60,))], 2)
 
 
+def test_a_worker_that_ends_slowly_is_not_killed(caplog):
+    """As on a busy machine: longer than the second that an interrupted one has."""
+    code = "import threading, time; threading.Thread(target=time.sleep, args=(1.5,)).start()"
+    run_jobs([Job("x", exec, (code,)), Job("y", abs, (-1,))], 2)
+    assert not caplog.records
+
+
 def test_without_processes_jobs_run_one_after_the_other(monkeypatch):
     monkeypatch.setattr(sys, "platform", "emscripten")
     jobs = [Job(str(n), os.getpid) for n in range(3)]
