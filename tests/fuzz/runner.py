@@ -182,7 +182,8 @@ def warm_up(cases: Sequence[Case]) -> None:
 
     import histnu.cli.main as entry
 
-    importlib.import_module("histnu.plotting.studies")
+    for name in ("histnu.plotting.studies", "histnu.studies.reproduce"):
+        importlib.import_module(name)
     with importlib.import_module("histnu.plotting.style").figure_style():
         pass  # imports matplotlib and reads its fonts
     for verb in entry.VERBS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 
 import pytest
 
@@ -28,6 +29,12 @@ def analyses(names):
     return [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in names]
 
 
+@pytest.fixture(scope="module")
+def document(assembled):
+    """The document of an analysis, built once for all tests."""
+    return cache(lambda name, interpolation="normsys": assembled(name, interpolation).workspace)
+
+
 def integers(value):
     """Every integer in a document."""
     if isinstance(value, dict):
@@ -39,18 +46,18 @@ def integers(value):
 
 # of the largest documents, those of pulsed sources, one
 @pytest.mark.parametrize("name", analyses([*NAMES, "standard_model_coherent"]))
-def test_valid_deterministic_and_of_floats(assembled, name):
-    document = assembled(name).workspace
-    pyhf.schema.validate(document, "workspace.json")
+def test_valid_deterministic_and_of_floats(document, assembled, name):
+    first = document(name)
+    pyhf.schema.validate(first, "workspace.json")
     again = assembled(name).workspace
-    assert json.dumps(document, sort_keys=True) == json.dumps(again, sort_keys=True)
-    assert integers(document) == []
+    assert json.dumps(first, sort_keys=True) == json.dumps(again, sort_keys=True)
+    assert integers(first) == []
 
 
 @pytest.mark.parametrize("interpolation", ["normsys", "linear"])
 @pytest.mark.parametrize("name", analyses(NAMES))
-def test_no_trap(assembled, name, interpolation):
-    found = check_workspace(assembled(name, interpolation).workspace)
+def test_no_trap(document, name, interpolation):
+    found = check_workspace(document(name, interpolation))
     if name.startswith("universal_vector"):
         # g^2 alone, without the g^4 that goes with it, is destructive: the linter says so
         found = [f for f in found if (f.severity, f.check) != ("warning", "rates")]
@@ -59,7 +66,7 @@ def test_no_trap(assembled, name, interpolation):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(n for n in PULSED if n.startswith("standard_model")))
-def test_those_of_pulsed_sources_have_negative_rates_at_most(assembled, name):
+def test_those_of_pulsed_sources_have_negative_rates_at_most(document, name):
     """Their shape variations, linear in bins of little content, are negative before -5 sigma."""
-    found = [f for f in check_workspace(assembled(name).workspace) if f.severity != "info"]
+    found = [f for f in check_workspace(document(name)) if f.severity != "info"]
     assert {(f.severity, f.check) for f in found} <= {("warning", "rates")}
