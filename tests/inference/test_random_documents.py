@@ -82,8 +82,8 @@ def at_the_best_fit(subject: Subject) -> Iterator[str]:
     at = subject.reference.value(np.array(list(best.parameters.values())))
     if abs(at - best.twice_nll) > 1e-5:
         yield f"best fit: {best.twice_nll} is {at} in pyhf"
-    starts = subject.starts()
-    free = min(subject.reference.minuit({}, starts[0]), subject.reference.minimum({}, starts))
+    first, *starts = subject.starts()
+    free = min(subject.reference.minuit({}, first), subject.reference.minimum({}, starts))
     if free < best.twice_nll - TOLERANCE:
         yield f"best fit: {best.twice_nll:.6f}, pyhf {free:.6f}"
 
