@@ -28,7 +28,7 @@ reproduce: $(VENV)/run.stamp
 test: $(VENV)/test.stamp
 	$(PYTEST)
 
-## make check: the quick tests (two to three minutes on two cores)
+## make check: the quick tests (about a minute on two cores)
 check: $(VENV)/test.stamp
 	$(PYTEST) -m 'not slow'
 
