@@ -181,6 +181,8 @@ def write_figure(figure: Figure, columns: Mapping[str, Column], path: Path) -> l
     import matplotlib.pyplot as plt
 
     files = targets_of(path)
+    figure.draw_without_rendering()  # the layout is found once, for all files
+    figure.set_layout_engine("none")
     for file in files:
         metadata = METADATA[file.suffix]
         write_with(file, lambda p, m=metadata: figure.savefig(p, metadata=m))  # type: ignore[misc]
