@@ -332,7 +332,10 @@ def build(
 def reproduce(
     study: str | Path = "deromeri2024", folder: str | Path = "results", jobs: int = 1
 ) -> Outcome:
-    """Answer a study's questions and write results, report, figures and workspaces."""
+    """Answer a study's questions and write results, report, figures and workspaces.
+
+    Questions without an answer (a fit that fails) are the ``problems`` of the outcome.
+    """
     from histnu.studies.jobs import Running
     from histnu.studies.reproduce import compute, prepare, write_study
     from histnu.studies.schema import load_study

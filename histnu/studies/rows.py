@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import Field
 
-from histnu.core.errors import FitError
 from histnu.studies.plan import Planned
 from histnu.studies.schema import (
     AgreementQuestion,
@@ -21,7 +20,7 @@ from histnu.studies.schema import (
     SpectrumQuestion,
     VariationQuestion,
 )
-from histnu.studies.tasks import Answer
+from histnu.studies.tasks import Answer, Task
 from histnu.verbs.envelope import Axis, Model, Numbers, Segment
 from histnu.verbs.results import (
     Agreement,
@@ -113,12 +112,12 @@ class BoundRow(Row):
 
 
 class ProfileRow(Row):
-    """A profile: Delta chi^2 at values of a parameter."""
+    """A profile: Delta chi^2 at values of a parameter, None where the likelihood is undefined."""
 
     parameter: str
     unit: str
     values: Numbers
-    delta_chi2: Numbers
+    delta_chi2: tuple[float | None, ...]
 
 
 class RegionRow(Row):
@@ -209,6 +208,24 @@ class VariationRow(Row):
     shift: dict[str, float | None]
 
 
+class NoAnswerRow(Model):
+    """A question that has no answer.
+
+    Attributes:
+        question: kind, parameters and data set. held: parameters held at values.
+        problem: why, in one line.
+    """
+
+    question: str
+    held: dict[str, float]
+    problem: str
+
+
+def unanswered(question: str, task: Task, answer: Answer) -> NoAnswerRow:
+    """The row of a question that has no answer."""
+    return NoAnswerRow(question=question, held=task.held, problem=answer.problem or "")
+
+
 def _place(item: Planned, answer: Answer, identifier: str) -> Json:
     """The fields of :class:`Row`."""
     return {
@@ -292,24 +309,13 @@ def _bounds(item: Planned, answer: Answer) -> Iterator[Row]:
             )
 
 
-def _defined(found: Profile) -> Numbers:
-    """Delta of a profile that is defined everywhere.
-
-    Raises:
-        FitError: otherwise.
-    """
-    if None in found.delta_twice_nll:
-        raise FitError(f"profile of {found.parameter}: -2 log L is not finite everywhere")
-    return tuple(d for d in found.delta_twice_nll if d is not None)
-
-
 def _profiles(item: Planned, answer: Answer) -> Iterator[Row]:
     for found in answer.results:
         if isinstance(found, Profile):
             yield ProfileRow(
                 **_place(item, answer, found.parameter),
                 **found.model_dump(include={"parameter", "unit", "values"}),
-                delta_chi2=_defined(found),
+                delta_chi2=found.delta_twice_nll,
             )
 
 
@@ -389,11 +395,13 @@ MAKERS: Mapping[type, Callable[[Planned, Answer], Iterator[Row]]] = {
 
 
 def rows_of(items: Sequence[Planned], answers: Sequence[Answer]) -> dict[str, list[Row]]:
-    """Rows of all answers by section, in the order of the study."""
+    """Rows of all questions that have an answer by section, in the order of the study."""
     sections: dict[str, list[Row]] = {}
     varied: list[tuple[Planned, Answer]] = []
     for item, answer in zip(items, answers, strict=True):
         rows = sections.setdefault(item.section, [])
+        if answer.problem:
+            continue
         if isinstance(item.question, VariationQuestion):
             varied.append((item, answer))
         else:

@@ -15,6 +15,7 @@ from histnu.studies.rows import (
     AgreementRow,
     BoundRow,
     MassCurveRow,
+    NoAnswerRow,
     ProfileRow,
     RatesRow,
     RegionRow,
@@ -28,7 +29,7 @@ from histnu.verbs.results import result_schema
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 RENAMED = {"tags", "values", "best_fit_x", "base"}
 """Fields of rows that are written under other names (see ``to_json`` of the rows)."""
-ROWS: dict[str, tuple[type[Row], ...]] = {
+ROWS: dict[str, tuple[type[Row | NoAnswerRow], ...]] = {
     "bounds": (BoundRow, MassCurveRow),
     "reference": (BoundRow,),
     "alternatives": (BoundRow,),
@@ -39,6 +40,7 @@ ROWS: dict[str, tuple[type[Row], ...]] = {
     "variations": (VariationRow,),
     "validation": (AgreementRow,),
     "spectra": (SpectrumRow,),
+    "no_answer": (NoAnswerRow,),
 }
 """Types of the rows of a section; a study may have sections of other names."""
 

@@ -402,6 +402,16 @@ def overlaps(w: Writer, options: Options) -> Table:
     return Table(("", "and", "share the data sets"), tuple(rows))
 
 
+def no_answer(w: Writer, options: Options) -> Table:
+    """Questions without an answer, and why."""
+    rows = [
+        (", ".join([r["question"], *(f"{k} = {v:g}" for k, v in r["held"].items())]),
+         f"no answer: {r['problem']}")
+        for r in w.results.get("no_answer", [])
+    ]  # fmt: skip
+    return Table(("question", ""), tuple(rows))
+
+
 KINDS: Mapping[str, Callable[[Writer, Options], Table]] = {
     f.__name__: f
     for f in (
@@ -417,6 +427,7 @@ KINDS: Mapping[str, Callable[[Writer, Options], Table]] = {
         sets,
         combinations,
         overlaps,
+        no_answer,
     )
 }
 """Tables by kind."""

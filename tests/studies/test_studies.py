@@ -7,7 +7,7 @@ import json
 import pytest
 import yaml
 
-from histnu.core.errors import ConfigError, DataError
+from histnu.core.errors import ConfigError, DataError, FitError
 from histnu.core.serialize import dumps, read_json
 from histnu.core.strict_yaml import read_yaml
 from histnu.core.tables import data_path
@@ -179,6 +179,56 @@ def test_an_interrupted_study_goes_on_where_it_was(example, tmp_path, monkeypatc
     monkeypatch.setattr(jobs, "answer", lambda task: later.append(task.kind) or real(task))
     compute(prepared, Running(1, tmp_path))
     assert len(done) + len(later) == len({identity(t) for _, t in prepared.tasks})
+
+
+def test_a_failing_question_stops_no_other(own, tmp_path, monkeypatch, capsys):
+    """Two fits fail: one for real (CLs of a charge without a bound at 0), one as not certified."""
+    from histnu.cli.main import main
+
+    def change(document):
+        document["analyses"]["charges"] = {"paper_flux": "millicharge_xenonnt"}
+        usual = {"kind": "bound", "section": "bounds"}
+        document["questions"] = [
+            {**usual, "analyses": "charges", "parameters": ["q_ee"], "method": "cls"},
+            {**usual, "analyses": "moments", "parameters": ["mu_e", "mu_universal"]},
+        ]
+
+    real = jobs.answer
+
+    def answer(task):
+        if (task.parameters, task.analysis and task.analysis.name) == (
+            ("mu_e",),
+            "magnetic_moment_our_flux",
+        ):
+            raise FitError("mu_e: the best fit is not certified")
+        return real(task)
+
+    monkeypatch.setattr(jobs, "answer", answer)
+    folder, out = own(change), tmp_path / "out"
+    with pytest.raises(SystemExit) as stop:
+        main(["reproduce", str(folder), "-o", str(out), "-q", "-j", "1"])
+    assert stop.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.err == "histnu: error: 2 of 7 questions have no answer\n"
+    first = "bound q_ee paper_flux", "q-tilde needs q_ee bounded at 0, not at -inf; set its bounds"
+    second = "bound mu_e our_flux", "mu_e: the best fit is not certified"
+    results = read_json(out / "results.json")
+    assert [(r["question"], r["problem"]) for r in results["no_answer"]] == [first, second]
+    for name, problem in (first, second):
+        assert f"{name}: no answer: {problem}" in shown.out
+        assert f"| {name} | no answer: {problem} |" in (out / "results.md").read_text()
+    found = {(r["id"], r["experiment"]) for r in results["bounds"]}
+    assert found == {("mu_e", "paper_flux"), ("mu_universal", "paper_flux"),
+                     ("mu_universal", "our_flux")}  # fmt: skip
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = read_json(data_path("schemas/results.json"))
+    jsonschema.Draft202012Validator(schema).validate(results)
+    # what failed is asked again by the next run, nothing else is
+    monkeypatch.setattr(
+        jobs, "answer", lambda t: real(t) if t.parameters == ("mu_e",) else answer(t)
+    )
+    again = compute(prepare(load_study(folder)), Running(1, out / "cache"))
+    assert again.problems == [f"{first[0]}: no answer: {first[1]}"]
 
 
 def test_fresh_computes_again(tmp_path, monkeypatch):
