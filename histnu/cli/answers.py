@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from histnu.core.units import held_parts
 
 if TYPE_CHECKING:
     from histnu.analysis.target import ParameterOfInterest, Target
     from histnu.verbs.envelope import Envelope
 
 UNCERTIFIED = "NOT CERTIFIED: a fit did not converge, or no two starts agree on its minimum"
-
-
-def asked_of(target: Target, interest: ParameterOfInterest, engine: str) -> dict[str, Any]:
-    """What was asked, for the JSON of every verb."""
-    return {
-        "target": target.name,
-        "parameter": interest.name,
-        "unit": interest.unit,
-        "measurement": interest.measurement,
-        "held": dict(target.held),
-        "fixed": dict(interest.fixed),
-        "engine": engine,
-        "provenance": target.provenance,
-    }
-
-
-def held_parts(held: Mapping[str, float]) -> list[str]:
-    """What was held at which value; parameters of one value together.
-
-    >>> held_parts({"m4": 5.0, "q_ee": 0.0, "q_emu": 0.0})
-    ['m4 = 5', 'q_ee = q_emu = 0']
-    """
-    names: dict[float, list[str]] = {}
-    for name, value in held.items():
-        names.setdefault(value, []).append(name)
-    return [f"{' = '.join(same)} = {value:g}" for value, same in names.items()]
 
 
 def marks(target: Target, interest: ParameterOfInterest, certified: bool | None) -> str:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from histnu.core.errors import DataError, located
-from histnu.core.units import unit_ratio
+from histnu.core.units import column_name, unit_ratio
 from histnu.plotting.canvas import COLORS, DASHES, Column, quantity, typeset, write_figure
 from histnu.plotting.overlays import Published, load_published
-from histnu.plotting.planes import draw_number
+from histnu.plotting.planes import draw_number, end_lines
 from histnu.plotting.prediction import poisson_interval, pulls
 from histnu.plotting.style import (
     PROVENANCE_MARK,
@@ -214,25 +214,29 @@ def _best_fit(axes: Axes, at: Sequence[float], color: Any, name: str) -> None:
 
 
 def mass_curves(d: Drawing, stem: Path) -> list[Path]:
-    """Exclusion curves against a held parameter, logarithmic, without powers of ten in units."""
+    """Exclusion curves against a held parameter, logarithmic, without powers of ten in units.
+
+    Where a set comes in pieces every positive end is drawn, the uppermost one first.
+    """
     limits = [*map(load_published, d.section.get("published", ())), *d.overlays]
-    numbers: dict[str, list[Any]] = {k: [] for k in ("panel", "data", "x", "upper")}
+    numbers: dict[str, list[Any]] = {k: [] for k in ("panel", "data", "x", "upper", "line")}
     with d.panels(sharey=True) as (figure, drawn):
         used, level = set(), ""
         for axes, panel in drawn:
             axes.set(xscale="log", yscale="log", ylim=d.section["ylim"], title=panel["title"])
             for row in d.rows(panel["id"]):
                 x = row["x"]
-                upper = np.array([np.nan if u is None else u for u in row["upper"]])
-                power = float(row["unit"].partition(" ")[0])
-                values = row[f"{x['name']}_{x['unit'].lower()}"]
-                axes.plot(values, upper * power, **d.style(row))
+                power, style = float(row["unit"].partition(" ")[0]), d.style(row)
+                for k, line in enumerate(_curves(row)):
+                    values, ends = line[:, 0], power * line[:, 1]
+                    axes.plot(values, ends, **style)
+                    place = (panel["id"], row["experiment"])
+                    for found in zip(values.tolist(), ends.tolist(), strict=True):
+                        for key, cell in zip(numbers, (*place, *found, k), strict=True):
+                            numbers[key].append(cell)
                 level = f"{100 * row['cl']:g} % CL ({row['dof']} dof)"
                 axes.set_xlabel(f"{d.axis(x['name'])} [{x['unit']}]", loc="center")
                 used.add(row["provenance"])
-                place = ([panel["id"]] * len(values), [row["experiment"]] * len(values))
-                for key, column in zip(numbers, (*place, values, upper * power), strict=True):
-                    numbers[key].extend(column)
             if panel["xlim"]:
                 axes.set_xlim(*panel["xlim"])
             _published(axes, limits)
@@ -240,6 +244,17 @@ def mass_curves(d: Drawing, stem: Path) -> list[Path]:
         _legend(figure, drawn, title=level)
         provenance_note(figure, used)
         return write_figure(figure, dict(numbers), stem)
+
+
+def _curves(row: Json) -> list[np.ndarray]:
+    """Lines (N, 2) of a mass curve: upper ends, and where it comes in pieces all positive ends."""
+    values = row[column_name(row["x"]["name"], row["x"]["unit"])]
+    upper = np.column_stack([values, np.array(row["upper"], dtype=float)])
+    allowed = row.get("allowed") or ()
+    if not any(a and len(a) > 1 for a in allowed):
+        return [upper]
+    inner = (line for line in end_lines(values, allowed) if np.all(line[:, 1] > 0))
+    return [upper, *(line for line in inner if not np.isin(line[:, 1], upper[:, 1]).all())]
 
 
 def _published(axes: Axes, limits: Sequence[Published]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
+from histnu.core.units import column_name
 from histnu.studies.plan import Planned
 from histnu.studies.schema import (
     AgreementQuestion,
@@ -132,7 +133,7 @@ class RegionRow(Row):
 
 
 class MassCurveRow(Row):
-    """Upper ends against a held parameter, written as ``m4_mev`` for ``m4`` in MeV."""
+    """The allowed set against a held parameter, written as ``m4_mev`` for ``m4`` in MeV."""
 
     parameter: str
     method: str
@@ -142,6 +143,7 @@ class MassCurveRow(Row):
     unit: str
     x: Axis
     values: Numbers
+    allowed: tuple[tuple[Segment, ...] | None, ...] = ()
     lower: tuple[float | None, ...] | None
     upper: tuple[float | None, ...]
     best_fit: float
@@ -155,7 +157,7 @@ class MassCurveRow(Row):
     def to_json(self) -> Json:
         """The row with the values named after the held parameter and its unit."""
         row = super().to_json()
-        name = f"{self.x.name}_{self.x.unit.lower()}" if self.x.unit else self.x.name
+        name = column_name(self.x.name, self.x.unit)
         row[name], row[f"best_fit_{name}"] = row.pop("values"), row.pop("best_fit_x")
         return {**row, **row.pop("base")}
 
@@ -338,7 +340,7 @@ def _mass_curves(item: Planned, answer: Answer) -> Iterator[Row]:
     for name, identifier in question.parameters.items():
         original = question.copies.get(name, name)
         found, expected = observed[original], asimov.get(original)
-        kept = {"method", "engine", "cl", "dof", "unit", "x", "values", "upper"}
+        kept = {"method", "engine", "cl", "dof", "unit", "x", "values", "allowed", "upper"}
         yield MassCurveRow(
             **_place(item, answer, identifier),
             **found.model_dump(include=kept | {"best_fit", "best_fit_x"}),

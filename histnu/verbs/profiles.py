@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -194,22 +194,8 @@ def mass_curves(
 
 
 def _mass_curve(name: str, found: HeldCurve, options: Options) -> MassCurve:
+    own = asdict(found)
+    x = Axis(name=own.pop("held"), unit=own.pop("held_unit"))
     return MassCurve(
-        target=name,
-        engine=options.engine,
-        held=dict(options.held),
-        data=options.data,
-        unit=found.unit,
-        provenance=found.provenance,
-        parameter=found.parameter,
-        x=Axis(name=found.held, unit=found.held_unit),
-        values=found.values,
-        cl=found.cl,
-        dof=found.dof,
-        lower=found.lower,
-        upper=found.upper,
-        best_fit=found.best_fit,
-        best_fit_x=found.best_fit_held,
-        threshold=found.threshold,
-        certified=found.certified,
+        target=name, engine=options.engine, held=dict(options.held), data=options.data, x=x, **own
     )
