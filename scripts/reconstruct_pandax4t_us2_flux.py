@@ -1,4 +1,4 @@
-"""Write the US2 channel that gives back the published flux (see histnu/experiments/us2_flux.py).
+"""Write the US2 channel that gives back the published flux (see scripts/us2_flux.py).
 
 python scripts/reconstruct_pandax4t_us2_flux.py [-o histnu/data/experiments/pandax4t_us2_flux]
 
@@ -8,9 +8,10 @@ Prints, for every member of the envelope of shapes, the flux, its errors and its
 from __future__ import annotations
 
 import numpy as np
+import us2_flux
 from derived import parser, write_table
 
-from histnu.experiments import us2, us2_flux
+from histnu.experiments import us2
 from histnu.physics.models.standard_model import StandardModel
 from histnu.sources.solar import solar_source
 from histnu.templates.us2 import bare_signal
@@ -18,7 +19,7 @@ from histnu.templates.us2 import bare_signal
 EXPOSURE_TONNE_YEAR = 1.04
 SOURCE = (
     "reconstructed from totals, flux and significance of Bo et al., Phys. Rev. Lett. 133 (2024) "
-    "191001, arXiv:2407.10892, with the assumptions of histnu/experiments/us2_flux.py"
+    "191001, arXiv:2407.10892, with the assumptions of scripts/us2_flux.py"
 )
 
 

@@ -191,15 +191,3 @@ def needs(analysis: Analysis) -> Needs:
     unique = tuple(dict.fromkeys(releases))
     missing = tuple(r for r in unique if not here.get(r))
     return Needs(unique, missing, tuple(dict.fromkeys(extras)))
-
-
-def replaced_experiment(analysis: Analysis, old: str, new: str | Path) -> Analysis:
-    """The analysis with one experiment replaced by another (name or file).
-
-    Raises:
-        ConfigError: if the analysis does not use the old one.
-    """
-    if old not in analysis.experiments:
-        raise ConfigError(f"analysis {analysis.name} does not use {old}")
-    names = tuple(str(new) if e == old else e for e in analysis.experiments)
-    return analysis.model_copy(update={"experiments": names})

@@ -319,14 +319,3 @@ def nsi_charge(isotope: Isotope, quark: str) -> float:
         return float({"u": 2 * z + n, "d": z + 2 * n}[quark])
     except KeyError:
         raise PhysicsError(f"unknown quark {quark!r}; known: u, d") from None
-
-
-def contact_limit(neutrino_quark_coupling: float, mediator_mass_mev: float) -> float:
-    """NSI of a heavy mediator, ``eps_q = g_nu g_q/(sqrt(2) G_F M^2)``.
-
-    >>> f"{contact_limit(1e-2, 1e5):.2e}"
-    '6.06e-02'
-    """
-    return neutrino_quark_coupling / (
-        np.sqrt(2.0) * float(FERMI_CONSTANT) * _mass(mediator_mass_mev) ** 2
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import yaml
@@ -17,8 +18,44 @@ from histnu.studies.jobs import Running, run_tasks
 from histnu.studies.plan import Settings, plan
 from histnu.studies.reproduce import compute, prepare, write_study
 from histnu.studies.schema import builtin_studies, load_study
-from histnu.studies.schemas import schemas, structure
+from histnu.studies.schemas import schemas
 from histnu.studies.tasks import Task, identity
+
+PROSE = frozenset(
+    {"title", "description", "default", "examples", "$schema", "$defs", "discriminator"}
+)
+"""Keywords of a JSON Schema that allow and forbid nothing here (definitions are written out)."""
+
+
+def structure(schema: Any) -> Any:
+    """What a JSON Schema allows: without prose, definitions written out where they are named.
+
+    Two versions of pydantic may name and place definitions differently and word titles in other
+    ways; the structure is the same.
+    """
+    return _structure(schema, schema.get("$defs", {}), ())
+
+
+def _structure(part: Any, definitions: dict, inside: tuple[str, ...]) -> Any:
+    if isinstance(part, list):
+        found = [_structure(p, definitions, inside) for p in part]
+        return sorted(found, key=dumps) if all(isinstance(p, (str, dict)) for p in part) else found
+    if not isinstance(part, dict):
+        return part
+    name = str(part.get("$ref", "")).rpartition("/")[2]
+    if name:
+        if name in inside:
+            return {"again": inside.index(name) - len(inside)}
+        return _structure(definitions[name], definitions, (*inside, name))
+    if "const" in part:  # {"const": x} and {"const": x, "enum": [x], "type": ...} are the same
+        return {"const": part["const"]}
+    kept = {k: v for k, v in part.items() if k not in PROSE}
+    return {
+        k: {name: _structure(p, definitions, inside) for name, p in v.items()}
+        if k == "properties"
+        else _structure(v, definitions, inside)
+        for k, v in kept.items()
+    }
 
 
 @pytest.fixture(scope="module")
