@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field
 
@@ -22,18 +22,8 @@ from histnu.studies.schema import (
     VariationQuestion,
 )
 from histnu.studies.tasks import Answer, Task
-from histnu.verbs.envelope import Axis, Model, Numbers, Segment
-from histnu.verbs.results import (
-    Agreement,
-    Bound,
-    ChannelCounts,
-    Estimate,
-    MassCurve,
-    Profile,
-    Rates,
-    Region,
-    Spectrum,
-)
+from histnu.verbs.envelope import Axis, Envelope, Model, Numbers, Segment
+from histnu.verbs.results import Bound, ChannelCounts, Estimate, MassCurve
 
 Json = dict[str, Any]
 
@@ -228,15 +218,23 @@ def unanswered(question: str, task: Task, answer: Answer) -> NoAnswerRow:
     return NoAnswerRow(question=question, held=task.held, problem=answer.problem or "")
 
 
-def _place(item: Planned, answer: Answer, identifier: str) -> Json:
-    """The fields of :class:`Row`."""
-    return {
-        "id": identifier,
-        "experiment": item.data,
-        "model": answer.model,
-        "provenance": answer.provenance,
-        "tags": item.question.tags,
-    }
+R = TypeVar("R", bound=Row)
+
+
+def row_of(
+    kind: type[R], item: Planned, answer: Answer, identifier: str, found: Envelope, **more: Any
+) -> R:
+    """A row with its place in the study, ``more``, and the fields it shares with a result."""
+    shared = set(kind.model_fields) - set(Row.model_fields) - set(more)
+    return kind(
+        id=identifier,
+        experiment=item.data,
+        model=answer.model,
+        provenance=answer.provenance,
+        tags=item.question.tags,
+        **found.model_dump(include=shared),
+        **more,
+    )
 
 
 def published_entry(item: Planned, identifier: str) -> PublishedEntry | None:
@@ -274,12 +272,9 @@ def bound_row(item: Planned, answer: Answer) -> BoundRow:
     published = published_entry(item, found.parameter)
     several = any(p in found.parameters for p in answer.physical)
     known = {*answer.physical, *answer.strengths, found.parameter}
-    kept = {"parameter", "method", "engine", "cl", "dof", "unit", "data", "held", "lower", "upper"}
-    kept |= {"intervals", "best_fit", "twice_nll", "converged", "certified"}
     best = {p: found.parameters.get(p, 0.0) for p in answer.physical}  # zero: left out
-    return BoundRow(
-        **_place(item, answer, found.parameter),
-        **found.model_dump(include=kept),
+    return row_of(
+        BoundRow, item, answer, found.parameter, found,
         interpolation=item.task.analysis.interpolation,
         correction=item.task.analysis.correction,
         best_fit_all=best if several else None,
@@ -289,7 +284,7 @@ def bound_row(item: Planned, answer: Answer) -> BoundRow:
         equal_to=None,
         published=published,
         ratio=_ratio(found.upper, published),
-    )
+    )  # fmt: skip
 
 
 def _bounds(item: Planned, answer: Answer) -> Iterator[Row]:
@@ -311,22 +306,22 @@ def _bounds(item: Planned, answer: Answer) -> Iterator[Row]:
             )
 
 
-def _profiles(item: Planned, answer: Answer) -> Iterator[Row]:
-    for found in answer.results:
-        if isinstance(found, Profile):
-            yield ProfileRow(
-                **_place(item, answer, found.parameter),
-                **found.model_dump(include={"parameter", "unit", "values"}),
-                delta_chi2=found.delta_twice_nll,
-            )
+def _rows(
+    kind: type[Row], identify: Callable[[Planned, Any], str], **renamed: str
+) -> Callable[[Planned, Answer], Iterator[Row]]:
+    """One row for every result of an answer.
 
+    Args:
+        kind: of the rows. identify: their id. renamed: field of the row -> field of the result.
+    """
 
-def _regions(item: Planned, answer: Answer) -> Iterator[Row]:
-    for found in answer.results:
-        if isinstance(found, Region):
-            kept = {"cl", "dof", "x", "y", "best_fit", "polylines"}
-            identifier = f"{found.x.name}-{found.y.name}"
-            yield RegionRow(**_place(item, answer, identifier), **found.model_dump(include=kept))
+    def make(item: Planned, answer: Answer) -> Iterator[Row]:
+        for found in answer.results:
+            if isinstance(found, Envelope):
+                more = {name: getattr(found, field) for name, field in renamed.items()}
+                yield row_of(kind, item, answer, identify(item, found), found, **more)
+
+    return make
 
 
 def _mass_curves(item: Planned, answer: Answer) -> Iterator[Row]:
@@ -340,16 +335,14 @@ def _mass_curves(item: Planned, answer: Answer) -> Iterator[Row]:
     for name, identifier in question.parameters.items():
         original = question.copies.get(name, name)
         found, expected = observed[original], asimov.get(original)
-        kept = {"method", "engine", "cl", "dof", "unit", "x", "values", "allowed", "upper"}
-        yield MassCurveRow(
-            **_place(item, answer, identifier),
-            **found.model_dump(include=kept | {"best_fit", "best_fit_x"}),
+        yield row_of(
+            MassCurveRow, item, answer, identifier, found,
             parameter=name,
             lower=found.lower if any(v is not None for v in found.lower) else None,
             expected=None if expected is None else EndsPair(lower=None, upper=expected.upper),
             equal_to=None if original == name else question.parameters.get(original),
             base=in_base_unit(found) if question.base_unit else {},
-        )
+        )  # fmt: skip
 
 
 def in_base_unit(found: MassCurve) -> Json:
@@ -362,37 +355,17 @@ def in_base_unit(found: MassCurve) -> Json:
     }
 
 
-def _rates(item: Planned, answer: Answer) -> Iterator[Row]:
-    for found in answer.results:
-        if isinstance(found, Rates):
-            kept = {"channels", "flux_cm2_s", "strength"}
-            yield RatesRow(**_place(item, answer, "rates"), **found.model_dump(include=kept))
-
-
-def _agreements(item: Planned, answer: Answer) -> Iterator[Row]:
-    for found in answer.results:
-        if isinstance(found, Agreement):
-            own = set(Agreement.model_fields) & set(AgreementRow.model_fields)
-            own -= set(Row.model_fields)
-            yield AgreementRow(**_place(item, answer, "agreement"), **found.model_dump(include=own))
-
-
-def _spectra(item: Planned, answer: Answer) -> Iterator[Row]:
-    for found in answer.results:
-        if isinstance(found, Spectrum):
-            kept = {"parameter", "unit", "value", "channels", "signal"}
-            yield SpectrumRow(**_place(item, answer, item.data), **found.model_dump(include=kept))
-
-
 MAKERS: Mapping[type, Callable[[Planned, Answer], Iterator[Row]]] = {
     BoundQuestion: _bounds,
     MedianQuestion: _bounds,
-    ProfileQuestion: _profiles,
-    RegionQuestion: _regions,
+    ProfileQuestion: _rows(
+        ProfileRow, lambda item, found: str(found.parameter), delta_chi2="delta_twice_nll"
+    ),
+    RegionQuestion: _rows(RegionRow, lambda item, found: f"{found.x.name}-{found.y.name}"),
     MassCurveQuestion: _mass_curves,
-    RatesQuestion: _rates,
-    AgreementQuestion: _agreements,
-    SpectrumQuestion: _spectra,
+    RatesQuestion: _rows(RatesRow, lambda item, found: "rates"),
+    AgreementQuestion: _rows(AgreementRow, lambda item, found: "agreement"),
+    SpectrumQuestion: _rows(SpectrumRow, lambda item, found: item.data),
 }
 
 

@@ -22,7 +22,7 @@ from histnu.inference.profile import best_fit, unrounded
 from histnu.inference.profile import profile as find_profile
 from histnu.inference.results import Profile1D
 from histnu.verbs.envelope import Axis
-from histnu.verbs.options import Options, common_fields, required, settled
+from histnu.verbs.options import Options, common_fields, required, settled, shared_fields
 from histnu.verbs.results import Fit, MassCurve, Profile, Region
 
 Array = NDArray[np.float64]
@@ -153,14 +153,10 @@ def contour_of(
         unit=x.unit,
         x=x,
         y=y,
-        cl=found.cl,
-        dof=found.dof,
-        threshold=found.threshold,
         best_fit=(best[plane[0]], best[plane[1]]),
         polylines=lines,
         converged=found.best_fit.converged,
-        certified=found.certified,
-        search=found.search,
+        **shared_fields(found, Region, "x", "y", "best_fit"),
     )
 
 
