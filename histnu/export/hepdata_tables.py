@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from histnu.core.errors import ExportError
@@ -362,8 +362,5 @@ def _unique(tables: list[TableSpec]) -> list[TableSpec]:
     for t in tables:
         seen[t.name.lower()] = seen.get(t.name.lower(), 0) + 1
         n = seen[t.name.lower()]
-        name = t.name if n == 1 else f"{t.name[:58]} no {n}"
-        result.append(
-            TableSpec(name, t.description, t.location, t.independent, t.dependent, t.figure)
-        )
+        result.append(t if n == 1 else replace(t, name=f"{t.name[:58]} no {n}"))
     return result

@@ -35,7 +35,7 @@ from histnu.core.constants import (
     PROTON_MASS,
     TAU_MASS,
 )
-from histnu.core.errors import PhysicsError
+from histnu.core.errors import PhysicsError, named
 from histnu.core.units import CM2_PER_INVERSE_MEV2
 from histnu.physics.cross_sections import Electroweak, vector_coefficients
 from histnu.physics.electron_scattering import ElectronCoupling, eves_coefficients
@@ -315,7 +315,4 @@ def nsi_charge(isotope: Isotope, quark: str) -> float:
         PhysicsError: for another quark.
     """
     z, n = isotope.protons, isotope.neutrons
-    try:
-        return float({"u": 2 * z + n, "d": z + 2 * n}[quark])
-    except KeyError:
-        raise PhysicsError(f"unknown quark {quark!r}; known: u, d") from None
+    return float(named({"u": 2 * z + n, "d": z + 2 * n}, quark, "quark", PhysicsError))

@@ -348,5 +348,5 @@ def test_no_coupling_is_the_standard_model():
 def test_refusals():
     with pytest.raises(PhysicsError, match="mediator mass -1"):
         new.vector_propagator([1e-3], 1e4, -1.0)
-    with pytest.raises(PhysicsError, match="unknown quark 's'; known: u, d"):
+    with pytest.raises(PhysicsError, match="unknown quark 's'; known: d, u"):
         new.nsi_charge(ARGON.isotopes[0], "s")
