@@ -14,6 +14,7 @@ from histnu.plotting.canvas import (
     COLORS,
     DASHES,
     Header,
+    columns_of,
     finish,
     label_axes,
     plain_ticks,
@@ -228,5 +229,4 @@ def _columns(spec: PlaneFigure) -> dict[str, list[Any]]:
         for x, y in np.asarray(line)
     ]
     rows += [(label, 0, np.nan, value) for label, value in spec.limits]
-    columns = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return dict(zip(("region", "line", "x", "y"), map(list, columns), strict=True))
+    return columns_of(("region", "line", "x", "y"), rows)

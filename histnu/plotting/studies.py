@@ -12,7 +12,15 @@ import numpy as np
 
 from histnu.core.errors import DataError, located
 from histnu.core.units import column_name, unit_ratio
-from histnu.plotting.canvas import COLORS, DASHES, Column, quantity, typeset, write_figure
+from histnu.plotting.canvas import (
+    COLORS,
+    DASHES,
+    Column,
+    columns_of,
+    quantity,
+    typeset,
+    write_figure,
+)
 from histnu.plotting.overlays import Published, load_published
 from histnu.plotting.planes import draw_number, end_lines
 from histnu.plotting.prediction import poisson_interval, pulls
@@ -72,15 +80,13 @@ class Drawing:
 
     def columns(self, fields: Mapping[str, str]) -> dict[str, Column]:
         """Numbers of all panels: ``panel``, ``data`` and, by title, lists of the rows."""
-        out: dict[str, list[Any]] = {k: [] for k in ("panel", "data", *fields)}
-        for panel in self.section["panels"]:
-            for row in self.rows(panel["id"]):
-                lists = [row[name] for name in fields.values()]
-                for values in zip(*lists, strict=True):
-                    head = (panel["id"], row["experiment"])
-                    for key, value in zip(out, (*head, *values), strict=True):
-                        out[key].append(value)
-        return dict(out)
+        cells = (
+            (panel["id"], row["experiment"], *values)
+            for panel in self.section["panels"]
+            for row in self.rows(panel["id"])
+            for values in zip(*(row[name] for name in fields.values()), strict=True)
+        )
+        return dict(columns_of(("panel", "data", *fields), cells))
 
     @contextmanager
     def panels(self, **options: Any) -> Iterator[tuple[Figure, list[tuple[Axes, Json]]]]:
@@ -176,7 +182,7 @@ def _published_ends(axes: Axes, d: Drawing, name: str, cut: float) -> None:
 
 def regions(d: Drawing, stem: Path) -> list[Path]:
     """Regions in planes of two parameters, with their best fits."""
-    numbers: dict[str, list[Any]] = {k: [] for k in ("panel", "data", "line", "x", "y")}
+    numbers: list[tuple[Any, ...]] = []
     with d.panels() as (figure, drawn):
         used, level = set(), ""
         for axes, panel in drawn:
@@ -188,10 +194,8 @@ def regions(d: Drawing, stem: Path) -> list[Path]:
                 for i, line in enumerate(row["polylines"]):
                     xy = np.asarray(line)
                     axes.plot(xy[:, 0], xy[:, 1], **style, label=name if i == 0 else None)
-                    for x, y in xy:
-                        place = (panel["id"], row["experiment"], i, float(x), float(y))
-                        for key, value in zip(numbers, place, strict=True):
-                            numbers[key].append(value)
+                    place = (panel["id"], row["experiment"], i)
+                    numbers += [(*place, x, y) for x, y in xy.tolist()]
                 _best_fit(axes, row["best_fit"], style.get("color"), name)
                 used.add(row["provenance"])
             axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
@@ -204,7 +208,7 @@ def regions(d: Drawing, stem: Path) -> list[Path]:
                 axes.set_ylabel(d.axis(y["name"], y["unit"]), loc="center")
         _legend(figure, drawn, title=level)
         provenance_note(figure, used)
-        return write_figure(figure, numbers, stem)
+        return write_figure(figure, columns_of(("panel", "data", "line", "x", "y"), numbers), stem)
 
 
 def _best_fit(axes: Axes, at: Sequence[float], color: Any, name: str) -> None:
@@ -219,7 +223,7 @@ def mass_curves(d: Drawing, stem: Path) -> list[Path]:
     Where a set comes in pieces every positive end is drawn, the uppermost one first.
     """
     limits = [*map(load_published, d.section.get("published", ())), *d.overlays]
-    numbers: dict[str, list[Any]] = {k: [] for k in ("panel", "data", "x", "upper", "line")}
+    numbers: list[tuple[Any, ...]] = []
     with d.panels(sharey=True) as (figure, drawn):
         used, level = set(), ""
         for axes, panel in drawn:
@@ -231,9 +235,8 @@ def mass_curves(d: Drawing, stem: Path) -> list[Path]:
                     values, ends = line[:, 0], power * line[:, 1]
                     axes.plot(values, ends, **style)
                     place = (panel["id"], row["experiment"])
-                    for found in zip(values.tolist(), ends.tolist(), strict=True):
-                        for key, cell in zip(numbers, (*place, *found, k), strict=True):
-                            numbers[key].append(cell)
+                    points = zip(values.tolist(), ends.tolist(), strict=True)
+                    numbers += [(*place, x, upper, k) for x, upper in points]
                 level = f"{100 * row['cl']:g} % CL ({row['dof']} dof)"
                 axes.set_xlabel(f"{d.axis(x['name'])} [{x['unit']}]", loc="center")
                 used.add(row["provenance"])
@@ -243,7 +246,8 @@ def mass_curves(d: Drawing, stem: Path) -> list[Path]:
         drawn[0][0].set_ylabel(d.section["ylabel"], loc="center")
         _legend(figure, drawn, title=level)
         provenance_note(figure, used)
-        return write_figure(figure, dict(numbers), stem)
+        columns = columns_of(("panel", "data", "x", "upper", "line"), numbers)
+        return write_figure(figure, columns, stem)
 
 
 def _curves(row: Json) -> list[np.ndarray]:

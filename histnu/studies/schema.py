@@ -21,7 +21,6 @@ from histnu.core.tables import data_path
 
 SCHEMA = "histnu-study/1"
 FILE, REPORT = "study.yaml", "report.md"
-DEFAULT = "deromeri2024"
 Others = Literal["profiled", "zero"] | None
 """The companions of a parameter that is asked; None: as the model says."""
 Word = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_]+$")]
@@ -474,7 +473,7 @@ class LoadedStudy:
 def builtin_studies() -> tuple[str, ...]:
     """Names of the studies of the package.
 
-    >>> DEFAULT in builtin_studies()
+    >>> "deromeri2024" in builtin_studies()
     True
     """
     return tuple(sorted(p.parent.name for p in data_path("studies").glob(f"*/{FILE}")))

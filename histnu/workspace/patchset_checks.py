@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from histnu.core.errors import PatchSetError
+from histnu.core.errors import DataError, PatchSetError
 from histnu.core.serialize import shortened
 from histnu.workspace.checks import (
     check_finite,
@@ -228,3 +228,20 @@ def _applied(document: Mapping[str, Any], background: Any) -> list[Finding]:
                 problem = f"with patch {name}: {f.path}: {f.problem}"
                 found.append(Finding(f.severity, f.check, f"/patches/{i}", problem, f.mend))
     return found
+
+
+def check_document(document: Any, background: Any = None) -> list[Finding]:
+    """Findings of a workspace or a PatchSet, whichever the document is.
+
+    Args:
+        document: the JSON document.
+        background: background-only workspace of a PatchSet, if there is one.
+
+    Raises:
+        DataError: if it is neither.
+    """
+    if isinstance(document, dict) and "patches" in document:
+        return check_patchset(document, background)
+    if isinstance(document, dict) and "channels" in document:
+        return check_workspace(document)
+    raise DataError("the document has neither channels nor patches; give a workspace or PatchSet")
