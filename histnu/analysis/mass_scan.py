@@ -350,12 +350,7 @@ def _forget_model(likelihood: AnyLikelihood) -> None:
     base.model = None
 
 
-def _curve(
-    scan: _Scan,
-    held: tuple[str, str],
-    options: ScanOptions,
-    provenance: str,
-) -> MassCurve:
+def _curve(scan: _Scan, held: tuple[str, str], options: ScanOptions, provenance: str) -> MassCurve:
     """Ends at all values, above the common minimum."""
     values = tuple(sorted(scan.points))
     reached = [p for p in scan.points.values() if p is not None]

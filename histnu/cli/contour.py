@@ -56,13 +56,7 @@ def command(
     from histnu.core.serialize import dumps
     from histnu.verbs.envelope import stamped
     from histnu.verbs.options import Options, inputs_of
-    from histnu.verbs.planes import (
-        Plane,
-        plane_figure,
-        plane_result,
-        polylines,
-        sets_in_pieces,
-    )
+    from histnu.verbs.planes import Plane, plane_figure, plane_result, polylines, sets_in_pieces
 
     refine = 0 if plot is None else 2  # of a mass: no corners in the figure
     plane = Plane(x_name, y_name, x_range, y_range, points, refine)

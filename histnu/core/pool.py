@@ -69,10 +69,7 @@ def processes_available() -> bool:
 
 
 def run_jobs(
-    jobs: Sequence[Job],
-    workers: int,
-    shared: Any = None,
-    done: Done = ignore,
+    jobs: Sequence[Job], workers: int, shared: Any = None, done: Done = ignore
 ) -> list[Any]:
     """Run jobs and return their results in the order given.
 

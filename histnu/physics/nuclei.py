@@ -82,10 +82,7 @@ XENON = Material(
 
 CESIUM_IODIDE = Material(
     "cesium_iodide",
-    (
-        Isotope("I127", 53, 127, 126.904471853, 0.5),
-        Isotope("Cs133", 55, 133, 132.905451961, 0.5),
-    ),
+    (Isotope("I127", 53, 127, 126.904471853, 0.5), Isotope("Cs133", 55, 133, 132.905451961, 0.5)),
     f"{AME2020}; CsI, both elements monoisotopic; sodium doping (1e-4) neglected",
 )
 """Cesium iodide: an "atom" of this target is half of a CsI pair."""

@@ -24,12 +24,7 @@ from histnu.plotting.canvas import (
 from histnu.plotting.overlays import Published, load_published
 from histnu.plotting.planes import draw_number, end_lines
 from histnu.plotting.prediction import poisson_interval, pulls
-from histnu.plotting.style import (
-    PROVENANCE_MARK,
-    figure_style,
-    provenance_note,
-    threshold_line,
-)
+from histnu.plotting.style import PROVENANCE_MARK, figure_style, provenance_note, threshold_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

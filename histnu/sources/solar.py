@@ -149,9 +149,7 @@ COHERENCE_NODES = 48
 
 
 def coherences(
-    e_nu_mev: ArrayLike,
-    profile: ProductionProfile,
-    parameters: OscillationParameters | None = None,
+    e_nu_mev: ArrayLike, profile: ProductionProfile, parameters: OscillationParameters | None = None
 ) -> dict[tuple[str, str], NDArray[np.float64]]:
     """Real parts of the off-diagonal density matrix at Earth, pair of flavours -> (N,).
 

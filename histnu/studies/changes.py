@@ -21,12 +21,7 @@ from histnu.core.installed import entries
 from histnu.core.tables import load_table
 from histnu.experiments.model import Background, Channel, Experiment
 from histnu.experiments.response import Response
-from histnu.experiments.smearing import (
-    Efficiency,
-    Resolution,
-    declared_detector,
-    smeared_response,
-)
+from histnu.experiments.smearing import Efficiency, Resolution, declared_detector, smeared_response
 from histnu.experiments.us2 import Us2Assumptions
 from histnu.physics.electrons import XENON_SHELLS
 from histnu.physics.models.standard_model import ManyBodyCorrection, StandardModel

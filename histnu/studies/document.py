@@ -14,15 +14,7 @@ from histnu.studies.schema import Study
 from histnu.verbs.envelope import versions
 
 SCHEMA = "histnu-results/1"
-SECTIONS = (
-    "bounds",
-    "reference",
-    "alternatives",
-    "profiles",
-    "contours",
-    "rates",
-    "variations",
-)
+SECTIONS = ("bounds", "reference", "alternatives", "profiles", "contours", "rates", "variations")
 """Lists that every document has, empty or not."""
 
 

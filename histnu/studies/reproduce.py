@@ -76,10 +76,7 @@ def compute(prepared: Prepared, running: Running) -> Outcome:
 
 
 def write_study(
-    outcome: Outcome,
-    loaded: LoadedStudy,
-    folder: Path,
-    overlays: Sequence[Published] = (),
+    outcome: Outcome, loaded: LoadedStudy, folder: Path, overlays: Sequence[Published] = ()
 ) -> list[Path]:
     """Write ``results.json``, ``results.md``, figures and workspaces; return the paths.
 
@@ -92,10 +89,7 @@ def write_study(
 
 
 def _write(
-    outcome: Outcome,
-    loaded: LoadedStudy,
-    folder: Path,
-    overlays: Sequence[Published],
+    outcome: Outcome, loaded: LoadedStudy, folder: Path, overlays: Sequence[Published]
 ) -> list[Path]:
     text = report_text(outcome.results, loaded.report)
     paths = [folder / "results.json", folder / "results.md"]

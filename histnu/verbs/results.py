@@ -414,8 +414,4 @@ def parse_result(document: Mapping[str, Any]) -> AnyResult:
 def result_schema() -> dict[str, Any]:
     """JSON Schema of every kind of result."""
     schema = _ADAPTER.json_schema(by_alias=True)
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": SCHEMA,
-        **schema,
-    }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": SCHEMA, **schema}

@@ -11,14 +11,7 @@ from histnu.analysis.target import Target, parameter_of_interest
 from histnu.inference.profile import best_fit
 from histnu.inference.toys import coverage as find_coverage
 from histnu.inference.toys import neyman_scan
-from histnu.verbs.options import (
-    METHODS,
-    Options,
-    common_fields,
-    required,
-    settled,
-    shared_fields,
-)
+from histnu.verbs.options import METHODS, Options, common_fields, required, settled, shared_fields
 from histnu.verbs.results import Coverage, Toys
 
 

@@ -13,14 +13,7 @@ from typing import Any
 
 from histnu.core.errors import WorkspaceError, located
 from histnu.workspace.checks_settings import KINDS, check_measurements, samples, uses_of
-from histnu.workspace.findings import (
-    Finding,
-    Findings,
-    error,
-    ordered,
-    pointer,
-    warning,
-)
+from histnu.workspace.findings import Finding, Findings, error, ordered, pointer, warning
 from histnu.workspace.rates import LowestRate, lowest_rates, parameter_ranges
 
 SHOWN = 5

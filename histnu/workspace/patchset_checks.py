@@ -9,12 +9,7 @@ from typing import Any
 
 from histnu.core.errors import DataError, PatchSetError
 from histnu.core.serialize import shortened
-from histnu.workspace.checks import (
-    check_finite,
-    check_workspace,
-    sample_findings,
-    schema_findings,
-)
+from histnu.workspace.checks import check_finite, check_workspace, sample_findings, schema_findings
 from histnu.workspace.checks_settings import KINDS
 from histnu.workspace.digests import ALGORITHMS, document_digest
 from histnu.workspace.findings import Finding, Findings, error, info, ordered, warning
