@@ -7,9 +7,8 @@ from pathlib import Path
 import click
 
 from histnu.cli import types
-from histnu.cli.answers import UNCERTIFIED
 from histnu.cli.common import cl_option, processes_options
-from histnu.cli.given import Given, likelihood_verb, plot_option, say_written
+from histnu.cli.given import UNCERTIFIED, Given, likelihood_verb, plot_option, say_written
 from histnu.core.units import held_parts
 
 _RANGE = "Default: around the region, or the model's."

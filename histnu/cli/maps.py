@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from histnu.cli import types
-from histnu.cli.answers import UNCERTIFIED
 from histnu.cli.common import chunks_option, cl_option, dask_option, jobs_option, seed_option
-from histnu.cli.given import Given, plot_option, poi_option, say_written
+from histnu.cli.given import UNCERTIFIED, Given, plot_option, poi_option, say_written
 
 if TYPE_CHECKING:
     import numpy as np

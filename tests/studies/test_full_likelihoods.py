@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from histnu.analysis.schema import load_analysis
+from histnu.analysis.spectrum_table import read_spectra
 from histnu.analysis.target import load_target
 from histnu.core.errors import DataError, FitError, PhysicsError
 from histnu.core.serialize import read_json
 from histnu.experiments.builders import BUILDERS, build_experiment
-from histnu.experiments.user_spectrum import read_spectra
 from histnu.physics.models.protocol import SignalModel
 from histnu.physics.models.tabulated import TabulatedSignal
 from histnu.releases.locate import find_release
