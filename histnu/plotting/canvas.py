@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,6 +129,16 @@ def finish(figure: Figure, axes: Axes, header: Header) -> None:
             [], [], title=header.footer, loc="outside lower right", frameon=False,
             title_fontsize=8.5, borderpad=0.0,
         )  # fmt: skip
+
+
+def columns_of(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, list[Any]]:
+    """Columns by name of rows of cells, for the table beside a figure.
+
+    >>> columns_of(("x", "y"), [(1, 2), (3, 4)]), columns_of(("x",), [])
+    ({'x': [1, 3], 'y': [2, 4]}, {'x': []})
+    """
+    cells = list(rows)
+    return {name: [row[k] for row in cells] for k, name in enumerate(names)}
 
 
 def targets_of(path: Path) -> list[Path]:
