@@ -187,18 +187,18 @@ def test_an_undefined_start_falls_back_and_an_undefined_problem_is_reported() ->
     assert np.isfinite(found.parameters).all()
 
 
-def test_stragglers_are_finished_by_minuit(example: Example) -> None:
+def test_unconverged_fits_are_finished_by_migrad(example: Example) -> None:
     likelihood = example("combined")
     observed = likelihood.observe(likelihood.observation)
     problems = Problems.make(likelihood, 2, {"mu": [0.0, 2.0]})
     exact = minimise(likelihood, observed, problems)
     cut = minimise(likelihood, observed, problems, MinimiseOptions(max_iterations=1))
-    assert cut.straggler.all()
+    assert cut.migrad.all()
     assert cut.converged.all()
     # MIGRAD stops at an EDM of 2e-7
     np.testing.assert_allclose(cut.twice_nll, exact.twice_nll, rtol=0, atol=1e-6)
     left = minimise(
-        likelihood, observed, problems, MinimiseOptions(max_iterations=1, stragglers=False)
+        likelihood, observed, problems, MinimiseOptions(max_iterations=1, migrad=False)
     )
     assert not left.converged.any()
 

@@ -190,8 +190,8 @@ class MultiStart:
     ) -> None:
         self._likelihood = likelihood
         self._starts = starts or StartOptions()
-        self._first = replace(options or MinimiseOptions(), stragglers=False)
-        self._finish = (options or MinimiseOptions()).stragglers
+        self._first = replace(options or MinimiseOptions(), migrad=False)
+        self._finish = (options or MinimiseOptions()).migrad
         self._spread: Spread | None = None
         self._basins: list[Array] = []
         self._rng = np.random.default_rng(0)
@@ -713,7 +713,7 @@ class MultiStart:
         if self._finish and len(left):
             again = problems.select(left)
             again = Problems(np.ascontiguousarray(fit.parameters[left].T), again.fixed)
-            longer = replace(self._first, stragglers=True, max_iterations=300)
+            longer = replace(self._first, migrad=True, max_iterations=300)
             found = minimise(self._likelihood, observed.select(left), again, longer)
             ledger.enter(left, found, np.ones((1, len(left)), dtype=bool))
         if observed.size is None:

@@ -21,10 +21,10 @@ class MinimiseOptions:
     """How to minimise.
 
     Attributes:
-        max_iterations: Newton iterations before a problem is a straggler.
+        max_iterations: Newton iterations before a problem is left as unconverged.
         edm: expected distance to the minimum of -2 log L at convergence.
         boundary: look for minima on the boundary of the allowed rates of empty bins.
-        stragglers: finish unconverged problems with MIGRAD, at most ``most`` of them.
+        migrad: finish unconverged problems with MIGRAD, at most ``most`` of them.
         most: problems that MIGRAD is given; the others stay unconverged.
         chunk: problems per chunk; chosen from the size of the model if None.
         memory_mb: most megabytes that the temporaries of a chunk of a large model take; one
@@ -36,7 +36,7 @@ class MinimiseOptions:
     max_iterations: int = 80
     edm: float = 1e-9
     boundary: bool = True
-    stragglers: bool = True
+    migrad: bool = True
     most: int = 20
     chunk: int | None = None
     memory_mb: float = 64.0
@@ -51,7 +51,7 @@ class BatchFit:
         parameters: (P, n). twice_nll: (P,) values of -2 log L.
         converged: (P,) whether the expected distance to the minimum is below the tolerance.
         iterations: (P,) Newton iterations used.
-        straggler: (P,) whether MIGRAD had to finish.
+        migrad: (P,) whether MIGRAD had to finish.
         agreeing: (P,) how many different starts reached the minimum.
         gradient: (P, n) of -2 log L there, NaN where it is not known.
     """
@@ -60,7 +60,7 @@ class BatchFit:
     twice_nll: Array
     converged: Mask
     iterations: Index
-    straggler: Mask
+    migrad: Mask
     agreeing: Index
     gradient: Array
 
@@ -97,7 +97,7 @@ class BatchFit:
         twice_nll: Array,
         converged: Mask,
         iterations: Index | None = None,
-        straggler: Mask | None = None,
+        migrad: Mask | None = None,
         gradient: Array | None = None,
     ) -> BatchFit:
         """Return fits from one start each."""
@@ -107,7 +107,7 @@ class BatchFit:
             twice_nll,
             converged,
             np.zeros(points, dtype=np.intp) if iterations is None else iterations,
-            np.zeros(points, dtype=bool) if straggler is None else straggler,
+            np.zeros(points, dtype=bool) if migrad is None else migrad,
             converged.astype(np.intp),
             np.full(parameters.shape, np.nan) if gradient is None else gradient,
         )
