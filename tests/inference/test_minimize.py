@@ -197,9 +197,7 @@ def test_unconverged_fits_are_finished_by_migrad(example: Example) -> None:
     assert cut.converged.all()
     # MIGRAD stops at an EDM of 2e-7
     np.testing.assert_allclose(cut.twice_nll, exact.twice_nll, rtol=0, atol=1e-6)
-    left = minimise(
-        likelihood, observed, problems, MinimiseOptions(max_iterations=1, migrad=False)
-    )
+    left = minimise(likelihood, observed, problems, MinimiseOptions(max_iterations=1, migrad=False))
     assert not left.converged.any()
 
 

@@ -20,6 +20,7 @@ _LAPACK_SIZE = 24  # above this size LAPACK beats the vectorised loop
 _FEW = 300  # problems below which the overhead of a numpy call counts
 _PIVOT = 1e-13  # smallest pivot of a unit-diagonal matrix that counts as positive
 _LONGEST = 20.0  # longest undamped step, in units of 1 / sqrt(diagonal of H)
+_RELATIVE = 1.0  # longest undamped step, relative to that with the diagonal of H alone
 _FLOOR = 1e-6  # smallest eigenvalue used in the saddle-free step
 
 
@@ -74,11 +75,11 @@ def newton_step(hessian: Array, gradient: Array, move: Mask, ridge: Array) -> Ne
         solution, bad = _solve_vectorised(matrix.copy(), target)
     else:
         solution, bad = _solve_lapack(matrix, target)
-    long = ~bad & (np.abs(solution).max(axis=0, initial=0.0) > _LONGEST)
+    size = np.sqrt(np.square(target).sum(axis=0))
+    longest = np.maximum(_LONGEST, _RELATIVE * size)
+    long = ~bad & (np.abs(solution).max(axis=0, initial=0.0) > longest)
     if long.any():  # nearly singular: damp until the step has a sensible length
-        matrix[np.arange(m), np.arange(m)] += np.where(
-            long, np.linalg.norm(target, axis=0) / _LONGEST, 0.0
-        )
+        matrix[np.arange(m), np.arange(m)] += np.where(long, size / longest, 0.0)
         shorter = _solve_lapack(matrix[:, :, long], target[:, long])[0]
         solution[:, long] = shorter
     lowest = np.ones(gradient.shape[1])

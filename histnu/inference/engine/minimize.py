@@ -13,8 +13,8 @@ from histnu.inference.engine.compiled import compiled_newton
 from histnu.inference.engine.likelihood import Likelihood, Observed
 from histnu.inference.engine.newton import newton
 from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
-from histnu.inference.engine.unconverged import finish_with_migrad
 from histnu.inference.engine.threads import one_blas_thread
+from histnu.inference.engine.unconverged import finish_with_migrad
 
 
 @one_blas_thread
