@@ -42,7 +42,7 @@ from histnu.inference.engine.branches import (
 )
 from histnu.inference.engine.likelihood import Likelihood, Observed
 from histnu.inference.engine.minimize import minimise
-from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
+from histnu.inference.engine.problems import BatchFit, Met, MinimiseOptions, Problems
 from histnu.inference.engine.starts import Spread
 from histnu.inference.engine.structure import is_plain, switches
 
@@ -53,6 +53,7 @@ Mask = NDArray[np.bool_]
 _LOOSE = 3e-5  # edm of a start that only has to confirm a minimum
 _SAME = 1e-6  # relative distance below which two start points are one
 _FIRST: Index = np.zeros(1, dtype=np.intp)
+_LARGE = 24  # parameters from which a fit is cheaper in turn than all of its starts together
 _NODES = 4  # anchors through which minima are interpolated
 _NONE: Index = np.zeros((_NODES, 0), dtype=np.intp)
 
@@ -291,19 +292,34 @@ class MultiStart:
     def _alone(
         self, observed: Observed, problems: Problems, task: tuple[Ledger, list[Array]]
     ) -> None:
-        """Start one problem from what is known and a few spread points, or from many."""
+        """Start one problem from what is known and a few spread points, or from many.
+
+        A large document is started once before: the others may end as soon as they come near.
+        """
         ledger, layers = task
-        few = self._starts.few
-        init = self._likelihood.init[:, None]
-        layers = [*layers, init, *self._spread_starts(observed, few, 1)]
+        known = self._inside(np.stack([*layers, self._likelihood.init[:, None]]), problems)
+        new = _distinct(known, np.full(known.shape[1:], np.nan), problems.fixed)[:, 0]
+        layers, count = list(known[new]), self._starts.few
+        first = len(problems.start) > _LARGE
+        if first:
+            self._run(observed, problems, ledger, (_FIRST, layers[:1]))
+            self.plain = self._is_plain(observed, ledger)
+            layers, count = layers[1:], count if self.plain else self._starts.spread
+        layers += self._spread_starts(observed, count, 1)
         self._run(observed, problems, ledger, (_FIRST, layers))
-        compiled = getattr(self._likelihood, "compiled", None)
-        if compiled is not None and observed.size is None and bool(ledger.fit.certified[0]):
-            rates = self._likelihood.expected(ledger.fit.parameters)[0]
-            self.plain = not self.second and is_plain(compiled, observed.main[:, 0], rates)
-        if not self.plain or ledger.second.any():
-            more = self._spread_starts(observed, self._starts.spread - few, 1)
+        if not first:
+            self.plain = self._is_plain(observed, ledger)
+        if count < self._starts.spread and (not self.plain or ledger.second.any()):
+            more = self._spread_starts(observed, self._starts.spread - count, 1)
             self._run(observed, problems, ledger, (_FIRST, more))
+
+    def _is_plain(self, observed: Observed, ledger: Ledger) -> bool:
+        """Return whether a document is plain at the minimum of its only problem."""
+        compiled = getattr(self._likelihood, "compiled", None)
+        if compiled is None or observed.size is not None or self.second:
+            return False
+        rates = self._likelihood.expected(ledger.fit.parameters)[0]
+        return bool(ledger.fit.converged[0]) and is_plain(compiled, observed.main[:, 0], rates)
 
     def _aside(self, observed: Observed, starts: Array) -> list[Array]:
         """Return starts (n, P) a width away from others, each in a direction of its own.
@@ -681,6 +697,7 @@ class MultiStart:
             np.ascontiguousarray(np.moveaxis(starts, 0, 1)).reshape(n, count * size),
             np.tile(part.fixed, (1, count)),
             np.tile(refuge, (1, count)),
+            Met.of(ledger.fit.select(where), count),
         )
         data = observed
         if observed.size is not None:

@@ -113,6 +113,42 @@ class BatchFit:
         )
 
 
+@dataclass
+class Met:
+    """Minima of G problems that are started from several points each; more are added as they come.
+
+    Attributes:
+        problem: (P,) which of them each start belongs to.
+        parameters: (n, G) of the lowest minimum so far. twice_nll: (G,), infinite where none is.
+        gradient: (n, G) of -2 log L there.
+    """
+
+    problem: Index
+    parameters: Array
+    twice_nll: Array
+    gradient: Array
+
+    @classmethod
+    def of(cls, fit: BatchFit, starts: int) -> Met:
+        """Return the converged of G minima, for ``starts`` starts of each, start by start."""
+        value = np.where(fit.converged, fit.twice_nll, np.inf)
+        problem = np.tile(np.arange(len(fit)), starts)
+        return cls(problem, fit.parameters.T.copy(), value, fit.gradient.T.copy())
+
+    def select(self, which: slice | Mask | Index) -> Met:
+        """Return the same minima for some of the starts."""
+        return Met(self.problem[which], self.parameters, self.twice_nll, self.gradient)
+
+    def enter(self, starts: Index, x: Array, value: Array, gradient: Array) -> None:
+        """Note minima: x (n, M), -2 log L (M,) and gradient (n, M) that some starts reached."""
+        order = np.argsort(-value, kind="stable")  # of one problem the lowest comes last
+        problem = self.problem[starts[order]]
+        lower = value[order] < self.twice_nll[problem]
+        problem, order = problem[lower], order[lower]
+        self.parameters[:, problem], self.twice_nll[problem] = x[:, order], value[order]
+        self.gradient[:, problem] = gradient[:, order]
+
+
 @dataclass(frozen=True)
 class Problems:
     """Start values (n, P) and the mask (n, P) of parameters held at them.
@@ -120,11 +156,14 @@ class Problems:
     Attributes:
         refuge: (n, P) points to which an undefined start is moved back; the suggested start
             where None.
+        met: minima of problems that have several starts here; a start that comes to one of them
+            need not walk the rest of the way.
     """
 
     start: Array
     fixed: Mask
     refuge: Array | None = None
+    met: Met | None = None
 
     @classmethod
     def make(
@@ -167,4 +206,5 @@ class Problems:
     def select(self, which: slice | Mask | Index) -> Problems:
         """Return a subset of the problems."""
         refuge = None if self.refuge is None else self.refuge[:, which]
-        return Problems(self.start[:, which], self.fixed[:, which], refuge)
+        met = None if self.met is None else self.met.select(which)
+        return Problems(self.start[:, which], self.fixed[:, which], refuge, met)

@@ -82,7 +82,7 @@ class Variables:
             if len(target):
                 x[:, target] += x[:, source]
                 x[:, :, target] += x[:, :, source]
-        return np.moveaxis(x.take(self._place, axis=1).take(self._place, axis=2), 0, -1)
+        return x.take(self._place, axis=1).take(self._place, axis=2).transpose(1, 2, 0)
 
 
 # ---------------------------------------------------------------------- the whole model
