@@ -310,7 +310,9 @@ class Block:
         """Add what histosys do; return the derivatives of the counts of bins, (C, bins, P, J')."""
         c, r, b = self.shape
         slopes, curves = self._slopes(at, 1), self._slopes(at, 2)
-        factor = np.broadcast_to(parts.factor, (c, r, b, at.pars.shape[1]))
+        factor = parts.factor
+        if not self.layers:
+            factor = np.broadcast_to(factor, (c, r, b, at.pars.shape[1]))
         added = _fold(self._contract_rows(factor), slopes[:, :, None])
         weighted, s = weights
         by_row = np.ascontiguousarray((factor * s).swapaxes(2, 3)) @ self.tensor
@@ -371,11 +373,10 @@ class Block:
         slopes = self._slopes(at, 1)
         products, second = weights
         out = products.swapaxes(0, 1)[..., None] * added  # (layers, C, bins, P, J')
-        full = (*self.shape, at.pars.shape[1])
         for m in range(self.layers):
-            factor = np.broadcast_to(
-                np.where(self.acts[:, m, :, None, None], parts.factor, 0.0), full
-            )
+            factor = parts.factor
+            if not self.acts_on_all:
+                factor = np.where(self.acts[:, m, :, None, None], factor, 0.0)
             moved = _fold(self._contract_rows(factor), slopes[:, :, None])
             out[m] += second[:, m][..., None] * moved
         return out.transpose(3, 1, 0, 2, 4)

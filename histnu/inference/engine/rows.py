@@ -128,6 +128,7 @@ class RowRates:
             first = block.rows.stop
             self._blocks.append(block)
         self._rows = first
+        self._per_bin = np.unique(np.concatenate(variables[3:] or [np.zeros(0)])).astype(np.intp)
         self._variables = Variables(self._n, np.concatenate(variables).astype(np.intp))
 
     def _floats(self, rows: int) -> int:
@@ -184,7 +185,7 @@ class RowRates:
         rates = self._total(parts, pars.shape[1])
         weights = Weights.of(rates, *data)
         twice = Weights(2 * weights.residual, 2 * weights.product, 2 * weights.second)
-        moved = nonzero(pars)
+        moved = nonzero(pars) if np.any(pars[self._per_bin] == 0) else pars
         if factors.safe is not factors.exact or moved is not pars:
             parts = self._counts(moved, factors.safe, differences, templates)
         at = Point(pars, factors, self._effects.dense(factors.slope), differences, twice)
