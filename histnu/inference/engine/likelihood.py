@@ -122,6 +122,10 @@ class Likelihood(Protocol):
         """Return checked data."""
         ...
 
+    def least(self, observed: Observed) -> Array:
+        """Return a bound of -2 log L from below (P,) or (1,)."""
+        ...
+
     def value(self, pars: Array, observed: Observed) -> Array:
         """Return -2 log L (P,) at parameters (n, P), ``inf`` where a rate is not positive."""
         ...
@@ -325,6 +329,12 @@ class BatchedLikelihood:
         constant = constant + 2 * _saturated(aux[poisson], scale_aux[poisson]).sum(axis=0)
         constant = constant + (2 * np.log(c.scale[c.normal]) + _LOG_2PI).sum()
         return Observed(main, aux, constant, scale, scale_aux, yields)
+
+    def least(self, observed: Observed) -> Array:
+        """Return a bound from below (P,) or (1,): -2 log L with everything as it was observed."""
+        poisson = ~self.compiled.constraints.normal
+        none = (observed.main == 0).sum(axis=0) + (observed.aux[poisson] == 0).sum(axis=0)
+        return np.asarray(observed.constant - 2 * none)  # written with 1 in place of no counts
 
     def _checked(self, name: str, values: ArrayLike, width: int | None) -> Array:
         """Return (width, P) from (width,) or (P, width), all finite."""

@@ -21,7 +21,7 @@ _FEW = 300  # problems below which the overhead of a numpy call counts
 _STACKED = 128  # problems up to which numpy's stacked LAPACK beats the vectorised loop
 _PIVOT = 1e-13  # smallest pivot of a unit-diagonal matrix that counts as positive
 _LONGEST = 20.0  # longest undamped step, in units of 1 / sqrt(diagonal of H)
-_RELATIVE = 1.0  # longest undamped step, relative to that with the diagonal of H alone
+_REMOTE = 1e3  # length of the step with the diagonal of H alone, from which steps may be as long
 _FLOOR = 1e-6  # smallest eigenvalue used in the saddle-free step
 
 
@@ -80,7 +80,7 @@ def newton_step(hessian: Array, gradient: Array, move: Mask, ridge: Array) -> Ne
     else:
         solution, bad = _solve_lapack(matrix, target)
     size = np.sqrt(np.square(target).sum(axis=0))
-    longest = np.maximum(_LONGEST, _RELATIVE * size)
+    longest = np.maximum(_LONGEST, size * np.minimum(size / _REMOTE, 1.0))
     long = ~bad & (np.abs(solution).max(axis=0, initial=0.0) > longest)
     if long.any():  # nearly singular: damp until the step has a sensible length
         matrix[np.arange(m), np.arange(m)] += np.where(long, size / longest, 0.0)

@@ -124,7 +124,9 @@ class Ledger:
         self.fit = BatchFit.of(problems.start.T.copy(), np.full(points, np.inf), none.copy())
         self.tries = np.zeros(points, dtype=np.intp)
         self.second = none.copy()
-        self.closed = none.copy()  # no allowed rates were found
+        self.closed = (
+            none.copy()
+        )  # nothing more to look for: no rates are allowed, or none is lower
         self.inside = np.full(problems.start.shape, np.nan)  # points well inside, where looked for
         self.met: list[Array] = []
         self._agreement = agreement
@@ -300,18 +302,27 @@ class MultiStart:
         known = self._inside(np.stack([*layers, self._likelihood.init[:, None]]), problems)
         new = _distinct(known, np.full(known.shape[1:], np.nan), problems.fixed)[:, 0]
         layers, count = list(known[new]), self._starts.few
-        first = len(problems.start) > _LARGE
-        if first:
-            self._run(observed, problems, ledger, (_FIRST, layers[:1]))
+        large = len(problems.start) > _LARGE
+        if large:
+            self._run(observed, problems, ledger, (_FIRST, layers[:1]), patient=True)
+            if self._is_least(observed, ledger):
+                ledger.join(ledger.fit.converged)
+                ledger.closed |= ledger.fit.converged
+                return
             self.plain = self._is_plain(observed, ledger)
             layers, count = layers[1:], count if self.plain else self._starts.spread
         layers += self._spread_starts(observed, count, 1)
-        self._run(observed, problems, ledger, (_FIRST, layers))
-        if not first:
+        self._run(observed, problems, ledger, (_FIRST, layers), patient=large)
+        if not large:
             self.plain = self._is_plain(observed, ledger)
         if count < self._starts.spread and (not self.plain or ledger.second.any()):
             more = self._spread_starts(observed, self._starts.spread - count, 1)
-            self._run(observed, problems, ledger, (_FIRST, more))
+            self._run(observed, problems, ledger, (_FIRST, more), patient=large)
+
+    def _is_least(self, observed: Observed, ledger: Ledger) -> bool:
+        """Whether the minimum of the only problem expects all that was observed: none is lower."""
+        least = self._likelihood.least(observed)[0] + self._starts.agreement
+        return bool(ledger.fit.twice_nll[0] <= least)
 
     def _is_plain(self, observed: Observed, ledger: Ledger) -> bool:
         """Return whether a document is plain at the minimum of its only problem."""
