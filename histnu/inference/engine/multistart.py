@@ -124,9 +124,7 @@ class Ledger:
         self.fit = BatchFit.of(problems.start.T.copy(), np.full(points, np.inf), none.copy())
         self.tries = np.zeros(points, dtype=np.intp)
         self.second = none.copy()
-        self.closed = (
-            none.copy()
-        )  # nothing more to look for: no rates are allowed, or none is lower
+        self.closed = none.copy()  # no rates are allowed, or none can be lower
         self.inside = np.full(problems.start.shape, np.nan)  # points well inside, where looked for
         self.met: list[Array] = []
         self._agreement = agreement

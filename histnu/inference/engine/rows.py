@@ -112,6 +112,7 @@ class RowRates:
         for block, mask in zip(self._blocks, self._replaced, strict=True):
             block.nominal = np.where(mask, 0.0, block.nominal)
         self.floats_per_point = self._floats(len(ordered))
+        self.floats_per_value = max(block.nominal.size for block in self._blocks)
 
     def _make_blocks(self, groups: list[list[list[Row]]]) -> None:
         """Make the blocks and number the variables."""
