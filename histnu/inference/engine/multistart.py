@@ -40,6 +40,7 @@ from histnu.inference.engine.branches import (
     one_branch,
     straight_runs,
 )
+from histnu.inference.engine.convexity import convexity
 from histnu.inference.engine.likelihood import Likelihood, Observed
 from histnu.inference.engine.minimize import minimise
 from histnu.inference.engine.problems import BatchFit, Met, MinimiseOptions, Problems
@@ -102,6 +103,7 @@ class Counts:
     Attributes:
         fits: problems solved. starts: minimisations. certified: minima two starts agree on.
         checked: problems started at least twice. second: problems that met a second minimum.
+        proven: minima that are the lowest because -2 log L is convex (:mod:`.convexity`).
     """
 
     fits: int = 0
@@ -109,6 +111,7 @@ class Counts:
     certified: int = 0
     checked: int = 0
     second: int = 0
+    proven: int = 0
 
     def to_json(self) -> dict[str, int]:
         """Return the counts by name."""
@@ -205,6 +208,7 @@ class MultiStart:
         self._scanned = self._starts.scanned
         size = len(likelihood.init)
         self._many = int(np.clip(self._starts.total // max(size, 1), 1, self._starts.many))
+        self._convex = convexity(likelihood)
         self.second = False
         self.counts = Counts()
 
@@ -232,6 +236,8 @@ class MultiStart:
         layers = self._layers(problems, hints)
         if near:
             self._near(observed, problems, ledger, near)
+        elif self._prove(observed, problems, (ledger, layers)):
+            pass
         elif ordered and points > self._starts.long and self._one_line(problems):
             self._along(observed, problems, (ledger, layers))
         elif ordered and points > 4 * self._starts.stride and not self.second:
@@ -248,22 +254,87 @@ class MultiStart:
         ledger = Ledger(problems, self._starts.agreement)
         every = np.arange(points)
         self._run(observed, problems, ledger, (every, self._layers(problems, hints)))
-        if not self.second:
+        self._note_proven(observed, problems, ledger)
+        if not self.second and not ledger.closed.all():
             self._check_share(observed, problems, ledger)
         self._settle(observed, problems, ledger, ordered=False, toys=True)
         return self._close(observed, problems, ledger)
 
     # ------------------------------------------------------------------ strategies
+    def _prove(
+        self, observed: Observed, problems: Problems, task: tuple[Ledger, list[Array]]
+    ) -> bool:
+        """Fit once where a proof may be had; return whether most minima are proven.
+
+        The others are started a second time, from a spread point.
+        """
+        ledger, layers = task
+        if not self._provable(observed, problems):
+            return False
+        if problems.start.shape[1] > 4 * self._starts.stride:
+            path, runs = _path(problems)
+            self._through(observed, problems, ledger, (path, [self._anchors(*r) for r in runs]))
+        else:
+            every = np.arange(problems.start.shape[1])
+            self._run(observed, problems, ledger, (every, [self._beginning(observed, problems, layers)]))
+        self._note_proven(observed, problems, ledger)
+        left = np.flatnonzero(~ledger.closed)
+        if 2 * len(left) > len(ledger.closed):
+            self._convex = None  # where the proof does not reach, it is not tried again
+            return False
+        self._run(observed, problems, ledger, (left, self._spread_starts(observed, 1, len(left))))
+        return True
+
+    def _through(
+        self,
+        observed: Observed,
+        problems: Problems,
+        ledger: Ledger,
+        line: tuple[Array, list[Index]],
+    ) -> None:
+        """Fit the anchors of a scan, and the points between from the polynomial through them."""
+        path, parts = line
+        anchors = np.concatenate(parts)
+        some = problems.select(anchors)
+        self._run(observed, problems, ledger, (anchors, [self._beginning(observed, some, [some.start])]))
+        rest = np.setdiff1d(np.arange(problems.start.shape[1]), anchors)
+        nodes = np.concatenate([_nodes(part, rest) for part in parts], axis=1)
+        start = lagrange(path[nodes], path[rest], ledger.fit.parameters[nodes]).T
+        self._run(observed, problems, ledger, (rest, [start]))
+
+    def _beginning(self, observed: Observed, problems: Problems, layers: list[Array]) -> Array:
+        """Return first starts (n, P): where the free minimum moves, or what the caller knows."""
+        return layers[0] if self._free is None else self._moved(observed, problems)
+
+    def _provable(self, observed: Observed, problems: Problems) -> bool:
+        """Whether the same parameters are held in all problems, and :mod:`.convexity` covers them."""
+        fixed = problems.fixed[:, 0]
+        return (
+            self._convex is not None
+            and observed.templates is None
+            and bool((problems.fixed == fixed[:, None]).all())
+            and self._convex.covers(fixed)
+        )
+
+    def _note_proven(self, observed: Observed, problems: Problems, ledger: Ledger) -> None:
+        """Note the minima that are proven: nothing more is looked for there."""
+        if self._convex is None or not self._provable(observed, problems):
+            return
+        proven = self._convex.proven(self._likelihood, observed, ledger.fit, problems.fixed[:, 0])
+        ledger.join(proven)
+        ledger.closed |= proven
+        self.counts.proven += int(proven.sum())
+
     def _check_share(self, observed: Observed, problems: Problems, ledger: Ledger) -> None:
-        """Start some data sets from spread points."""
-        points = problems.start.shape[1]
+        """Start some data sets, of those without a proof, from spread points."""
+        unproven = np.flatnonzero(~ledger.closed)
         if self.counts.checked < self._starts.probed:
-            chosen = np.arange(min(self._starts.probed, points))
+            chosen = unproven[: self._starts.probed]
             self._run(observed, problems, ledger, (chosen, self._spread_starts(
                 observed, self._starts.spread, len(chosen)
             )))  # fmt: skip
-        size = min(points, int(np.ceil(self._starts.share * points)))
-        chosen = np.sort(self._rng.choice(points, size, replace=False))
+        size = int(np.ceil(self._starts.share * len(unproven)))
+        chosen = np.sort(self._rng.choice(unproven, size, replace=False))
         self._run(
             observed, problems, ledger, (chosen, self._spread_starts(observed, 1, len(chosen))),
             loose=True,
@@ -437,14 +508,9 @@ class MultiStart:
         ledger, layers = task
         assert self._free is not None
         points = problems.start.shape[1]
-        few = self._anchors(0, points - 1)
-        start = self._moved(observed, problems.select(few))
-        self._run(observed, problems, ledger, (few, [start]))
-        rest = np.setdiff1d(np.arange(points), few)
-        path, nodes = problems.start[problems.fixed.any(axis=1)], _nodes(few, rest)
+        path = problems.start[problems.fixed.any(axis=1)]
         path = path[np.ptp(path, axis=1).argmax()]
-        start = lagrange(path[nodes], path[rest], ledger.fit.parameters[nodes]).T
-        self._run(observed, problems, ledger, (rest, [start]))
+        self._through(observed, problems, ledger, (path, [self._anchors(0, points - 1)]))
         k = int(np.flatnonzero(np.ptp(problems.start, axis=1) > 0)[0])
         both = BatchFit.join([ledger.fit, self._free])
         order = np.argsort(both.parameters[:, k], kind="stable")
