@@ -14,8 +14,8 @@ point is lower than ``f^ - |g|^2 / (2 m)``, g being the gradient left by the fit
 pushed against a bound.
 
 Rows are ``Phi_s(alpha) S_s``, ``S_s = G_s + sum_k w_sk theta_k``: ``Phi_s`` a product of normsys,
-``G_s`` and ``w_sk`` sums of nominal yields and linear histosys weighted by r. At a distance t from ^
-``Phi_s <= Phi^_s exp(|A_s| t)`` and ``|S_s - S^_s| <= |w_s| t`` with A the supremum of
+``G_s`` and ``w_sk`` sums of nominal yields and linear histosys weighted by r. At a distance t from
+the minimum ``Phi_s <= Phi^_s exp(|A_s| t)`` and ``|S_s - S^_s| <= |w_s| t`` with A the supremum of
 ``|phi'/phi|``. The second derivatives of a row are ``Phi_s S_s (D + a a^T - diag a^2)``, ``D =
 diag(phi''/phi)``, plus the crossings of a and w. Where S is negative they are bounded with the
 supremum C of ``phi''/phi``. Where it is positive ``a a^T`` helps, and what is left is negative only
@@ -26,14 +26,14 @@ are, in units of sigma, at least
     m(t) = 2 - max_k sum_s { sup Phi_s [ sup(-S_s, 0) (C_sk + sum_(l not k) A_sk A_sl)
            + sum_l (A_sk |w_sl| + |w_sk| A_sl) ] + sup_k Phi_s sup(S_s, 0) K_sk }.
 
-Along a line from ^, ``l(t) >= l^ + integral_0^t (t - u) m(u) du``: m may be negative far out. By the
-mean value theorem l bounds rho in turn, ``rho^2 <= |alpha^|^2 + t |h|`` with ``t = rho + |alpha^|``
-and ``h_k = sum_s sup Phi_s (sup|S_s| A_sk + |w_sk|)`` (where S is positive a row falls by at most
-``Phi^_s sup S_s |A_s| t``).
+Along a line from the minimum ``l(t) >= l^ + integral_0^t (t - u) m(u) du``: m may be negative far
+out. By the mean value theorem l bounds rho in turn, ``rho^2 <= |alpha^|^2 + t |h|`` with
+``t = rho + |alpha^|`` and ``h_k = sum_s sup Phi_s (sup|S_s| A_sk + |w_sk|)`` (where S is positive a
+row falls by at most ``Phi^_s sup S_s |A_s| t``).
 
-It holds for residuals r that are small or whose parameters move little: the nuisances of a counting
-experiment with a signal strength that is held. Free factors, parameters per bin and shapes that bend
-are not covered: there agreement of starts stays evidence.
+It holds where residuals r are small or what they belong to moves little: for the nuisances of a
+counting experiment with a signal strength that is held. Free factors, parameters per bin and shapes
+that bend are not covered: there the agreement of starts stays evidence.
 """
 
 from __future__ import annotations
@@ -56,9 +56,10 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
-_CELLS = 512  # of [-1, 1], in which a polynomial is bounded by its derivative
+_CELLS = 4096  # of [-1, 1], in which a polynomial is bounded by its derivative
 _ROUNDS = 2  # times that the ball is made smaller
 _STEPS = 6  # of the integral along a line from the minimum
+_GAP = 1e-6  # in -2 log L, by which a lower value may exist where a fit left a gradient
 _LEAST = 0.1  # second derivative of l, of 2, that is left: far above rounding
 
 
@@ -142,24 +143,38 @@ class Convexity:
         Args:
             likelihood, observed: what was fitted. fit: P fits. fixed: (n,) what was held, covered.
         """
+        free = ~fixed
+        sigma = np.where(free, self._sigma, 0.0)
+        low, high = likelihood.bounds.T
+        x, g = fit.parameters, fit.gradient
+        held = ((x <= low) & (g > 0)) | ((x >= high) & (g < 0))
+        left = np.square(np.where(free & ~held, g * sigma, 0.0)).sum(axis=1)
+        least = self.modulus(likelihood, observed, fit, fixed)
+        return np.asarray(fit.converged & (least > _LEAST) & (left <= 2 * _GAP * least))
+
+    def modulus(
+        self, likelihood: Likelihood, observed: Observed, fit: BatchFit, fixed: Mask
+    ) -> Array:
+        """Return m (P,), the average second derivative of l, from below.
+
+        With ``D = alpha - alpha^`` f is at least ``f^ + g . D + m |D|^2 / 2`` at every point where
+        it is not above f^. Minus infinity where a rate is not positive.
+        """
         x = np.ascontiguousarray(fit.parameters.T)
         free = ~fixed
+        sigma = np.where(free, self._sigma, 0.0)
         rates = likelihood.expected(fit.parameters).T
         defined = ((rates > 0) | ((observed.main == 0) & (rates == 0))).all(axis=0)
         residual = 2 * (1 - observed.main / np.where(rates > 0, rates, 1.0))
-        sigma = np.where(free, self._sigma, 0.0)
         pull = (x - observed.aux[self._center])[free] / sigma[free, None]
         away = np.sqrt(np.square(pull).sum(axis=0))
         with np.errstate(invalid="ignore", over="ignore"):
             rho = np.sqrt(np.maximum(fit.twice_nll - likelihood.least(observed), 0.0))
-            lowest = self._modulus(x, residual, sigma, (away, rho))
-            left = self._left(likelihood, fit, free, sigma)
-            good = defined & (lowest > _LEAST) & (left <= 2e-6 * lowest)
-        return np.asarray(good & fit.converged)
+            rows = self._rows(x, residual, sigma)
+            return np.where(defined, self._average(rows, away, rho), -np.inf)
 
-    def _modulus(self, x: Array, residual: Array, sigma: Array, ball: tuple[Array, Array]) -> Array:
-        """Return a bound (P,) from below of the average second derivative of l in the ball."""
-        away, rho = ball
+    def _rows(self, x: Array, residual: Array, sigma: Array) -> _Rows:
+        """Return the rows of l at minima x (n, P) with the slopes r (B, P) of P."""
         slopes = self._moved @ residual
         yields = self._nominal @ residual
         for k, row in enumerate(self._row):
@@ -167,11 +182,15 @@ class Convexity:
         factor = self._factors.products(x)
         with np.errstate(divide="ignore"):
             inside = (1 + np.abs(x)) / sigma[:, None]
-        rows = _Rows(
+        return _Rows(
             np.abs(factor), np.where(factor < 0, -yields, yields),
             np.abs(slopes) * sigma[self._shape, None], self._row, self._shape, inside,
             np.where(sigma > 0, self._bounds, 0.0) * np.stack([sigma, *3 * [sigma**2]])[:, None],
         )  # fmt: skip
+
+    @staticmethod
+    def _average(rows: _Rows, away: Array, rho: Array) -> Array:
+        """Return a bound (P,) from below of the average second derivative of l in the ball."""
         for _ in range(_ROUNDS):
             reach = rho + away
             rho = np.minimum(rho, np.sqrt(away**2 + reach * rows.steepness(reach)))
@@ -186,21 +205,14 @@ class Convexity:
             least[more] = 2 - lost.max(axis=0)
         return np.asarray(least)
 
-    @staticmethod
-    def _left(likelihood: Likelihood, fit: BatchFit, free: Mask, sigma: Array) -> Array:
-        """Return the squared gradient (P,) that the fits left, NaN where it is not known."""
-        low, high = likelihood.bounds.T
-        x, g = fit.parameters, fit.gradient
-        held = ((x <= low) & (g > 0)) | ((x >= high) & (g < 0))
-        return np.asarray(np.square(np.where(free & ~held, g * sigma, 0.0)).sum(axis=1))
-
 
 @dataclass(frozen=True)
 class _Rows:
     """The rows of l at P minima: R rows, n parameters, J histosys.
 
     Attributes:
-        factor: (R, P) Phi. yields: (R, P) S. slopes: (J, P) |w|. row, shape: (J,) row and parameter.
+        factor: (R, P) Phi. yields: (R, P) S.
+        slopes: (J, P) |w|; row, shape: (J,) to which row and parameter they belong.
         inside: (n, P) distance to anywhere within [-1, 1]. bounds: (4, R, n) A, C and both K, zero
             for what is held.
     """

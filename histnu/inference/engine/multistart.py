@@ -276,7 +276,9 @@ class MultiStart:
             self._through(observed, problems, ledger, (path, [self._anchors(*r) for r in runs]))
         else:
             every = np.arange(problems.start.shape[1])
-            self._run(observed, problems, ledger, (every, [self._beginning(observed, problems, layers)]))
+            self._run(
+                observed, problems, ledger, (every, [self._beginning(observed, problems, layers)])
+            )
         self._note_proven(observed, problems, ledger)
         left = np.flatnonzero(~ledger.closed)
         if 2 * len(left) > len(ledger.closed):
@@ -296,7 +298,9 @@ class MultiStart:
         path, parts = line
         anchors = np.concatenate(parts)
         some = problems.select(anchors)
-        self._run(observed, problems, ledger, (anchors, [self._beginning(observed, some, [some.start])]))
+        self._run(
+            observed, problems, ledger, (anchors, [self._beginning(observed, some, [some.start])])
+        )
         rest = np.setdiff1d(np.arange(problems.start.shape[1]), anchors)
         nodes = np.concatenate([_nodes(part, rest) for part in parts], axis=1)
         start = lagrange(path[nodes], path[rest], ledger.fit.parameters[nodes]).T
@@ -307,7 +311,7 @@ class MultiStart:
         return layers[0] if self._free is None else self._moved(observed, problems)
 
     def _provable(self, observed: Observed, problems: Problems) -> bool:
-        """Whether the same parameters are held in all problems, and :mod:`.convexity` covers them."""
+        """Whether all problems hold the same parameters, of which :mod:`.convexity` has proofs."""
         fixed = problems.fixed[:, 0]
         return (
             self._convex is not None
