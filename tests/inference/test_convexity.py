@@ -59,7 +59,7 @@ def held(likelihood: BatchedLikelihood) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", ["code1", "code4"])
 def test_suprema_bound_a_normsys(kind: str) -> None:
-    """Against values on a grid, of which the suprema are at most 5 % and a margin away."""
+    """Against values on a grid. Between cells the polynomials are bounded by their coefficients."""
     rng = np.random.default_rng(1)
     alpha = np.linspace(-4, 4, 4001)
     for low, high in rng.uniform(0.4, 1.9, (20, 2)):
@@ -68,7 +68,7 @@ def test_suprema_bound_a_normsys(kind: str) -> None:
         seen = np.array([np.abs(p1 / p), p2 / p, -p2 / p, (p1 / p) ** 2 - p2 / p]).max(axis=1)
         bounds = np.array(suprema(effect))
         assert np.all(bounds >= seen - 1e-12)
-        assert np.all(bounds <= 1.05 * np.maximum(seen, 0) + 0.2)
+        assert np.all(bounds <= 1.05 * np.maximum(seen, 0) + 0.5)
     assert not np.isfinite(suprema(Effect("code1", 0, 0.8, 1.1))).any()  # a kink
     assert not np.isfinite(suprema(Effect("identity", 0))).any()
 
