@@ -55,7 +55,7 @@ _LOOSE = 3e-5  # edm of a start that only has to confirm a minimum
 _SAME = 1e-6  # relative distance below which two start points are one
 _FIRST: Index = np.zeros(1, dtype=np.intp)
 _LARGE = 24  # parameters from which a fit is cheaper in turn than all of its starts together
-_NODES = 4  # anchors through which minima are interpolated
+_NODES = 6  # anchors through which minima are interpolated
 _NONE: Index = np.zeros((_NODES, 0), dtype=np.intp)
 
 
@@ -848,7 +848,7 @@ def _path(problems: Problems) -> tuple[Array, list[tuple[int, int]]]:
 
 
 def _nodes(anchors: Index, rest: Index) -> Index:
-    """Return the nearest anchors (4, R) of the points that lie between the anchors of a run."""
+    """Return the nearest anchors (6, R) of the points that lie between the anchors of a run."""
     inside = rest[(rest > anchors[0]) & (rest < anchors[-1])]
     first = np.clip(np.searchsorted(anchors, inside) - 2, 0, max(len(anchors) - _NODES, 0))
     return np.asarray(anchors[first + np.arange(_NODES)[:, None]]) if len(inside) else _NONE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +21,7 @@ _ABSURD = 1e4  # above the suggested start in -2 log L: no fit needs to begin th
 _HALVINGS = 6
 
 
+@functools.lru_cache(maxsize=32)
 def halton(count: int, dimension: int) -> Array:
     """Return a Halton sequence (count, dimension) in (0, 1).
 
