@@ -10,10 +10,10 @@ import subprocess
 import sys
 
 import pytest
+from likelihood_index import build_index, index_markdown
 
 from histnu.core.serialize import read_json
 from histnu.workspace.digests import document_digests
-from histnu.workspace.index import build_index, index_markdown
 
 RELATIVE = 1e-9 * (1 + 1e-6)
 """Numbers are written with ten digits: one unit of the tenth is 1e-9 of the number or less."""

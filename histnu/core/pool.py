@@ -18,9 +18,9 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[str], None]
 Done = Callable[[int, Any], None]
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -47,21 +46,21 @@ class Job:
     """A call whose result is plain data.
 
     Attributes:
-        label: shown while it runs.
-        function: an importable function.
-        arguments: its arguments.
-        options: its keyword arguments.
+        label: for messages. function: an importable function. arguments: of it.
     """
 
     label: str
     function: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
 
     def run(self, shared: Any = None) -> Any:
         """Call the function; what jobs share is its first argument, where there is something."""
         first = () if shared is None else (shared,)
-        return self.function(*first, *self.arguments, **self.options)
+        return self.function(*first, *self.arguments)
+
+
+def ignore(number: int, result: Any) -> None:
+    """Do nothing with a result that has arrived."""
 
 
 def processes_available() -> bool:
@@ -70,18 +69,13 @@ def processes_available() -> bool:
 
 
 def run_jobs(
-    jobs: Sequence[Job],
-    workers: int,
-    progress: Progress = lambda label: None,
-    shared: Any = None,
-    done: Done = lambda number, result: None,
+    jobs: Sequence[Job], workers: int, shared: Any = None, done: Done = ignore
 ) -> list[Any]:
     """Run jobs and return their results in the order given.
 
     Args:
         jobs: what to do; independent of each other.
         workers: processes; 1 runs everything in this one, as does a Python without processes.
-        progress: called with the label of each finished job.
         shared: first argument of every job, sent once to each process; nothing if None.
         done: called with number and result of each job, as soon as it is there.
 
@@ -97,10 +91,9 @@ def run_jobs(
         for number, job in enumerate(jobs):
             results.append(job.run(shared))
             done(number, results[-1])
-            progress(job.label)
         return results
     with _workers(min(workers, len(jobs)), shared) as pool:
-        return _distribute(jobs, pool, progress, done)
+        return _distribute(jobs, pool, done)
 
 
 @dataclass(frozen=True)
@@ -111,9 +104,7 @@ class _Worker:
     pipe: Connection
 
 
-def _distribute(
-    jobs: Sequence[Job], pool: Sequence[_Worker], progress: Progress, done: Done
-) -> list[Any]:
+def _distribute(jobs: Sequence[Job], pool: Sequence[_Worker], done: Done) -> list[Any]:
     """Give each free worker the next job until all are done."""
     from multiprocessing.connection import wait
 
@@ -135,7 +126,6 @@ def _distribute(
             number, worker = busy.pop(pipe)
             results[number] = _answer(worker, jobs[number])
             done(number, results[number])
-            progress(jobs[number].label)
             give(worker)
     return results
 

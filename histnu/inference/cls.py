@@ -260,9 +260,16 @@ def _toy_root(
     x = x[x <= bound]
     tests = [hypotest_toys(likelihood, data, parameter, float(v), toys) for v in x]
     value = np.log([max(t.cls, 0.5 / toys.n_toys) for t in tests]) - np.log(alpha)
-    below = np.flatnonzero(value < 0)
-    if not len(below) or below[0] == 0:
+    root = first_crossing(x, value)
+    if root is None:
         raise FitError(f"CLs of {parameter} from toys does not cross {alpha:g} near {near:g}")
+    return root, tests
+
+
+def first_crossing(x: Array, y: Array) -> float | None:
+    """Where a falling curve crosses zero, linear between points; None if it does not."""
+    below = np.flatnonzero(y < 0)
+    if not len(below) or below[0] == 0:
+        return None
     k = int(below[0])
-    root = x[k - 1] - value[k - 1] * (x[k] - x[k - 1]) / (value[k] - value[k - 1])
-    return float(root), tests
+    return float(x[k - 1] - y[k - 1] * (x[k] - x[k - 1]) / (y[k] - y[k - 1]))

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from histnu.cli.figures import refined
 from histnu.cli.main import main
+from histnu.verbs.plots import refined
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from anchor_likelihood import blueice_events, multilinear
 
 from histnu.analysis.flux import components_of
 from histnu.analysis.schema import load_analysis
@@ -22,7 +23,6 @@ from histnu.physics.scattering import Scattering
 from histnu.releases.locate import find_release
 from histnu.sources.solar import solar_source
 from histnu.templates.basis import ChannelTemplates, anchor_templates, channel_templates
-from histnu.templates.morphing import blueice_events, multilinear
 from histnu.workspace.build import Poi, Strength, build_workspace
 
 pytestmark = pytest.mark.release

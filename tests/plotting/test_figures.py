@@ -92,7 +92,8 @@ def plane():
 def mass():
     m4 = np.geomspace(0.1, 10.0, 31)
     line = np.column_stack([m4, 1e-9 * (1 + (m4 / 3) ** 4)])
-    regions = (planes.Region("combined*", (line,), excluded_above=True),
+    above = (*line.T, np.full(31, np.inf))
+    regions = (planes.Region("combined*", (line,), excluded=(above,)),
                planes.Region("published", (line * [1.0, 2.0],), published=True))  # fmt: skip
     return planes.PlaneFigure("m4 [MeV]", "mu_e [mu_B]", regions, (True, True), RECONSTRUCTED)
 
@@ -343,3 +344,46 @@ def test_garwood_intervals():
 def test_table_keeps_short_columns_and_gaps():
     text = table_text({"a": np.array([1.0, np.nan]), "b": ["x"]})
     assert text == "a,b\n1,x\n,\n"
+
+
+def segment(lower, upper, lower_end="crossing"):
+    return {"lower": lower, "upper": upper, "lower_end": lower_end, "upper_end": "crossing"}
+
+
+def test_lines_follow_the_ends_of_sets_in_pieces():
+    """Two pieces, of which the upper one grows together with the lower, and then a closed value."""
+    allowed = [
+        [segment(0.0, 1.0, "bound"), segment(3.0, 4.0)],
+        [segment(0.0, 1.5, "bound"), segment(2.5, 5.0)],
+        [segment(0.0, 6.0, "bound")],
+        None,
+        [segment(0.0, 9.0, "bound")],
+    ]
+    values = [1.0, 2.0, 3.0, 4.0, 5.0]
+    lines = [line.tolist() for line in planes.end_lines(values, allowed)]
+    assert lines == [
+        [[1.0, 1.0], [2.0, 1.5]],
+        [[1.0, 3.0], [2.0, 2.5]],
+        [[1.0, 4.0], [2.0, 5.0], [3.0, 6.0]],
+        [[5.0, 9.0]],
+    ]
+    above, gap = planes.excluded(values, allowed)
+    np.testing.assert_array_equal(above[1], [4.0, 5.0, 6.0, np.nan, 9.0])
+    np.testing.assert_array_equal(gap[1:], [[1.0, 1.5, *[np.nan] * 3], [3.0, 2.5, *[np.nan] * 3]])
+
+
+def test_a_mass_curve_of_a_study_draws_every_end(tmp_path):
+    ends = [[segment(-1.0, 1.0), segment(3.0, 4.0)], [segment(-2.0, 2.0), segment(5.0, 6.0)]]
+    row = {"id": "g", "experiment": "a", "provenance": "derived", "unit": "1e-5", "cl": 0.9,
+           "dof": 2, "x": {"name": "m_v", "unit": "MeV"}, "m_v_mev": [1.0, 10.0],
+           "upper": [4.0, 6.0], "allowed": ends}  # fmt: skip
+    results = {"study": {"data": {"a": {"title": "A"}}, "parameters": {}}, "bounds": [row]}
+    panels = [{"id": "g", "title": "g", "xlim": None}]
+    section = {**SECTION, "section": "bounds", "panels": panels, "ylabel": "g", "ylim": [1e-6, 1]}
+    studies.mass_curves(studies.Drawing(results, section), tmp_path / "figure")
+    header, *lines = (tmp_path / "figure.csv").read_text().splitlines()
+    assert header == "panel,data,x,upper,line"
+    found = [(float(x), float(y), int(k)) for _, _, x, y, k in (r.split(",") for r in lines)]
+    expected = [(1, 4e-5, 0), (10, 6e-5, 0), (1, 1e-5, 1), (10, 2e-5, 1), (1, 3e-5, 2),
+                (10, 5e-5, 2)]  # fmt: skip
+    assert found == [pytest.approx(e) for e in expected]

@@ -20,12 +20,12 @@ from histnu.core.serialize import write_json
 from histnu.physics.models.millicharge import Millicharge
 from histnu.physics.models.protocol import linear
 from histnu.workspace import rates
-from histnu.workspace.checks import check_document, check_workspace
+from histnu.workspace.checks import check_workspace
 from histnu.workspace.digests import document_digests
 from histnu.workspace.findings import SEVERITIES, pointer
 from histnu.workspace.grids import make_grid
 from histnu.workspace.patchset import Basis, PatchSetInfo, build_patchset
-from histnu.workspace.patchset_checks import check_patchset
+from histnu.workspace.patchset_checks import check_document, check_patchset
 
 
 def published():
