@@ -44,11 +44,18 @@ def _bounded(likelihood: AnyLikelihood, parameter: str, values: Array) -> None:
 
 
 def _qtilde(
-    solver: Solver, observed: Observed, parameter: str, values: Array
+    solver: Solver,
+    observed: Observed,
+    parameter: str,
+    values: Array,
+    start: Array | None = None,
 ) -> tuple[Array, BestFit, bool]:
-    """Return q-tilde (P,) of the tested values, the free fit, and whether all is certified."""
+    """Return q-tilde (P,) of the tested values, the free fit, and whether all is certified.
+
+    ``start`` (n,) are the parameters of Asimov data, where their free fit is.
+    """
     likelihood, options = solver.likelihood, solver.options
-    first = solver.fit(observed)
+    first = solver.fit(observed, None, start)
     best = named(likelihood, first)
     held = conditional(solver, observed, {parameter: values}, best)
     certified = require(likelihood, observed, first, Asked({}), options)
@@ -99,7 +106,7 @@ def _hypotests(
     asimov = likelihood.observe(
         likelihood.expected(background)[0], likelihood.expected_auxdata(background)[0]
     )
-    q_asimov, _, again = _qtilde(solver, asimov, parameter, values)
+    q_asimov, _, again = _qtilde(solver, asimov, parameter, values, background[0])
     certified &= again
     root, root_a = np.sqrt(q), np.sqrt(np.maximum(q_asimov, 0.0))
     with np.errstate(divide="ignore", invalid="ignore"):

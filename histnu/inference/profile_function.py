@@ -154,7 +154,7 @@ class ProfileFunction:
         held: dict[str, ArrayLike] = {**self._options.fixed, self.parameter: values}
         start = start_of(self.likelihood, self.best)
         problems = Problems.make(self.likelihood, len(values), held, start)
-        options = replace(self._options.minimise, stragglers=False, boundary=False)
+        options = replace(self._options.minimise, migrad=False, boundary=False)
         found = minimise(self.likelihood, self.observed, problems, options)
         return np.nan_to_num(found.twice_nll - self.best.twice_nll, nan=np.inf)
 
