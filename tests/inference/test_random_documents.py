@@ -125,21 +125,29 @@ def off_the_ends(subject: Subject, x: float, counts: Counter[str]) -> Iterator[s
 
 
 def in_a_scan(subject: Subject, x: float, counts: Counter[str]) -> Iterator[str]:
-    """The profile is a value of pyhf's, and pyhf finds none below it, from near it either."""
+    """A scan of x and all ends is on the level at the ends; at x pyhf finds nothing below it.
+
+    The value at x is pyhf's of the same parameters, which pyhf also starts from nearby.
+    """
     reference, poi = subject.reference, subject.found.parameter
+    values = np.unique([x, *(end for end, _ in subject.ends("crossing"))])
     try:
-        scan = profile(subject.likelihood, None, poi, [x])
+        scan = profile(subject.likelihood, None, poi, values)
     except FitError as error:
         counts["undefined or uncertified"] += 1
         other = subject.lowest(x)
         if "undefined" not in str(error) or np.isfinite(other):
             yield f"{x:g}: {error}; pyhf {other}"
         return
-    value = scan.best_fit.twice_nll + scan.delta_twice_nll[0]
-    at = reference.value(scan.parameters[0])
+    for end, delta in zip(values, scan.delta_twice_nll, strict=True):
+        if end != x and not abs(delta - subject.found.threshold) <= TOLERANCE:
+            yield f"{end:g}: an end of the interval has Delta {delta} in a scan of {values}"
+    k = int(np.searchsorted(values, x))
+    value, parameters = scan.best_fit.twice_nll + scan.delta_twice_nll[k], scan.parameters[k]
+    at = reference.value(parameters)
     if abs(at - value) > 1e-5:
         yield f"{x:g}: {value} is {at} in pyhf"
-    other = reference.minimum({poi: x}, [scan.parameters[0] + 0.01, *subject.starts()])
+    other = reference.minimum({poi: x}, [parameters + 0.01, *subject.starts()])
     counts["pyhf higher"] += int(other > value + TOLERANCE)
     if other < value - TOLERANCE:
         yield f"{x:g}: {value:.6f}, pyhf {other:.6f}"

@@ -26,7 +26,7 @@ missed is below ``3 / n`` at 95 % confidence; :class:`Counts` carries both numbe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -236,14 +236,10 @@ class MultiStart:
         layers = self._layers(problems, hints)
         if near:
             self._near(observed, problems, ledger, near)
-        elif self._prove(observed, problems, (ledger, layers)):
-            pass
-        elif ordered and points > self._starts.long and self._one_line(problems):
-            self._along(observed, problems, (ledger, layers))
-        elif ordered and points > 4 * self._starts.stride and not self.second:
-            self._in_between(observed, problems, (ledger, layers))
-        else:
-            self._densely(observed, problems, (ledger, layers))
+        elif not self._prove(observed, problems, (ledger, layers)):
+            if ordered and self.plain and not self.second:
+                self._at_ends(observed, problems, ledger)
+            self._strategy(problems)(observed, problems, (ledger, layers))
         self._reach(observed, problems, ledger)
         self._settle(observed, problems, ledger, ordered, every=not near)
         return self._close(observed, problems, ledger)
@@ -363,6 +359,32 @@ class MultiStart:
             layers = [*layers, *self._spread_starts(observed, count, points)]
             self._run(observed, problems, ledger, (every, layers))
         self._release(observed, problems, ledger)
+
+    def _strategy(self, problems: Problems) -> Callable[..., None]:
+        """Return how to go through a scan."""
+        points = problems.start.shape[1]
+        if points > self._starts.long and self._one_line(problems):
+            return self._along
+        if points > 4 * self._starts.stride and not self.second:
+            return self._in_between
+        return self._densely
+
+    def _at_ends(self, observed: Observed, problems: Problems, ledger: Ledger) -> None:
+        """Fit both ends of a scan as if each were the only problem.
+
+        What is plain at the free minimum may have a lower basin far from it; one that is met at an
+        end is looked for everywhere.
+        """
+        for k in (0, problems.start.shape[1] - 1):
+            end = problems.select(slice(k, k + 1))
+            alone = Ledger(end, self._starts.agreement)
+            self._alone(observed, end, (alone, [end.start]))
+            self._release(observed, end, alone)
+            ledger.fit.put(np.array([k]), alone.fit)
+            ledger.tries[k], ledger.second[k] = alone.tries[0], alone.second[0]
+            ledger.met += alone.met
+            ledger.closed[k] = alone.closed[0]
+            self.second |= bool(alone.second[0])
 
     def _alone(
         self, observed: Observed, problems: Problems, task: tuple[Ledger, list[Array]]
