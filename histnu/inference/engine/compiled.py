@@ -13,7 +13,7 @@ import functools
 import importlib.util
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -240,32 +240,43 @@ def compiled_newton(
     out = (np.empty((points, n)), np.empty(points), np.empty((points, n)),
            np.zeros(points, dtype=np.intp), np.zeros(points, dtype=bool),
            np.zeros(points, dtype=bool))  # fmt: skip
-    start, fixed = problems.start.T.copy(), problems.fixed.T.copy()
-    data = [
-        np.ascontiguousarray(np.asarray(a, dtype=float).T)
-        for a in (observed.main, observed.scale, observed.aux, observed.scale_aux)
-    ]
-    constant = np.atleast_1d(np.asarray(observed.constant, dtype=float))
     patience = 8 if options.boundary else options.max_iterations
     numbers = (options.edm, options.max_iterations, patience)
+    in_pieces(
+        lambda data, given, results: solve(model, *given, *data, *numbers, *results),
+        observed, (problems.start.T.copy(), problems.fixed.T.copy()), out,
+    )  # fmt: skip
+    x, value, gradient, iterations, converged, left = out
+    return BatchFit.of(x, value, converged, iterations, gradient=gradient), left
+
+
+def in_pieces(
+    call: Callable[[list[Array], list[Any], list[Any]], None],
+    observed: Observed,
+    given: Sequence[Any],
+    results: Sequence[Any],
+) -> None:
+    """Call a compiled function for all problems, in pieces, on all free cores.
+
+    Args:
+        call: takes data, what is given and where the results go, all with problems first; it
+            releases the lock of Python. observed: one set of data, or one per problem.
+        given, results: arrays with P problems on the first axis.
+    """
+    points = len(results[0])
+    data = [
+        np.ascontiguousarray(np.atleast_2d(np.asarray(a, dtype=float).T))
+        for a in (observed.main, observed.scale, observed.aux, observed.scale_aux)
+    ]
+    data.append(np.atleast_1d(np.asarray(observed.constant, dtype=float)))
 
     def piece(which: slice) -> None:
-        shared = [a if len(a) == 1 else a[which] for a in (*data, constant)]
-        given: tuple[Any, ...] = (
-            model,
-            start[which],
-            fixed[which],
-            *shared,
-            *numbers,
-            *(o[which] for o in out),
-        )
-        solve(*given)
+        shared = [a if len(a) == 1 else a[which] for a in data]
+        call(shared, [a[which] for a in given], [a[which] for a in results])
 
     pieces = [slice(k, min(k + PIECE, points)) for k in range(0, points, PIECE)]
     for _ in _each(piece, pieces):
         pass
-    x, value, gradient, iterations, converged, left = out
-    return BatchFit.of(x, value, converged, iterations, gradient=gradient), left
 
 
 def _each(piece: Any, pieces: list[slice]) -> Iterator[None]:

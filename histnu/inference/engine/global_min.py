@@ -18,6 +18,10 @@ charge) and flat directions (parameters that enter in one combination only). Str
    nothing improves: a basin found at one point is carried to all others. Scans of more than
    192 points are searched fully at 96 of them, with fewer starts at the points between.
 
+Where every strength is a sum of squares and linear terms, a convex relaxation comes first
+(:mod:`.relaxation`, compiled): it proves most minima to be global from one start, and only the
+others are searched for.
+
 :func:`relaxed_minimum` bounds the result from below: with ``s`` free the likelihood is that
 of a linear model, whose minimum no theta can undercut.
 """
@@ -37,6 +41,7 @@ from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.engine.minimize import minimise
 from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
+from histnu.inference.engine.relaxation import relaxed_fits
 from histnu.inference.engine.starts import halton
 from histnu.inference.engine.stragglers import finish
 
@@ -157,6 +162,31 @@ def global_minimise(
         ordered: neighbouring problems are neighbours in a scan; sweep between them.
     """
     options = options or GlobalOptions()
+    quick = relaxed_fits(likelihood, observed, problems, options.minimise)
+    if quick is None:
+        return _search_all(likelihood, observed, problems, options, ordered)
+    fit, attained = quick
+    left = np.flatnonzero(~attained)
+    if len(left):
+        part, data = problems.select(left), observed.select(left)
+        found = _search_all(likelihood, data, part, options, ordered)
+        near = fit.select(left)
+        fit.put(left, found)
+        lower = near.converged & ~(found.twice_nll <= near.twice_nll)
+        fit.put(left[lower], near.select(lower))
+        if ordered and len(fit) > len(left):
+            fit = _sweep(likelihood, observed, problems, fit, options)
+    return fit
+
+
+def _search_all(
+    likelihood: MappedLikelihood,
+    observed: Observed,
+    problems: Problems,
+    options: GlobalOptions,
+    ordered: bool,
+) -> BatchFit:
+    """Return the minima that the search finds."""
     reduce = reduction(likelihood)
     points = design(likelihood, reduce, options)
     count = problems.start.shape[1]
