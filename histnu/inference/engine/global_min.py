@@ -40,7 +40,13 @@ from histnu.core.polynomial import PolynomialMap
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.engine.minimize import minimise
-from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
+from histnu.inference.engine.problems import (
+    AGREE,
+    BatchFit,
+    MinimiseOptions,
+    Problems,
+    lowest,
+)
 from histnu.inference.engine.relaxation import relaxed_fits
 from histnu.inference.engine.starts import halton
 from histnu.inference.engine.stragglers import finish
@@ -48,7 +54,6 @@ from histnu.inference.engine.stragglers import finish
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
-_AGREE = 1e-5  # difference in -2 log L of two starts that agree
 _RANK = 1e-9  # singular values below this fraction of the largest are zero
 _PATTERNS = 729  # sign patterns of six parameters; more parameters use a subset
 _SCAN_CHUNK = 400_000  # evaluations of the design at once
@@ -223,7 +228,7 @@ def _search_again(
         data, part = observed.select(left), problems.select(left)
         again = _search(likelihood, data, part, plan, options)
         with np.errstate(invalid="ignore"):
-            same = np.abs(again.twice_nll - fit.twice_nll[left]) <= _AGREE
+            same = np.abs(again.twice_nll - fit.twice_nll[left]) <= AGREE
         agreeing = again.agreeing + np.where(same, fit.agreeing[left], 0)
         lower = again.twice_nll < fit.twice_nll[left] - 1e-8
         fit.put(left[lower], again.select(lower))
@@ -365,19 +370,7 @@ def _best_of(
     )
     data = observed if observed.size is None else observed.select(np.tile(np.arange(count), s))
     fit = minimise(likelihood, data, many, replace(options, stragglers=False))
-    return _lowest(fit, count)
-
-
-def _lowest(fit: BatchFit, count: int) -> BatchFit:
-    """Return the best start of each of ``count`` problems and how many starts reached it."""
-    value = np.where(np.isnan(fit.twice_nll), np.inf, fit.twice_nll).reshape(-1, count)
-    best = np.argmin(value, axis=0)
-    lowest = value[best, np.arange(count)]
-    out = fit.select(best * count + np.arange(count))
-    with np.errstate(invalid="ignore"):
-        same = (value - lowest <= _AGREE) & fit.converged.reshape(-1, count)
-    out.agreeing[:] = same.sum(axis=0)
-    return out
+    return lowest(fit, count)
 
 
 def _sweep(
@@ -406,7 +399,7 @@ def _sweep(
         held = fit.twice_nll[todo]
         lower = again.twice_nll < held - 1e-8
         with np.errstate(invalid="ignore"):
-            same = np.abs(again.twice_nll - held) <= _AGREE
+            same = np.abs(again.twice_nll - held) <= AGREE
         agreeing = again.agreeing + np.where(same, fit.agreeing[todo], 0)
         fit.put(todo[lower], again.select(lower))
         fit.agreeing[todo[same | lower]] = agreeing[same | lower]

@@ -29,7 +29,7 @@ from histnu.inference.engine.compiled import FEWEST, Tables, available, in_piece
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.engine.minimize import minimise
-from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
+from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems, lowest
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -38,7 +38,9 @@ Mask = NDArray[np.bool_]
 _ATTAINED = 1e-7
 """-2 log L above the bound at which the minimum is reached: rounding of both, and the gap."""
 _NEWTON = 30  # steps of the relaxed problem
-_POLISH = 25  # Newton iterations from a relaxed minimum
+_POLISH = 12  # Newton iterations from a relaxed minimum
+_SHARED = 10.0  # factor by which a square takes over the slack of others
+_LONG = 300  # where it is not reached: along curved valleys
 
 
 class Diagonal(NamedTuple):
@@ -113,9 +115,11 @@ def _of_squares(likelihood: MappedLikelihood, squares: Mask) -> MappedLikelihood
 def relaxed_fits(
     likelihood: MappedLikelihood, observed: Observed, problems: Problems, options: MinimiseOptions
 ) -> tuple[BatchFit, Mask] | None:
-    """Return minima from the relaxation, and the (P,) mask of those that reach its bound.
+    """Return minima from the relaxation, and the (P,) mask of those that are certified.
 
-    The bound is as good as a second start that agrees. None where there is no relaxation.
+    A bound that is reached is as good as a second start that agrees. Where it is not reached
+    (the relaxed square of a parameter is larger than it can be) Newton's method starts on both
+    sides of the parameter. None where there is no relaxation.
     """
     points = problems.start.shape[1]
     if not options.compiled or points < FEWEST or not available() or observed.templates is not None:
@@ -123,66 +127,114 @@ def relaxed_fits(
     found = relaxation(likelihood)
     if found is None:
         return None
-    bound, start = _relaxed(found, observed, problems)
-    fit = _polished(found, observed, Problems(start, problems.fixed), bound, options)
-    x = fit.parameters[:, : likelihood.n_theta]
-    squares = found.squares & ~problems.fixed[: likelihood.n_theta].T
-    root = np.where(squares, np.sqrt(np.where(squares, np.maximum(x, 0.0), 0.0)), x)
-    x[:] = np.where(problems.fixed[: likelihood.n_theta].T, problems.start.T[:, : len(x.T)], root)
-    slope = fit.gradient[:, : likelihood.n_theta]
-    slope[:] = np.where(found.squares, 2 * x * slope, slope)
+    point = _relaxed(found, observed, problems)
+    short = replace(options, max_iterations=_POLISH, stragglers=False, boundary=False)
+    many = Problems(point.start, problems.fixed)
+    fit = minimise(found.likelihood, observed, many, short)
     with np.errstate(invalid="ignore"):
-        attained = np.abs(fit.twice_nll - bound) <= _ATTAINED
-    fit.converged[attained] = True
-    fit.agreeing[:] = np.where(attained, 2, fit.converged)
-    return fit, attained
+        reached = np.abs(fit.twice_nll - point.bound) <= _ATTAINED
+    fit.converged[reached] = True
+    fit.agreeing[:] = np.where(reached, 2, fit.converged)
+    longer = replace(short, max_iterations=_LONG)
+    for sizes in ((1.0, -1.0), (0.4, -0.4, 1.6, -1.6)):
+        left = np.flatnonzero(~fit.certified)
+        if not len(left):
+            break
+        starts = _both_sides(found, point, left, sizes)
+        part = Problems(starts, np.tile(problems.fixed[:, left], (1, len(sizes))))
+        data = observed if observed.size is None else observed.select(np.tile(left, len(sizes)))
+        again = minimise(found.likelihood, data, part, longer)
+        again = lowest(BatchFit.join([fit.select(left), again]), len(left))
+        with np.errstate(invalid="ignore"):
+            reached = np.abs(again.twice_nll - point.bound[left]) <= _ATTAINED
+        again.converged[reached] = True
+        again.agreeing[reached] = 2
+        fit.put(left, again)
+    _from_squares(found.squares, problems, fit)
+    return fit, fit.certified
 
 
-def _relaxed(
-    found: Relaxation, observed: Observed, problems: Problems
-) -> tuple[Array, Array]:  # fmt: skip
-    """Return the bounds (P,) and what comes nearest to them (n, P), in the squares."""
+@dataclass(frozen=True)
+class _Point:
+    """Relaxed minima of P problems.
+
+    Attributes:
+        bound: (P,) of -2 log L, -inf where not found. start: (n, P) parameters near it, in the
+            squares. slack: (P, D) of the squares of the others beyond theta^2.
+    """
+
+    bound: Array
+    start: Array
+    slack: Array
+
+
+def _relaxed(found: Relaxation, observed: Observed, problems: Problems) -> _Point:
+    """Return the relaxed minima."""
     from histnu.inference.engine.relaxation_loops import relax
 
     points, d = problems.start.shape[1], len(found.squares)
-    rest = len(found.diagonal.rest)
-    out = (np.empty(points), np.empty((points, d)), np.empty((points, d)), np.empty((points, rest)))
-    given = (problems.start.T.copy(), problems.fixed.T.copy())
+    bound, theta = np.empty(points), np.empty((points, d))
+    slack, rest = np.empty((points, d)), np.empty((points, len(found.diagonal.rest)))
     in_pieces(
         lambda data, per, results: relax(
             found.tables, found.diagonal, *per, *data, _NEWTON, *results
         ),
-        observed, given, out,
-    )  # fmt: skip
-    bound, theta, slack, other = out
-    held = problems.fixed[:d].T
-    moved = np.where(found.squares, slack, theta)
-    moved = np.where(held & found.squares, problems.start[:d].T ** 2, moved)
-    start = np.concatenate([moved, other], axis=1).T
-    lost = ~(np.isfinite(bound) & np.isfinite(start).all(axis=0))
-    bound[lost] = -np.inf
+        observed,
+        (problems.start.T.copy(), problems.fixed.T.copy()),
+        (bound, theta, slack, rest),
+    )
     safe = problems.start.copy()
     safe[:d][found.squares] **= 2
-    return bound, np.where(lost, safe, start)
+    squares = found.squares & ~problems.fixed[:d].T
+    slack = np.where(problems.fixed[:d].T, 0.0, slack)
+    moved = np.where(squares, _absorbed(found, slack), theta)
+    start = np.concatenate([moved, rest], axis=1).T
+    lost = ~(np.isfinite(bound) & np.isfinite(start).all(axis=0))
+    start = np.where(problems.fixed | lost, safe, start)
+    return _Point(np.where(lost, -np.inf, bound), start, np.where(found.squares, 0.0, slack))
 
 
-def _polished(
-    found: Relaxation, observed: Observed, problems: Problems, bound: Array,
-    options: MinimiseOptions,
-) -> BatchFit:  # fmt: skip
-    """Newton's method from relaxed minima; slack is given to the squares first where it matters."""
-    short = replace(options, max_iterations=_POLISH, stragglers=False, boundary=False)
-    d = len(found.squares)
-    with np.errstate(all="ignore"):
-        above = found.likelihood.value(problems.start, observed) - bound
-    todo = np.flatnonzero(~(above <= _ATTAINED))
-    start = problems.start.copy()
-    if len(todo) and found.squares.any():
-        part = problems.select(todo)
-        fixed = part.fixed.copy()
-        fixed[:d][~found.squares] = True
-        fixed[d:] = True
-        near = minimise(found.likelihood, observed.select(todo), Problems(part.start, fixed), short)
-        better = np.isfinite(near.twice_nll)
-        start[:, todo[better]] = near.parameters[better].T
-    return minimise(found.likelihood, observed, Problems(start, problems.fixed), short)
+def _absorbed(found: Relaxation, slack: Array) -> Array:
+    """Return slacks (P, D) of the squares that make up for those of the other parameters.
+
+    What the data cannot tell apart shares the slack: the squares grow by the factors that
+    reproduce the strengths of the others' slack, the smallest such.
+    """
+    out = np.maximum(slack, 0.0)
+    bend, chosen = found.diagonal.square, found.squares
+    other = (out * ~chosen) @ bend.T
+    if not chosen.any() or not np.isfinite(out).all():
+        return out
+    parts = bend[:, chosen] * out[:, None, chosen]
+    share = np.einsum("pjk,pk->pj", np.linalg.pinv(parts, rcond=1e-6), other)
+    out[:, chosen] *= np.where(np.abs(share) < _SHARED, np.maximum(1 + share, 0.0), 1.0)
+    return out
+
+
+def _both_sides(
+    found: Relaxation, point: _Point, left: Index, sizes: tuple[float, ...]
+) -> Array:  # fmt: skip
+    """Return starts (n, S M) on both sides of the parameter that has most slack.
+
+    Args:
+        left: (M,) problems. sizes: (S,) signed shares of the root of the slack.
+    """
+    cost = point.slack[left] * np.abs(found.diagonal.square).max(axis=0)
+    most = cost.argmax(axis=1)
+    size = np.sqrt(np.maximum(point.slack[left, most], 0.0))
+    out = []
+    for share in sizes:
+        moved = point.start[:, left].copy()
+        moved[most, np.arange(len(left))] += share * size
+        out.append(moved)
+    return np.concatenate(out, axis=1)
+
+
+def _from_squares(squares: Mask, problems: Problems, fit: BatchFit) -> None:
+    """Replace squares by their roots, in place."""
+    d = len(squares)
+    held = problems.fixed[:d].T
+    x, slope = fit.parameters[:, :d], fit.gradient[:, :d]
+    root = np.sqrt(np.where(squares & ~held, np.maximum(x, 0.0), 0.0))
+    x[:] = np.where(held, problems.start[:d].T, np.where(squares, root, x))
+    slope[:] = np.where(squares, 2 * x * slope, slope)

@@ -345,9 +345,7 @@ def _one(
     _prepare(t, w, q.x, q.held)
     f = _value(t, w, q.x, main, scale, aux, scale_aux) + constant
     far, first, wanted = True, _FIRST, 0.01
-    for _ in range(most):
-        if not np.isfinite(f):
-            break
+    for _ in range(most if np.isfinite(f) else 0):
         _derivatives(t, w, main, aux, far, q.g, q.h)
         for i in range(len(m.rest)):
             at, g = m.rest[i], q.g[m.rest[i]]
@@ -355,18 +353,24 @@ def _one(
             q.held[at] = fixed[len(q.theta) + i] or outward
         for k in range(len(m.outputs)):
             q.here[k] = q.x[m.outputs[k]]
-        if not _profile(m, q) or not _interior(m, q, first, wanted):
-            break
-        decrease = _decrease(q)
-        if decrease < 1e-7:
-            if wanted <= _GAP:
+        there, decrease = np.inf, np.inf
+        if _profile(m, q) and _interior(m, q, first, wanted):
+            decrease = _decrease(q)
+            if decrease < 1e-7 and wanted <= _GAP:
                 return f - decrease
-            wanted, far = _GAP, False
-            continue
-        f = _search(t, w, m, q, f, decrease, data)
-        far = decrease > 1.0
-        first = max(1e-6, min(_FIRST, 0.1 * decrease))
-        wanted = max(_GAP, min(0.01, 1e-3 * decrease**2))
+            if decrease < 1e-7:
+                wanted, far = _GAP, False
+                continue
+            there = _search(t, w, m, q, f, decrease, data)
+        if np.isfinite(there):
+            f, far, first = there, decrease > 1.0, max(1e-3, min(_FIRST, 0.1 * decrease))
+            wanted = max(_GAP, min(0.01, 1e-3 * decrease**2))
+        elif first < _FIRST:  # again from far inside
+            first, wanted = _FIRST, _GAP
+            q.theta[q.free] = 0.0
+            _value(t, w, q.x, main, scale, aux, scale_aux)
+        else:
+            break
     return np.nan
 
 
