@@ -49,6 +49,7 @@ class Tables(NamedTuple):
         slots: (R, W) effects that multiply a row (one sample of one channel), -1: none.
         nominal: (R, B) its yields; start, stop: (R,) the bins of its channel.
         owner: (D,) row of each additive difference; added: (D,) its effect; difference: (D, B).
+        pair: (G, 2) differences of one row and parameter, the same twice where it is alone.
         low, high: (n,) the bins that a parameter of the workspace can change.
         gauss, gauss_at, gauss_scale: parameters, places and 1 / sigma of Gaussian constraints.
         poisson, poisson_at, poisson_scale: of Poisson constraints.
@@ -71,6 +72,7 @@ class Tables(NamedTuple):
     owner: Index
     added: Index
     difference: Array
+    pair: Index
     low: Unsigned
     high: Unsigned
     gauss: Index
@@ -155,6 +157,7 @@ def _tables(likelihood: Compilable) -> Tables:
         np.array([a[0] for a in added], dtype=np.intp),
         np.array([a[1] for a in added], dtype=np.intp),
         _spread([(a[2], a[3]) for a in added], compiled.n_bins),
+        _pairs([(r, effects[e].parameter) for r, e, *_ in added]),
         low, high,
         c.parameters[gauss], gauss, 1 / c.scale[gauss],
         c.parameters[poisson], poisson, c.scale[poisson],
@@ -171,6 +174,17 @@ def _differences(row: Row, code: str) -> dict[Effect, Array]:
             effect = Effect(code, d.parameter, u, v)
             out[effect] = out.get(effect, 0.0) + h
     return out
+
+
+def _pairs(owners: list[tuple[int, int]]) -> Index:
+    """Number of each difference and of the next, where both have the same row and parameter."""
+    out: list[tuple[int, int]] = []
+    for d, owner in enumerate(owners):
+        if out and out[-1] == (d - 1, d - 1) and owners[d - 1] == owner:
+            out[-1] = (d - 1, d)
+        else:
+            out.append((d, d))
+    return np.array(out, dtype=np.intp).reshape(-1, 2)
 
 
 def _spread(parts: list[tuple[slice, Array]], bins: int) -> Array:

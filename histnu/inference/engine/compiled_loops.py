@@ -26,6 +26,8 @@ _ROUNDING = 1e-14
 _FAR = 1.0
 _NOTHING = 1e-9
 _FLOOR = 1e-6
+_CLOSE = 1e-5
+_TINY = 1e-11
 
 
 class Work(NamedTuple):
@@ -193,12 +195,13 @@ def _rates(m: Any, w: Any) -> None:
         if w.active[r]:
             for b in range(m.start[r], m.stop[r]):
                 w.shape[r, b] = m.nominal[r, b]
-    for d in range(len(m.owner)):
+    for k in range(len(m.pair)):
+        d, e = m.pair[k, 0], m.pair[k, 1]
         r, value = m.owner[d], w.effect[0, m.added[d]]
-        if not w.active[r]:
-            continue
-        for b in range(m.start[r], m.stop[r]):
-            w.shape[r, b] += value * m.difference[d, b]
+        other = w.effect[0, m.added[e]] if e != d else 0.0
+        if w.active[r]:
+            for b in range(m.start[r], m.stop[r]):
+                w.shape[r, b] += value * m.difference[d, b] + other * m.difference[e, b]
     for r in range(len(m.nominal)):
         if not w.active[r]:
             continue
@@ -238,7 +241,7 @@ def _value(
 
 
 @_sums
-def _jacobian(m: Any, w: Any) -> None:
+def _jacobian(m: Any, w: Any, far: bool) -> None:
     """Derivatives of the counts, and the part of the Hessian of second derivatives."""
     n = len(w.g)
     for i in range(n):
@@ -250,8 +253,9 @@ def _jacobian(m: Any, w: Any) -> None:
         if not w.active[r]:
             continue
         pull = 0.0
-        for b in range(m.start[r], m.stop[r]):
-            pull += 2 * w.second[b] * w.shape[r, b]
+        if not far:
+            for b in range(m.start[r], m.stop[r]):
+                pull += 2 * w.second[b] * w.shape[r, b]
         for k in range(m.slots.shape[1]):
             if m.slots[r, k] < 0:
                 break
@@ -262,6 +266,8 @@ def _jacobian(m: Any, w: Any) -> None:
             slope = others * w.effect[1, m.slots[r, k]]
             for b in range(m.start[r], m.stop[r]):
                 w.jacobian[p, b] += slope * w.shape[r, b]
+            if far:
+                continue
             w.h[p, p] += pull * others * w.effect[2, m.slots[r, k]]
             for q in range(k + 1, m.slots.shape[1]):
                 if m.slots[r, q] < 0:
@@ -275,29 +281,40 @@ def _jacobian(m: Any, w: Any) -> None:
 
 
 @_sums
-def _added(m: Any, w: Any) -> None:
-    """What the additive differences contribute to both."""
-    for d in range(len(m.owner)):
-        r, e = m.owner[d], m.added[d]
-        if not w.active[r] or not w.moves[m.parameter[e]]:
+def _added(m: Any, w: Any, far: bool) -> None:
+    """What the additive differences contribute to both; up and down of a parameter together."""
+    for k in range(len(m.pair)):
+        d, e = m.pair[k, 0], m.pair[k, 1]
+        r, p = m.owner[d], m.parameter[m.added[d]]
+        if not w.active[r] or not w.moves[p]:
             continue
-        p, every = m.parameter[e], _product(w.effect, m.slots, r, -1, -1)
-        slope, pull = every * w.effect[1, e], 0.0
+        every = _product(w.effect, m.slots, r, -1, -1)
+        slope, other = every * w.effect[1, m.added[d]], 0.0
+        if e != d:
+            other = every * w.effect[1, m.added[e]]
         for b in range(m.start[r], m.stop[r]):
-            w.jacobian[p, b] += slope * m.difference[d, b]
-            pull += 2 * w.second[b] * m.difference[d, b]
-        w.h[p, p] += pull * every * w.effect[2, e]
-        for k in range(m.slots.shape[1]):
-            if m.slots[r, k] < 0:
-                break
-            both = (
-                pull
-                * w.effect[1, e]
-                * w.effect[1, m.slots[r, k]]
-                * _product(w.effect, m.slots, r, k, -1)
-            )
-            w.h[p, m.parameter[m.slots[r, k]]] += both
-            w.h[m.parameter[m.slots[r, k]], p] += both
+            w.jacobian[p, b] += slope * m.difference[d, b] + other * m.difference[e, b]
+        if not far:
+            _added_second(m, w, d)
+            if e != d:
+                _added_second(m, w, e)
+
+
+@_sums
+def _added_second(m: Any, w: Any, d: int) -> None:
+    """Second derivatives of a difference, and with the factors of its row."""
+    r, e, pull = m.owner[d], m.added[d], 0.0
+    p = m.parameter[e]
+    for b in range(m.start[r], m.stop[r]):
+        pull += 2 * w.second[b] * m.difference[d, b]
+    w.h[p, p] += pull * _product(w.effect, m.slots, r, -1, -1) * w.effect[2, e]
+    for k in range(m.slots.shape[1]):
+        f = m.slots[r, k]
+        if f < 0:
+            break
+        both = pull * w.effect[1, e] * w.effect[1, f] * _product(w.effect, m.slots, r, k, -1)
+        w.h[p, m.parameter[f]] += both
+        w.h[m.parameter[f], p] += both
 
 
 @_sums
@@ -325,15 +342,18 @@ def _contract(m: Any, w: Any) -> None:
 
 @_jit
 def _derivatives(m: Any, w: Any, main: Array, aux: Array, far: bool, g: Array, h: Array) -> None:
-    """Gradient and Hessian in the fitted parameters, at the point of the last value."""
+    """Gradient and Hessian in the fitted parameters, at the point of the last value.
+
+    Without a map they are ``w.g`` and ``w.h``, else ``g`` and ``h``.
+    """
     for b in range(len(main)):
         safe = w.rate[b] if w.rate[b] > 0 else 1.0
         ratio = main[b] / safe
         w.residual[b] = 1 - ratio
         w.weight[b] = (1.0 if far else ratio) / safe
         w.second[b] = 0.0 if far else w.residual[b]
-    _jacobian(m, w)
-    _added(m, w)
+    _jacobian(m, w, far)
+    _added(m, w, far)
     _contract(m, w)
     for k in range(len(m.gauss)):
         i, inverse = m.gauss[k], 2 * m.gauss_scale[k] ** 2
@@ -343,7 +363,8 @@ def _derivatives(m: Any, w: Any, main: Array, aux: Array, far: bool, g: Array, h
         i, n = m.poisson[k], aux[m.poisson_at[k]]
         w.g[i] += 2 * (m.poisson_scale[k] - n / w.theta[i])
         w.h[i, i] += 2 * n / w.theta[i] ** 2
-    _chain(m, w, g, h)
+    if len(m.output):
+        _chain(m, w, g, h)
 
 
 @_sums
@@ -416,6 +437,21 @@ def _chain(m: Any, w: Any, g: Array, h: Array) -> None:
 
 
 @_jit
+def _substitute(a: Array, target: Array, n: int, step: Array) -> None:
+    """Solve with the factor in the lower triangle, whose diagonal is inverse."""
+    for i in range(n):
+        total = target[i]
+        for k in range(i):
+            total -= a[i, k] * step[k]
+        step[i] = total * a[i, i]
+    for i in range(n - 1, -1, -1):
+        total = step[i]
+        for k in range(i + 1, n):
+            total -= a[k, i] * step[k]
+        step[i] = total * a[i, i]
+
+
+@_jit
 def _solve(a: Array, target: Array, n: int, step: Array) -> bool:
     """Solve by Cholesky of the lower triangle; False where ``a`` is not definite."""
     for j in range(n):
@@ -429,16 +465,7 @@ def _solve(a: Array, target: Array, n: int, step: Array) -> bool:
                 a[j, j] = 1 / np.sqrt(total)
             else:
                 return False
-    for i in range(n):
-        total = target[i]
-        for k in range(i):
-            total -= a[i, k] * step[k]
-        step[i] = total * a[i, i]
-    for i in range(n - 1, -1, -1):
-        total = step[i]
-        for k in range(i + 1, n):
-            total -= a[k, i] * step[k]
-        step[i] = total * a[i, i]
+    _substitute(a, target, n, step)
     return True
 
 
@@ -507,6 +534,7 @@ def _newton_step(w: Any, g: Array, h: Array, move: Any, ridge: float, step: Arra
         longest = max(longest, abs(solution[p]))
         norm += w.target[p] ** 2
     if definite and longest > _LONGEST:
+        w.lowest[0] = 2.0  # damped
         _system(w.matrix, w.scale, w.live, h, move, ridge + np.sqrt(norm) / _LONGEST)
         if not _solve(w.matrix, w.target, n, solution):
             return -1.0
@@ -624,6 +652,36 @@ def _shortened(rise: float, slope: float) -> float:
 
 
 @_jit
+def _inside(m: Any, x: Array, fixed: Any, move: Any) -> bool:
+    """Whether every parameter that is not fixed moves, and is inside its bounds."""
+    for i in range(len(x)):
+        if not fixed[i] and not (move[i] and m.lower[i] < x[i] < m.upper[i]):
+            return False
+    return True
+
+
+@_jit
+def _again(m: Any, w: Any, x: Array, main: Array, aux: Array, gradient: Array) -> float:
+    """Take one more step with the Hessian of the last, if it is tiny; return its decrease.
+
+    Near the minimum the Hessian has changed by less than a thousandth, and with it the decrease.
+    """
+    n, edm = w.live[0], 0.0
+    _gradient(m, w, main, aux, gradient)
+    for p in range(n):
+        w.target[p] = -gradient[w.live[p + 1]] * w.scale[p]
+    _substitute(w.matrix, w.target, n, w.solution)
+    for p in range(n):
+        edm += 0.5 * w.target[p] * w.solution[p]
+    if edm < _TINY:
+        for p in range(n):
+            i = w.live[p + 1]
+            x[i] = _clip(x[i] + w.solution[p] * w.scale[p], m.lower[i], m.upper[i])
+            gradient[i] = 0.0
+    return edm if edm < _TINY else np.inf
+
+
+@_jit
 def _one(
     m: Any, w: Any, x: Array, fixed: Any, main: Array, scale: Array, aux: Array,
     scale_aux: Array, constant: float, edm_wanted: float, most: int, patience: int, gradient: Array,
@@ -633,13 +691,15 @@ def _one(
     -1 iterations: it is left to numpy, -2: more than ``most`` are needed.
     """
     g, h, step, trial, move = w.slope, w.bend, w.step, w.trial, w.move
+    if not len(m.output):
+        g, h = w.g, w.h
     step[:] = 0.0
     _prepare(m, w, x, fixed)
     f = _value(m, w, x, main, scale, aux, scale_aux) + constant
     if not np.isfinite(f):
         return -1, np.inf
     _derivatives(m, w, main, aux, True, g, h)
-    ridge, length, far, fresh, walls = 1e-10, 1.0, True, True, 0
+    ridge, length, far, fresh, walls, close = 1e-10, 1.0, True, True, 0, False
     for iteration in range(1, most + 1):
         if fresh:
             edm = _direction(m, w, x, fixed, g, h, ridge, step, move)
@@ -663,6 +723,9 @@ def _one(
             if slope >= 0 and not saddle:
                 _downhill(g, h, move, step)
             far, length = edm > _FAR, 1.0
+            close = edm < _CLOSE and w.lowest[0] == 1.0 and _inside(m, trial, fixed, move)
+            if close:
+                w.active[:] = True
         slope = _try(m, x, step, length, move, g, trial)
         there = _value(m, w, trial, main, scale, aux, scale_aux) + constant
         if not np.isfinite(there):
@@ -675,6 +738,10 @@ def _one(
             ridge = min(max(ridge, 1e-10), 1.0)
             f = there
             _copy(trial, x)
+            if close:
+                edm = _again(m, w, x, main, aux, gradient)
+                if edm < edm_wanted:
+                    return iteration, f - edm
             _derivatives(m, w, main, aux, far, g, h)
         else:
             length *= _shortened(there - f, slope)
