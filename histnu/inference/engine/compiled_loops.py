@@ -26,7 +26,7 @@ _ROUNDING = 1e-14
 _FAR = 1.0
 _NOTHING = 1e-9
 _FLOOR = 1e-6
-_CLOSE = 1e-5
+_CLOSE = 1e-3
 _TINY = 1e-11
 
 
@@ -35,7 +35,8 @@ class Work(NamedTuple):
 
     Attributes:
         theta: (n,) parameters of the workspace; rows: (R,) of the map.
-        effect: (3, E) values and two derivatives. shape: (R, B) of the rows.
+        effect: (3, E) values and two derivatives. shape: (R, B) of the rows. every, without:
+            (R,) and (R, W) products of the factors of a row, of all but one.
         rate, residual, weight, second, heavy: (B,). jacobian: (n, B).
         g, h: gradient and Hessian of the workspace. active: (R,) rows that are not zero for all
             values of the free parameters. moves: (n,) parameters that change. live: (m + 1,)
@@ -48,6 +49,8 @@ class Work(NamedTuple):
     rows: Array
     effect: Array
     shape: Array
+    every: Array
+    without: Array
     rate: Array
     residual: Array
     weight: Array
@@ -77,8 +80,8 @@ def _workspace(m: Any, fitted: int) -> Work:
     n, bins = len(m.source), m.nominal.shape[1]
     return Work(
         np.zeros(n), np.zeros(max(len(m.pointer) - 1, 0)), np.zeros((3, len(m.kind))),
-        np.zeros(m.nominal.shape), np.zeros(bins), np.zeros(bins), np.zeros(bins),
-        np.zeros(bins), np.zeros(bins), np.zeros((n, bins)), np.zeros(n), np.zeros((n, n)),
+        np.zeros(m.nominal.shape), np.zeros(len(m.nominal)), np.zeros(m.slots.shape),
+        np.zeros(bins), np.zeros(bins), np.zeros(bins), np.zeros(bins), np.zeros(bins), np.zeros((n, bins)), np.zeros(n), np.zeros((n, n)),
         np.ones(len(m.nominal), dtype=np.bool_), np.ones(n, dtype=np.bool_),
         np.zeros(fitted + 1, dtype=np.intp), np.zeros((fitted, fitted)),
         np.zeros(fitted), np.zeros(fitted), np.zeros(fitted), np.zeros(1),
@@ -206,6 +209,7 @@ def _rates(m: Any, w: Any) -> None:
         if not w.active[r]:
             continue
         value = _product(w.effect, m.slots, r, -1, -1)
+        w.every[r] = value
         for b in range(m.start[r], m.stop[r]):
             w.rate[b] += value * w.shape[r, b]
 
@@ -252,6 +256,9 @@ def _jacobian(m: Any, w: Any, far: bool) -> None:
     for r in range(len(m.nominal)):
         if not w.active[r]:
             continue
+        for k in range(m.slots.shape[1]):
+            if m.slots[r, k] >= 0:
+                w.without[r, k] = _product(w.effect, m.slots, r, k, -1)
         pull = 0.0
         if not far:
             for b in range(m.start[r], m.stop[r]):
@@ -262,7 +269,7 @@ def _jacobian(m: Any, w: Any, far: bool) -> None:
             p = m.parameter[m.slots[r, k]]
             if not w.moves[p]:
                 continue
-            others = _product(w.effect, m.slots, r, k, -1)
+            others = w.without[r, k]
             slope = others * w.effect[1, m.slots[r, k]]
             for b in range(m.start[r], m.stop[r]):
                 w.jacobian[p, b] += slope * w.shape[r, b]
@@ -285,36 +292,33 @@ def _added(m: Any, w: Any, far: bool) -> None:
     """What the additive differences contribute to both; up and down of a parameter together."""
     for k in range(len(m.pair)):
         d, e = m.pair[k, 0], m.pair[k, 1]
-        r, p = m.owner[d], m.parameter[m.added[d]]
+        r, one, two = m.owner[d], m.added[d], m.added[e]
+        p, alone = m.parameter[one], e == d
         if not w.active[r] or not w.moves[p]:
             continue
-        every = _product(w.effect, m.slots, r, -1, -1)
-        slope, other = every * w.effect[1, m.added[d]], 0.0
-        if e != d:
-            other = every * w.effect[1, m.added[e]]
+        slope = w.effect[1, one]
+        other = 0.0 if alone else w.effect[1, two]
+        first, second = w.every[r] * slope, w.every[r] * other
+        if far:
+            for b in range(m.start[r], m.stop[r]):
+                w.jacobian[p, b] += first * m.difference[d, b] + second * m.difference[e, b]
+            continue
+        pull, push = 0.0, 0.0
         for b in range(m.start[r], m.stop[r]):
-            w.jacobian[p, b] += slope * m.difference[d, b] + other * m.difference[e, b]
-        if not far:
-            _added_second(m, w, d)
-            if e != d:
-                _added_second(m, w, e)
-
-
-@_sums
-def _added_second(m: Any, w: Any, d: int) -> None:
-    """Second derivatives of a difference, and with the factors of its row."""
-    r, e, pull = m.owner[d], m.added[d], 0.0
-    p = m.parameter[e]
-    for b in range(m.start[r], m.stop[r]):
-        pull += 2 * w.second[b] * m.difference[d, b]
-    w.h[p, p] += pull * _product(w.effect, m.slots, r, -1, -1) * w.effect[2, e]
-    for k in range(m.slots.shape[1]):
-        f = m.slots[r, k]
-        if f < 0:
-            break
-        both = pull * w.effect[1, e] * w.effect[1, f] * _product(w.effect, m.slots, r, k, -1)
-        w.h[p, m.parameter[f]] += both
-        w.h[m.parameter[f], p] += both
+            up, down = m.difference[d, b], m.difference[e, b]
+            w.jacobian[p, b] += first * up + second * down
+            pull += w.second[b] * up
+            push += w.second[b] * down
+        w.h[p, p] += 2 * w.every[r] * pull * w.effect[2, one]
+        if not alone:
+            w.h[p, p] += 2 * w.every[r] * push * w.effect[2, two]
+        both = 2 * (pull * slope + push * other)
+        for j in range(m.slots.shape[1]):
+            f = m.slots[r, j]
+            if f < 0:
+                break
+            w.h[p, m.parameter[f]] += both * w.effect[1, f] * w.without[r, j]
+            w.h[m.parameter[f], p] += both * w.effect[1, f] * w.without[r, j]
 
 
 @_sums
@@ -387,8 +391,7 @@ def _gradient(m: Any, w: Any, main: Array, aux: Array, g: Array) -> None:
         r, e, pull = m.owner[d], m.added[d], 0.0
         for b in range(m.start[r], m.stop[r]):
             pull += w.residual[b] * m.difference[d, b]
-        every = _product(w.effect, m.slots, r, -1, -1)
-        w.g[m.parameter[e]] += pull * every * w.effect[1, e]
+        w.g[m.parameter[e]] += pull * w.every[r] * w.effect[1, e]
     for k in range(len(m.gauss)):
         i = m.gauss[k]
         w.g[i] += 2 * m.gauss_scale[k] ** 2 * (w.theta[i] - aux[m.gauss_at[k]])
@@ -661,7 +664,9 @@ def _inside(m: Any, x: Array, fixed: Any, move: Any) -> bool:
 
 
 @_jit
-def _again(m: Any, w: Any, x: Array, main: Array, aux: Array, gradient: Array) -> float:
+def _again(
+    m: Any, w: Any, x: Array, main: Array, aux: Array, wanted: float, gradient: Array
+) -> float:  # fmt: skip
     """Take one more step with the Hessian of the last, if it is tiny; return its decrease.
 
     Near the minimum the Hessian has changed by less than a thousandth, and with it the decrease.
@@ -673,12 +678,17 @@ def _again(m: Any, w: Any, x: Array, main: Array, aux: Array, gradient: Array) -
     _substitute(w.matrix, w.target, n, w.solution)
     for p in range(n):
         edm += 0.5 * w.target[p] * w.solution[p]
-    if edm < _TINY:
+    if edm < wanted:
         for p in range(n):
             i = w.live[p + 1]
             x[i] = _clip(x[i] + w.solution[p] * w.scale[p], m.lower[i], m.upper[i])
             gradient[i] = 0.0
-    return edm if edm < _TINY else np.inf
+        if edm > _TINY:
+            _strengths(m, w, x)
+            _effects(m, w)
+            _rates(m, w)
+            _gradient(m, w, main, aux, gradient)
+    return edm
 
 
 @_jit
@@ -717,7 +727,9 @@ def _one(
                     f -= edm
                 for r in range(len(m.nominal)):
                     w.active[r] = True
-                _value(m, w, x, main, scale, aux, scale_aux)
+                _strengths(m, w, x)
+                _effects(m, w)
+                _rates(m, w)
                 _gradient(m, w, main, aux, gradient)
                 return iteration - 1, f
             if slope >= 0 and not saddle:
@@ -739,7 +751,7 @@ def _one(
             f = there
             _copy(trial, x)
             if close:
-                edm = _again(m, w, x, main, aux, gradient)
+                edm = _again(m, w, x, main, aux, edm_wanted, gradient)
                 if edm < edm_wanted:
                     return iteration, f - edm
             _derivatives(m, w, main, aux, far, g, h)
