@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import logging
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -26,6 +28,8 @@ from histnu.inference.engine.kernel import pad
 from histnu.inference.engine.likelihood import BatchedLikelihood, Observed
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
+
+log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -257,6 +261,7 @@ def compiled_newton(
     patience = 8 if options.boundary else options.max_iterations
     numbers = (options.edm, options.max_iterations, patience)
     in_pieces(
+        solve,
         lambda data, given, results: solve(model, *given, *data, *numbers, *results),
         observed, (problems.start.T.copy(), problems.fixed.T.copy()), out,
     )  # fmt: skip
@@ -265,6 +270,7 @@ def compiled_newton(
 
 
 def in_pieces(
+    function: Any,
     call: Callable[[list[Array], list[Any], list[Any]], None],
     observed: Observed,
     given: Sequence[Any],
@@ -273,8 +279,8 @@ def in_pieces(
     """Call a compiled function for all problems, in pieces, on all free cores.
 
     Args:
-        call: takes data, what is given and where the results go, all with problems first; it
-            releases the lock of Python. observed: one set of data, or one per problem.
+        function: what numba compiles. call: takes data, what is given and where the results go,
+            all with problems first; it releases the lock of Python. observed: one set of data, or one per problem.
         given, results: arrays with P problems on the first axis.
     """
     points = len(results[0])
@@ -289,8 +295,36 @@ def in_pieces(
         call(shared, [a[which] for a in given], [a[which] for a in results])
 
     pieces = [slice(k, min(k + PIECE, points)) for k in range(0, points, PIECE)]
+    if pieces and not function.signatures:
+        _aside(lambda: piece(pieces.pop()))
     for _ in _each(piece, pieces):
         pass
+
+
+def _aside(call: Callable[[], None]) -> None:
+    """Make a call that compiles for a while in a thread of its own.
+
+    An interrupt then ends the process at once, and not after the compiler has finished.
+    """
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            try:
+                call()
+            except OSError as error:  # it is compiled, and could not be written to disk
+                log.info("compiled fits are not kept: %s", error)
+                call()
+        except BaseException as error:
+            failed.append(error)
+
+    log.info("compiling the fits, once per installation")
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.1)
+    if failed:
+        raise failed[0]
 
 
 def _each(piece: Any, pieces: list[slice]) -> Iterator[None]:

@@ -6,19 +6,34 @@ Every function is the scalar form of its namesake in :mod:`.newton`, :mod:`.lina
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+log = logging.getLogger(__name__)
+
 Array = NDArray[np.float64]
 
-_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
-_sums = numba.njit(
-    cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
-)
+_jit = numba.njit(nogil=True, error_model="numpy")
+_sums = numba.njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 """Of long sums, whose order is free."""
+
+
+def entry(function: Callable[..., None]) -> Any:
+    """Compile a function that Python calls, kept on disk where some folder can be written.
+
+    Only such functions are kept: each has the ones it calls in it.
+    """
+    try:
+        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError as error:  # numba finds no folder it may write to
+        log.info("%s; set NUMBA_CACHE_DIR to keep compiled fits", error)
+        return _jit(function)
+
 
 _PIVOT = 1e-13
 _LONGEST = 20.0
@@ -26,7 +41,9 @@ _ROUNDING = 1e-14
 _FAR = 1.0
 _NOTHING = 1e-9
 _FLOOR = 1e-6
-_CLOSE = 1e-3
+_CLOSE = 1e-2
+_LEFT = 1e-14
+_SHRINKING = 0.05
 _TINY = 1e-11
 
 
@@ -81,12 +98,12 @@ def _workspace(m: Any, fitted: int) -> Work:
     return Work(
         np.zeros(n), np.zeros(max(len(m.pointer) - 1, 0)), np.zeros((3, len(m.kind))),
         np.zeros(m.nominal.shape), np.zeros(len(m.nominal)), np.zeros(m.slots.shape),
-        np.zeros(bins), np.zeros(bins), np.zeros(bins), np.zeros(bins), np.zeros(bins), np.zeros((n, bins)), np.zeros(n), np.zeros((n, n)),
+        np.zeros(bins), np.zeros(bins), np.zeros(bins), np.zeros(bins), np.zeros(bins),
+        np.zeros((n, bins)), np.zeros(n), np.zeros((n, n)),
         np.ones(len(m.nominal), dtype=np.bool_), np.ones(n, dtype=np.bool_),
         np.zeros(fitted + 1, dtype=np.intp), np.zeros((fitted, fitted)),
         np.zeros(fitted), np.zeros(fitted), np.zeros(fitted), np.zeros(1),
-        np.zeros(fitted), np.zeros(fitted),
-        np.zeros((fitted, fitted)), np.zeros(fitted),
+        np.zeros(fitted), np.zeros(fitted), np.zeros((fitted, fitted)), np.zeros(fitted),
         np.zeros(fitted), np.zeros(fitted, dtype=np.bool_),
     )  # fmt: skip
 
@@ -215,13 +232,16 @@ def _rates(m: Any, w: Any) -> None:
 
 
 @_jit
-def _value(
-    m: Any, w: Any, x: Array, main: Array, scale: Array, aux: Array, scale_aux: Array
-) -> float:
-    """-2 log L without the constant of the data; ``inf`` where it is undefined."""
+def _evaluate(m: Any, w: Any, x: Array) -> None:
+    """Expected counts at fitted parameters."""
     _strengths(m, w, x)
     _effects(m, w)
     _rates(m, w)
+
+
+@_jit
+def _twice_nll(m: Any, w: Any, main: Array, scale: Array, aux: Array, scale_aux: Array) -> float:
+    """-2 log L without the constant of the data, of the counts evaluated last."""
     total = 0.0
     for b in range(len(main)):
         rate, n = w.rate[b], main[b]
@@ -244,6 +264,32 @@ def _value(
     return np.inf if np.isnan(out) else out
 
 
+@_jit
+def _value(
+    m: Any, w: Any, x: Array, main: Array, scale: Array, aux: Array, scale_aux: Array
+) -> float:
+    """-2 log L without the constant of the data; ``inf`` where it is undefined."""
+    _evaluate(m, w, x)
+    return _twice_nll(m, w, main, scale, aux, scale_aux)
+
+
+@_jit
+def _leave_out(m: Any, w: Any, r: int) -> None:
+    """Products of all factors of a row but one, for every one."""
+    product, last = 1.0, 0
+    for k in range(m.slots.shape[1]):
+        if m.slots[r, k] < 0:
+            break
+        w.without[r, k] = product
+        product *= w.effect[0, m.slots[r, k]]
+        last = k
+    product = 1.0
+    for k in range(last, -1, -1):
+        w.without[r, k] *= product
+        if m.slots[r, k] >= 0:
+            product *= w.effect[0, m.slots[r, k]]
+
+
 @_sums
 def _jacobian(m: Any, w: Any, far: bool) -> None:
     """Derivatives of the counts, and the part of the Hessian of second derivatives."""
@@ -256,9 +302,7 @@ def _jacobian(m: Any, w: Any, far: bool) -> None:
     for r in range(len(m.nominal)):
         if not w.active[r]:
             continue
-        for k in range(m.slots.shape[1]):
-            if m.slots[r, k] >= 0:
-                w.without[r, k] = _product(w.effect, m.slots, r, k, -1)
+        _leave_out(m, w, r)
         pull = 0.0
         if not far:
             for b in range(m.start[r], m.stop[r]):
@@ -382,11 +426,12 @@ def _gradient(m: Any, w: Any, main: Array, aux: Array, g: Array) -> None:
         pull = 0.0
         for b in range(m.start[r], m.stop[r]):
             pull += w.residual[b] * w.shape[r, b]
+        _leave_out(m, w, r)
         for k in range(m.slots.shape[1]):
             e = m.slots[r, k]
-            if e >= 0:
-                others = _product(w.effect, m.slots, r, k, -1)
-                w.g[m.parameter[e]] += pull * others * w.effect[1, e]
+            if e < 0:
+                break
+            w.g[m.parameter[e]] += pull * w.without[r, k] * w.effect[1, e]
     for d in range(len(m.owner)):
         r, e, pull = m.owner[d], m.added[d], 0.0
         for b in range(m.start[r], m.stop[r]):
@@ -665,30 +710,42 @@ def _inside(m: Any, x: Array, fixed: Any, move: Any) -> bool:
 
 @_jit
 def _again(
-    m: Any, w: Any, x: Array, main: Array, aux: Array, wanted: float, gradient: Array
+    m: Any, w: Any, x: Array, main: Array, scale: Array, aux: Array, scale_aux: Array,
+    edm: float, wanted: float, gradient: Array,
 ) -> float:  # fmt: skip
-    """Take one more step with the Hessian of the last, if it is tiny; return its decrease.
+    """Go on with the Hessian of the last step as long as each gains little compared to the last.
 
-    Near the minimum the Hessian has changed by less than a thousandth, and with it the decrease.
+    The Hessian hardly changes over such steps: a step costs a gradient. Returns -2 log L without
+    its constant once converged, infinite if it does not.
     """
-    n, edm = w.live[0], 0.0
-    _gradient(m, w, main, aux, gradient)
-    for p in range(n):
-        w.target[p] = -gradient[w.live[p + 1]] * w.scale[p]
-    _substitute(w.matrix, w.target, n, w.solution)
-    for p in range(n):
-        edm += 0.5 * w.target[p] * w.solution[p]
-    if edm < wanted:
+    n, last = w.live[0], edm
+    for _ in range(5):
+        _gradient(m, w, main, aux, gradient)
+        edm = 0.0
+        for p in range(n):
+            w.target[p] = -gradient[w.live[p + 1]] * w.scale[p]
+        _substitute(w.matrix, w.target, n, w.solution)
+        for p in range(n):
+            edm += 0.5 * w.target[p] * w.solution[p]
+        if not edm < _SHRINKING * last:
+            return np.inf
+        left, last, f = edm * edm / last, edm, 0.0
+        done = edm < wanted and left < _LEFT
+        if done:
+            f = _twice_nll(m, w, main, scale, aux, scale_aux) - edm
         for p in range(n):
             i = w.live[p + 1]
-            x[i] = _clip(x[i] + w.solution[p] * w.scale[p], m.lower[i], m.upper[i])
+            x[i] += w.solution[p] * w.scale[p]
+            if not m.lower[i] < x[i] < m.upper[i]:
+                return np.inf
             gradient[i] = 0.0
-        if edm > _TINY:
-            _strengths(m, w, x)
-            _effects(m, w)
-            _rates(m, w)
+        if done and edm < _TINY:
+            return f
+        _evaluate(m, w, x)
+        if done:
             _gradient(m, w, main, aux, gradient)
-    return edm
+            return f
+    return np.inf
 
 
 @_jit
@@ -710,6 +767,7 @@ def _one(
         return -1, np.inf
     _derivatives(m, w, main, aux, True, g, h)
     ridge, length, far, fresh, walls, close = 1e-10, 1.0, True, True, 0, False
+    saddle, slope = False, 0.0
     for iteration in range(1, most + 1):
         if fresh:
             edm = _direction(m, w, x, fixed, g, h, ridge, step, move)
@@ -727,9 +785,7 @@ def _one(
                     f -= edm
                 for r in range(len(m.nominal)):
                     w.active[r] = True
-                _strengths(m, w, x)
-                _effects(m, w)
-                _rates(m, w)
+                _evaluate(m, w, x)
                 _gradient(m, w, main, aux, gradient)
                 return iteration - 1, f
             if slope >= 0 and not saddle:
@@ -738,7 +794,8 @@ def _one(
             close = edm < _CLOSE and w.lowest[0] == 1.0 and _inside(m, trial, fixed, move)
             if close:
                 w.active[:] = True
-        slope = _try(m, x, step, length, move, g, trial)
+        if not fresh or saddle or slope >= 0:
+            slope = _try(m, x, step, length, move, g, trial)
         there = _value(m, w, trial, main, scale, aux, scale_aux) + constant
         if not np.isfinite(there):
             walls += 1
@@ -751,16 +808,18 @@ def _one(
             f = there
             _copy(trial, x)
             if close:
-                edm = _again(m, w, x, main, aux, edm_wanted, gradient)
-                if edm < edm_wanted:
-                    return iteration, f - edm
+                there = _again(m, w, x, main, scale, aux, scale_aux, edm, edm_wanted, gradient)
+                if np.isfinite(there):
+                    return iteration, there + constant
+                _copy(trial, x)
+                _evaluate(m, w, x)
             _derivatives(m, w, main, aux, far, g, h)
         else:
             length *= _shortened(there - f, slope)
     return -2, f
 
 
-@_jit
+@entry
 def solve(
     m: Any, start: Array, fixed: Any, main: Array, scale: Array, aux: Array, scale_aux: Array,
     constant: Array, edm: float, most: int, patience: int, out_x: Array, out_f: Array,

@@ -18,6 +18,7 @@ do not tell them apart. Compiled only; without numba every problem is left to th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -104,12 +105,13 @@ def _of_squares(likelihood: MappedLikelihood, squares: Mask) -> MappedLikelihood
     """Return the likelihood with some parameters replaced by their squares."""
     polynomial = likelihood.polynomial
     chosen = {p for p, s in zip(polynomial.parameters, squares, strict=True) if s}
-    terms = tuple(
-        tuple((c, {p: n // 2 if p in chosen else n for p, n in powers.items()}) for c, powers in row)
-        for row in polynomial.terms
-    )
+
+    def halved(powers: Mapping[str, int]) -> dict[str, int]:
+        return {p: n // 2 if p in chosen else n for p, n in powers.items()}
+
+    terms = tuple(tuple((c, halved(powers)) for c, powers in row) for row in polynomial.terms)
     flat = PolynomialMap(polynomial.parameters, polynomial.outputs, terms)
-    return MappedLikelihood(likelihood.base, flat, {p: (0.0, np.inf) for p in chosen})
+    return MappedLikelihood(likelihood.base, flat, dict.fromkeys(chosen, (0.0, np.inf)))
 
 
 def relaxed_fits(
@@ -176,6 +178,7 @@ def _relaxed(found: Relaxation, observed: Observed, problems: Problems) -> _Poin
     bound, theta = np.empty(points), np.empty((points, d))
     slack, rest = np.empty((points, d)), np.empty((points, len(found.diagonal.rest)))
     in_pieces(
+        relax,
         lambda data, per, results: relax(
             found.tables, found.diagonal, *per, *data, _NEWTON, *results
         ),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from histnu.inference.engine import compiled_loops
 from histnu.inference.engine.compiled_loops import (
     Array,
     _derivatives,
@@ -13,6 +16,7 @@ from histnu.inference.engine.compiled_loops import (
     _prepare,
     _value,
     _workspace,
+    entry,
 )
 
 _GAP = 1e-9  # of -2 log L between the relaxed problem and its dual
@@ -374,27 +378,39 @@ def _one(
     return np.nan
 
 
-@_jit
-def relax(
-    t: Any, m: Any, start: Array, fixed: Any, main: Array, scale: Array, aux: Array,
-    scale_aux: Array, constant: Array, most: int, bound: Array, theta: Array, slack: Array,
-    rest: Array,
-) -> None:  # fmt: skip
-    """Minimise P relaxed problems.
+def _made(of: str) -> Any:
+    """Return :func:`relax`; ``of`` is part of the key under which numba keeps it on disk.
 
-    Args:
-        t: tables of the workspace. m: the :class:`~.relaxation.Diagonal` map.
-        start, fixed: (P, D + R). main ... constant: data, (P, B) or (1, B).
-        bound, theta, slack, rest: results, (P,), (P, D), (P, D) and (P, R); bound NaN: not found.
+    numba looks at the file of a function only, and would keep what it calls in another one.
     """
-    points, n = len(start), len(t.source)
-    w = _workspace(t, n)
-    q = _room(len(m.outputs), theta.shape[1], len(m.rest), n)
-    for p in range(points):
-        d, a, c = p % len(main), p % len(aux), p % len(constant)
-        data = (main[d], scale[d], aux[a], scale_aux[a], constant[c])
-        _place(t, m, q, start[p], fixed[p])
-        bound[p] = _one(t, w, m, q, fixed[p], data, most)
-        theta[p], slack[p] = q.theta, q.slack
-        for i in range(len(m.rest)):
-            rest[p, i] = q.x[m.rest[i]]
+
+    @entry
+    def relax(
+        t: Any, m: Any, start: Array, fixed: Any, main: Array, scale: Array, aux: Array,
+        scale_aux: Array, constant: Array, most: int, bound: Array, theta: Array, slack: Array,
+        rest: Array,
+    ) -> None:  # fmt: skip
+        """Minimise P relaxed problems.
+
+        Args:
+            t: tables of the workspace. m: the :class:`~.relaxation.Diagonal` map.
+            start, fixed: (P, D + R). main ... constant: data, (P, B) or (1, B).
+            bound, theta, slack, rest: results, (P,), (P, D), (P, D) and (P, R); NaN: not found.
+        """
+        assert of
+        points, n = len(start), len(t.source)
+        w = _workspace(t, n)
+        q = _room(len(m.outputs), theta.shape[1], len(m.rest), n)
+        for p in range(points):
+            d, a, c = p % len(main), p % len(aux), p % len(constant)
+            data = (main[d], scale[d], aux[a], scale_aux[a], constant[c])
+            _place(t, m, q, start[p], fixed[p])
+            bound[p] = _one(t, w, m, q, fixed[p], data, most)
+            theta[p], slack[p] = q.theta, q.slack
+            for i in range(len(m.rest)):
+                rest[p, i] = q.x[m.rest[i]]
+
+    return relax
+
+
+relax = _made(sha256(Path(compiled_loops.__file__).read_bytes()).hexdigest())
