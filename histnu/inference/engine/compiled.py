@@ -280,7 +280,8 @@ def in_pieces(
 
     Args:
         function: what numba compiles. call: takes data, what is given and where the results go,
-            all with problems first; it releases the lock of Python. observed: one set of data, or one per problem.
+            all with problems first; it releases the lock of Python.
+        observed: one set of data, or one per problem.
         given, results: arrays with P problems on the first axis.
     """
     points = len(results[0])

@@ -41,10 +41,10 @@ _ROUNDING = 1e-14
 _FAR = 1.0
 _NOTHING = 1e-9
 _FLOOR = 1e-6
-_CLOSE = 1e-2
+_CLOSE = 1e-3
 _LEFT = 1e-14
 _SHRINKING = 0.05
-_TINY = 1e-11
+_TINY = 1e-13
 
 
 class Work(NamedTuple):
