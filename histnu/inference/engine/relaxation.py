@@ -139,19 +139,22 @@ def relaxed_fits(
     fit.agreeing[:] = np.where(reached, 2, fit.converged)
     longer = replace(short, max_iterations=_LONG)
     for sizes in ((1.0, -1.0), (0.4, -0.4, 1.6, -1.6)):
-        left = np.flatnonzero(~fit.certified)
+        left = np.flatnonzero(~fit.certified & np.isfinite(point.bound))
         if not len(left):
             break
         starts = _both_sides(found, point, left, sizes)
         part = Problems(starts, np.tile(problems.fixed[:, left], (1, len(sizes))))
         data = observed if observed.size is None else observed.select(np.tile(left, len(sizes)))
         again = minimise(found.likelihood, data, part, longer)
+        settled = again.converged.reshape(len(sizes), -1).all(axis=0)
         again = lowest(BatchFit.join([fit.select(left), again]), len(left))
         with np.errstate(invalid="ignore"):
             reached = np.abs(again.twice_nll - point.bound[left]) <= _ATTAINED
         again.converged[reached] = True
+        again.agreeing[~settled] = np.minimum(again.agreeing[~settled], 1)
         again.agreeing[reached] = 2
         fit.put(left, again)
+    fit.agreeing[~np.isfinite(point.bound)] = 0
     _from_squares(found.squares, problems, fit)
     return fit, fit.certified
 

@@ -351,6 +351,7 @@ def _one(
     far, first, wanted = True, _FIRST, 0.01
     for _ in range(most if np.isfinite(f) else 0):
         _derivatives(t, w, main, aux, far, q.g, q.h)
+        q.g[:], q.h[:] = w.g, w.h
         for i in range(len(m.rest)):
             at, g = m.rest[i], q.g[m.rest[i]]
             outward = (q.x[at] <= t.lower[at] and g > 0) or (q.x[at] >= t.upper[at] and g < 0)
