@@ -12,8 +12,8 @@ Another package adds to histnu through three groups of entry points:
 
 from __future__ import annotations
 
-from functools import lru_cache
-from importlib.metadata import entry_points
+from functools import cache, lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,15 @@ MODELS, SOURCES, DATA = "histnu.models", "histnu.sources", "histnu.data"
 KINDS = {MODELS: "model", SOURCES: "source"}
 
 
+@cache
+def entries(group: str) -> dict[str, EntryPoint]:
+    """Entry points of a group by name."""
+    return {e.name: e for e in entry_points(group=group)}
+
+
 def registered(group: str) -> tuple[str, ...]:
     """Names in a group of entry points, sorted."""
-    return tuple(sorted({e.name for e in entry_points(group=group)}))
+    return tuple(sorted(entries(group)))
 
 
 def instantiate(group: str, name: str, options: dict[str, Any]) -> Any:
@@ -37,7 +43,7 @@ def instantiate(group: str, name: str, options: dict[str, Any]) -> Any:
         ConfigError: for an unknown name, one that cannot be imported, or an unknown option.
     """
     kind = KINDS[group]
-    found = {e.name: e for e in entry_points(group=group)}
+    found = entries(group)
     if name not in found:
         raise ConfigError(f"unknown {kind} {name!r}; known: {', '.join(sorted(found))}")
     try:
@@ -59,7 +65,7 @@ def data_folders() -> tuple[Path, ...]:
         ConfigError: for an entry point that names no installed package.
     """
     folders = [data_path("")]
-    for entry in sorted(entry_points(group=DATA), key=lambda e: e.name):
+    for _, entry in sorted(entries(DATA).items()):
         spec = find_spec(entry.value)
         if spec is None or not spec.submodule_search_locations:
             raise ConfigError(f"{DATA}: {entry.name} = {entry.value!r} is no installed package")

@@ -209,17 +209,19 @@ class _Grid:
     def _scale(self) -> float:
         """Return a distance at which the profile is of the order of the level on some side.
 
-        The curvature at a nearly flat minimum can suggest one that is far too long.
+        The curvature at a nearly flat minimum can suggest one that is far too long; then shorter
+        ones are tried, with values that the profile does not exceed.
         """
         center, sigma = self._f.center, self._f.sigma()
-        for _ in range(16):
-            if sigma <= _LONG * max(1.0, abs(center)):
-                break
-            near = center + 0.35 * sigma * np.array([-1.0, 1.0])
-            if self._f.evaluate(self._clipped(near))[0].min() <= self._far:
-                break
-            sigma /= _SHRINK
-        return sigma
+        longest = _LONG * max(1.0, abs(center))
+        if sigma <= longest:
+            return sigma
+        sizes = sigma / _SHRINK ** np.arange(17)
+        sizes = sizes[: int((sizes > longest).sum()) + 1]
+        near = self._clipped(center + 0.35 * np.multiply.outer(sizes, [-1.0, 1.0]))
+        most = self._f.at_most(near.ravel()).reshape(near.shape).min(axis=1)
+        tried = np.append(np.flatnonzero(most <= self._far), len(sizes) - 1)
+        return float(sizes[tried[0]])
 
     def _clipped(self, x: Array) -> Array:
         return np.clip(x, *self._bounds)

@@ -6,7 +6,7 @@ partial derivative of -2 log L at the profiled point.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ from histnu.inference.certification import Asked, require
 from histnu.inference.engine.boundary import boundary_pull
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver
 from histnu.inference.engine.likelihood import Observed
-from histnu.inference.engine.problems import BatchFit
+from histnu.inference.engine.minimize import minimise
+from histnu.inference.engine.problems import BatchFit, Problems
 from histnu.inference.profile import improved, named, start_of
 
 Array = NDArray[np.float64]
@@ -147,6 +148,15 @@ class ProfileFunction:
             self.best = improved(self.likelihood, self.best, found)
             self._known = known.add(new, found, self._slopes(found))
         return self.known(values)
+
+    def at_most(self, values: Array) -> Array:
+        """Return what Delta does not exceed at values (P,), from one descent each; not kept."""
+        held = {**self._options.fixed, self.parameter: values}
+        start = start_of(self.likelihood, self.best)
+        problems = Problems.make(self.likelihood, len(values), held, start)
+        options = replace(self._options.minimise, stragglers=False, boundary=False)
+        found = minimise(self.likelihood, self.observed, problems, options)
+        return np.nan_to_num(found.twice_nll - self.best.twice_nll, nan=np.inf)
 
     def known(self, values: Array) -> tuple[Array, Array]:
         """Return Delta and its derivative at values that were evaluated."""

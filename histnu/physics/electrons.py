@@ -73,9 +73,10 @@ class AtomicShells:
         References: Chen et al., Phys. Lett. B 774 (2017) 656, arXiv:1610.04177 (the stepping
         approximation and how far it is from many-body calculations).
         """
+        order = np.argsort(self.binding_kev)
+        freed = np.concatenate([[0.0], np.cumsum(np.asarray(self.electrons, dtype=float)[order])])
         t = np.asarray(e_recoil_kev, dtype=float)
-        freed = t[..., None] >= np.asarray(self.binding_kev)
-        return np.asarray(freed @ np.asarray(self.electrons, dtype=float))
+        return freed[np.searchsorted(np.asarray(self.binding_kev)[order], t, side="right")]
 
     def steps_kev(self) -> Array:
         """Distinct binding energies in keV, increasing: where rates jump."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import entry_points
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy as np
 from histnu.analysis.assemble import templates_for
 from histnu.analysis.schema import Analysis
 from histnu.core.errors import ConfigError
+from histnu.core.installed import entries
 from histnu.core.tables import load_table
 from histnu.experiments.model import Background, Channel, Experiment
 from histnu.experiments.response import Response
@@ -87,7 +87,7 @@ def function_of(name: str) -> Callable[..., Any]:
         return CHANGES[name]
     if name in SETUP_CHANGES:
         return SETUP_CHANGES[name]
-    found = {e.name: e for e in entry_points(group="histnu.changes")}
+    found = entries("histnu.changes")
     if name not in found:
         known = ", ".join(sorted({*CHANGES, *SETUP_CHANGES, *found}))
         raise ConfigError(f"unknown change {name!r}; known: {known}")

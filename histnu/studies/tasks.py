@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
-from importlib.metadata import entry_points
 from inspect import getsourcefile
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +12,7 @@ from pydantic import Field
 
 from histnu.analysis.schema import Analysis
 from histnu.core.errors import DataError, located
-from histnu.core.installed import installed_files
+from histnu.core.installed import MODELS, entries, installed_files
 from histnu.core.serialize import digest, file_digest
 from histnu.core.tables import data_path
 from histnu.experiments.builders import BUILDERS
@@ -148,7 +147,7 @@ def _model_inputs(analysis: Analysis) -> dict[str, str]:
     """What identifies a hypothesis that is not the package's: its table or its source file."""
     if analysis.model.table is not None:
         return {"table": _digest(Path(analysis.model.table))}
-    found = {e.name: e for e in entry_points(group="histnu.models")}
+    found = entries(MODELS)
     entry = found.get(analysis.model.name)
     if entry is None or entry.module.startswith("histnu."):
         return {}

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from histnu.core.errors import WorkspaceError
-from histnu.core.types import Modifier, ParameterConfig, Sample, Workspace
+from histnu.core.types import ChannelSpec, Modifier, ParameterConfig, Sample, Workspace
 
 
 def split_shapes(document: Workspace, parameters: Collection[str]) -> Workspace:
@@ -29,13 +29,15 @@ def split_shapes(document: Workspace, parameters: Collection[str]) -> Workspace:
         parameters: names of nuisance parameters.
 
     Returns:
-        A new workspace.
+        A workspace that shares with the given one what is the same in both.
     """
-    result = copy.deepcopy(document)
-    for channel in result["channels"]:
-        for sample in channel["samples"]:
-            sample["modifiers"] = _split_sample(sample, parameters)
-    return result
+    if not parameters:
+        return document
+    channels: list[ChannelSpec] = [
+        {**c, "samples": [{**s, "modifiers": _split_sample(s, parameters)} for s in c["samples"]]}
+        for c in document["channels"]
+    ]
+    return {**document, "channels": channels}
 
 
 def _split_sample(sample: Sample, parameters: Collection[str]) -> list[Modifier]:
@@ -62,25 +64,26 @@ def with_bounds(document: Workspace, bounds: Mapping[str, tuple[float, float]]) 
     Parameters that no sample uses are ignored.
 
     Args:
-        document: a workspace; it is not changed.
+        document: a workspace; it is not changed, and its channels are shared with the result.
         bounds: parameter -> (lower, upper).
 
     Raises:
         WorkspaceError: if a range is empty or not finite.
     """
-    result = copy.deepcopy(document)
-    used = {m["name"] for c in result["channels"] for s in c["samples"] for m in s["modifiers"]}
+    used = {m["name"] for c in document["channels"] for s in c["samples"] for m in s["modifiers"]}
     for name, (low, high) in bounds.items():
         if not (np.isfinite(low) and np.isfinite(high) and low < high):
             raise WorkspaceError(f"bounds of {name} are ({low}, {high}); give lower < upper")
-    for measurement in result["measurements"]:
+    names = sorted(set(bounds) & used)
+    measurements = copy.deepcopy(document["measurements"])
+    for measurement in measurements:
         entries = {p["name"]: p for p in measurement["config"]["parameters"]}
-        for name in sorted(set(bounds) & used):
+        for name in names:
             entry: ParameterConfig = entries.get(name, {"name": name})
             entry["bounds"] = [[float(b) for b in bounds[name]]]
             if name not in entries:
                 measurement["config"]["parameters"].append(entry)
-    return result
+    return {**document, "measurements": measurements}
 
 
 def without_strengths(document: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:

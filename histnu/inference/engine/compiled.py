@@ -36,7 +36,7 @@ Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 Unsigned = NDArray[np.uint64]  # indices that numba need not check for wrapping
 
-FEWEST = 3
+FEWEST = 1
 """Problems below which a call costs more than it saves."""
 LARGEST = 150_000
 """Bins times parameters squared above which numpy is as fast (measured)."""

@@ -150,6 +150,17 @@ def design(likelihood: MappedLikelihood, reduce: Array, options: GlobalOptions) 
     return np.unique(points, axis=0)
 
 
+def _plan(likelihood: MappedLikelihood, options: GlobalOptions) -> tuple[Array, Array]:
+    """Reduction and design, kept with the likelihood: no data or fixed values change them."""
+    known = vars(likelihood).setdefault("_plans", {})
+    key = (options.distances, options.halton)
+    if key not in known:
+        reduce = next(iter(known.values()))[0] if known else reduction(likelihood)
+        known[key] = reduce, design(likelihood, reduce, options)
+    found: tuple[Array, Array] = known[key]
+    return found
+
+
 def global_minimise(
     likelihood: MappedLikelihood,
     observed: Observed,
@@ -192,8 +203,7 @@ def _search_all(
     ordered: bool,
 ) -> BatchFit:
     """Return the minima that the search finds."""
-    reduce = reduction(likelihood)
-    points = design(likelihood, reduce, options)
+    reduce, points = _plan(likelihood, options)
     count = problems.start.shape[1]
     if ordered and count > 2 * options.anchors:
         fit = _anchored(likelihood, observed, problems, (reduce, points), options)
@@ -202,18 +212,17 @@ def _search_all(
     if ordered and count > 1:
         fit = _sweep(likelihood, observed, problems, fit, options)
     fit = _finish(likelihood, observed, problems, fit, options)
-    return _search_again(likelihood, observed, problems, (reduce, fit), options)
+    return _search_again(likelihood, observed, problems, fit, options)
 
 
 def _search_again(
     likelihood: MappedLikelihood,
     observed: Observed,
     problems: Problems,
-    found: tuple[Array, BatchFit],
+    fit: BatchFit,
     options: GlobalOptions,
 ) -> BatchFit:
     """Search what only one start reached with more and nearer starts of a larger design."""
-    reduce, fit = found
     for _ in range(options.again):
         left = np.flatnonzero(~fit.certified & np.isfinite(fit.twice_nll))
         if not len(left):
@@ -224,7 +233,7 @@ def _search_again(
             halton=3 * options.halton,
             separation=options.separation / 2,
         )
-        plan = (reduce, design(likelihood, reduce, options))
+        plan = _plan(likelihood, options)
         data, part = observed.select(left), problems.select(left)
         again = _search(likelihood, data, part, plan, options)
         with np.errstate(invalid="ignore"):
