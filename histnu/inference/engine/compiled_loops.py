@@ -18,8 +18,10 @@ log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
-_jit = numba.njit(nogil=True, error_model="numpy")
-_sums = numba.njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+_jit = numba.njit(nogil=True, error_model="numpy", forceinline=True)
+_sums = numba.njit(
+    nogil=True, error_model="numpy", forceinline=True, fastmath={"reassoc", "contract", "nsz"}
+)
 """Of long sums, whose order is free."""
 
 
@@ -44,7 +46,7 @@ _FLOOR = 1e-6
 _CLOSE = 1e-3
 _LEFT = 1e-14
 _SHRINKING = 0.05
-_TINY = 1e-13
+_TINY = 3e-12
 
 
 class Work(NamedTuple):
