@@ -169,7 +169,7 @@ def test_without_a_folder_to_keep_it_is_compiled_each_time(monkeypatch):
         return lambda function: function
 
     monkeypatch.setattr(numba, "njit", refuse)
-    monkeypatch.setattr(compiled_loops, "_jit", lambda function: ("not kept", function))
+    monkeypatch.setattr(compiled_loops, "_call", lambda function: ("not kept", function))
     assert compiled_loops.entry(len) == ("not kept", len)
 
 

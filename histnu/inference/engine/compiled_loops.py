@@ -18,11 +18,13 @@ log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
-_jit = numba.njit(nogil=True, error_model="numpy", forceinline=True)
-_sums = numba.njit(
-    nogil=True, error_model="numpy", forceinline=True, fastmath={"reassoc", "contract", "nsz"}
-)
+_SUMS = {"reassoc", "contract", "nsz"}
+_call = numba.njit(nogil=True, error_model="numpy")
+_call_sums = numba.njit(nogil=True, error_model="numpy", fastmath=_SUMS)
 """Of long sums, whose order is free."""
+_jit = numba.njit(nogil=True, error_model="numpy", forceinline=True)
+_sums = numba.njit(nogil=True, error_model="numpy", forceinline=True, fastmath=_SUMS)
+"""Inlined: a call hands over the model and the memory in hundreds of words."""
 
 
 def entry(function: Callable[..., None]) -> Any:
@@ -34,7 +36,7 @@ def entry(function: Callable[..., None]) -> Any:
         return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError as error:  # numba finds no folder it may write to
         log.info("%s; set NUMBA_CACHE_DIR to keep compiled fits", error)
-        return _jit(function)
+        return _call(function)
 
 
 _PIVOT = 1e-13
@@ -94,7 +96,7 @@ class Work(NamedTuple):
     move: Any
 
 
-@_jit
+@_call
 def _workspace(m: Any, fitted: int) -> Work:
     n, bins = len(m.source), m.nominal.shape[1]
     return Work(
@@ -110,7 +112,7 @@ def _workspace(m: Any, fitted: int) -> Work:
     )  # fmt: skip
 
 
-@_jit
+@_call
 def _prepare(m: Any, w: Any, x: Array, fixed: Any) -> None:
     """Find what can change: rows with a factor that is held at zero are left out."""
     count = 0
@@ -233,7 +235,7 @@ def _rates(m: Any, w: Any) -> None:
             w.rate[b] += value * w.shape[r, b]
 
 
-@_jit
+@_call
 def _evaluate(m: Any, w: Any, x: Array) -> None:
     """Expected counts at fitted parameters."""
     _strengths(m, w, x)
@@ -266,7 +268,7 @@ def _twice_nll(m: Any, w: Any, main: Array, scale: Array, aux: Array, scale_aux:
     return np.inf if np.isnan(out) else out
 
 
-@_jit
+@_call
 def _value(
     m: Any, w: Any, x: Array, main: Array, scale: Array, aux: Array, scale_aux: Array
 ) -> float:
@@ -390,7 +392,7 @@ def _contract(m: Any, w: Any) -> None:
                 w.h[j, i] += total
 
 
-@_jit
+@_call
 def _derivatives(m: Any, w: Any, main: Array, aux: Array, far: bool, g: Array, h: Array) -> None:
     """Gradient and Hessian in the fitted parameters, at the point of the last value.
 
@@ -417,7 +419,7 @@ def _derivatives(m: Any, w: Any, main: Array, aux: Array, far: bool, g: Array, h
         _chain(m, w, g, h)
 
 
-@_sums
+@_call_sums
 def _gradient(m: Any, w: Any, main: Array, aux: Array, g: Array) -> None:
     """Gradient in all fitted parameters, also those that are held, at the last value."""
     for b in range(len(main)):
@@ -454,7 +456,7 @@ def _gradient(m: Any, w: Any, main: Array, aux: Array, g: Array) -> None:
         g[m.slope[r, 1]] += w.rows[len(m.output) + r] * w.g[m.output[m.slope[r, 0]]]
 
 
-@_jit
+@_call
 def _chain(m: Any, w: Any, g: Array, h: Array) -> None:
     """Chain rule of the map."""
     for i in range(len(g)):
@@ -529,7 +531,7 @@ def _system(matrix: Array, scale: Array, live: Any, h: Array, move: Any, damping
         matrix[p, p] = h[i, i] * scale[p] ** 2 + (damping if move[i] else 1.0)
 
 
-@_jit
+@_call
 def _saddle_free(w: Any, n: int) -> bool:
     """Solve with the absolute eigenvalues; False where the matrix is not finite."""
     matrix = np.empty((n, n))
@@ -554,7 +556,7 @@ def _saddle_free(w: Any, n: int) -> bool:
     return True
 
 
-@_jit
+@_call
 def _newton_step(w: Any, g: Array, h: Array, move: Any, ridge: float, step: Array) -> float:
     """The damped Newton step and its expected decrease; negative where H is not finite.
 
@@ -619,7 +621,7 @@ def _direction(
     return edm
 
 
-@_jit
+@_call
 def _idle(m: Any, x: Array, fixed: Any, g: Array, h: Array, move: Any) -> bool:
     """Whether one parameter is held at a bound while another does nothing."""
     n = len(x)
@@ -654,7 +656,7 @@ def _copy(a: Array, b: Array) -> None:
         b[i] = a[i]
 
 
-@_jit
+@_call
 def _last_step(x: Array, there: Array, g: Array, h: Array) -> bool:
     """Move ``x`` there unless -2 log L would rise; whether it was moved."""
     change = 0.0
@@ -710,7 +712,7 @@ def _inside(m: Any, x: Array, fixed: Any, move: Any) -> bool:
     return True
 
 
-@_jit
+@_call
 def _again(
     m: Any, w: Any, x: Array, main: Array, scale: Array, aux: Array, scale_aux: Array,
     edm: float, wanted: float, gradient: Array,

@@ -11,6 +11,7 @@ import numpy as np
 from histnu.inference.engine import compiled_loops
 from histnu.inference.engine.compiled_loops import (
     Array,
+    _call,
     _derivatives,
     _jit,
     _prepare,
@@ -64,7 +65,7 @@ class Room(NamedTuple):
     held: Any
 
 
-@_jit
+@_call
 def _room(strengths: int, parameters: int, rest: int, n: int) -> Room:
     k, d, r = strengths, parameters, rest
     return Room(
@@ -76,7 +77,7 @@ def _room(strengths: int, parameters: int, rest: int, n: int) -> Room:
     )  # fmt: skip
 
 
-@_jit
+@_call
 def _eliminate(a: Array, b: Array, n: int) -> bool:
     """Solve ``a x = b`` in place, with row pivots; False where ``a`` is singular."""
     for j in range(n):
@@ -101,7 +102,7 @@ def _eliminate(a: Array, b: Array, n: int) -> bool:
     return True
 
 
-@_jit
+@_call
 def _multipliers(m: Any, q: Any) -> bool:
     """Multipliers of the strengths at the step; whether all squares cost something."""
     inside = True
@@ -207,7 +208,7 @@ def _take(m: Any, q: Any, target: float) -> None:
             q.slack[i] += length * q.push[i]
 
 
-@_jit
+@_call
 def _interior(m: Any, q: Any, first: float, wanted: float) -> bool:
     """Minimise the quadratic model over the relaxed strengths (primal-dual interior point)."""
     size, count = len(q.step), 0
@@ -241,7 +242,7 @@ def _interior(m: Any, q: Any, first: float, wanted: float) -> bool:
     return True
 
 
-@_jit
+@_call
 def _profile(m: Any, q: Any) -> bool:
     """Eliminate the other parameters from gradient and Hessian; False where not definite."""
     n, size = len(m.rest), len(m.outputs)
@@ -297,7 +298,7 @@ def _decrease(q: Any) -> float:
     return out
 
 
-@_jit
+@_call
 def _search(
     t: Any, w: Any, m: Any, q: Any, f: float, decrease: float, data: Any
 ) -> float:  # fmt: skip
@@ -320,7 +321,7 @@ def _search(
     return np.inf
 
 
-@_jit
+@_call
 def _place(t: Any, m: Any, q: Any, start: Array, fixed: Any) -> None:
     """Put the start of a problem into memory."""
     parameters = len(q.theta)
