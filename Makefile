@@ -4,14 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= results
 
-# Two workers; each file is tested by one of them, so that its fixtures are made once.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark -n 2 --dist loadfile
+# Two workers; each file is tested by one of them, so that its fixtures are made once. Compiled
+# modules are kept, whatever the environment says: dozens of tests start processes.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark -n 2 --dist loadfile
 
 .PHONY: reproduce test check lowest lint interop-tools interop site notebooks benchmark clean
 
 $(VENV)/run.stamp: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[fast]"
 	touch $@
 
 $(VENV)/test.stamp: pyproject.toml
@@ -27,7 +28,7 @@ reproduce: $(VENV)/run.stamp
 test: $(VENV)/test.stamp
 	$(PYTEST)
 
-## make check: the quick tests (two to three minutes on two cores)
+## make check: the quick tests (about a minute on two cores)
 check: $(VENV)/test.stamp
 	$(PYTEST) -m 'not slow'
 
@@ -41,12 +42,10 @@ check: $(VENV)/test.stamp
 	touch $@
 
 # Left out: images, which older matplotlib draws with other pixels; schemas, which older pydantic
-# words otherwise; versions of the browser's packages; and a fit of pyhf with minuit that iminuit
-# 2.26 ends too early, which is then refused (not certified), as it should be.
+# words otherwise; versions of the browser's packages.
 NOT_LOWEST := --ignore=tests/plotting/test_figures.py \
     --deselect=tests/studies/test_studies.py::test_shipped_schemas_are_those_of_the_types \
-    --deselect=tests/test_docs.py::test_packages_of_the_browser_are_shipped_or_pure \
-    --deselect='tests/studies/test_deromeri2024.py::test_pyhf_gives_the_same_limit[pyhf-1e-05-pandax4t]'
+    --deselect=tests/test_docs.py::test_packages_of_the_browser_are_shipped_or_pure
 
 lowest: .venv-lowest/stamp
 	$(PYTEST:$(BIN)/%=.venv-lowest/bin/%) -m 'not slow' $(NOT_LOWEST)

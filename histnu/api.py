@@ -89,47 +89,31 @@ class Document:
     # ------------------------------------------------------------------ verbs
     def limit(self, parameter: str | None = None, **options: Any) -> Bound:
         """Confidence region of one parameter (:func:`histnu.verbs.limit`)."""
-        from histnu import verbs
-
-        return self._stamped(verbs.limit(self.target, parameter, verbs.Options(**options)))
+        return self._answer("limit", (parameter,), options)
 
     def scan(self, parameter: str | None, values: ArrayLike, **options: Any) -> Profile:
         """Profile likelihood at values of one parameter (:func:`histnu.verbs.scan`)."""
-        from histnu import verbs
-
-        return self._stamped(verbs.scan(self.target, parameter, values, verbs.Options(**options)))
+        return self._answer("scan", (parameter, values), options)
 
     def contour(self, x: str, y: str, grid: tuple[ArrayLike, ArrayLike], **options: Any) -> Region:
         """Region of two parameters on a grid (:func:`histnu.verbs.contour`); 2 dof by default."""
-        from histnu import verbs
-
-        chosen = verbs.Options(**{"dof": 2, **options})
-        return self._stamped(verbs.contour(self.target, (x, y), grid, chosen))
+        return self._answer("contour", ((x, y), grid), {"dof": 2, **options})
 
     def hypothesis_test(self, parameter: str | None, value: float, **options: Any) -> Test:
         """CLs of one value, asymptotic or with ``method="cls-toys"``."""
-        from histnu import verbs
-
-        chosen = verbs.Options(**{"method": "cls", **options})
-        return self._stamped(verbs.hypothesis_test(self.target, parameter, value, chosen))
+        return self._answer("hypothesis_test", (parameter, value), {"method": "cls", **options})
 
     def toys(self, parameter: str | None, values: ArrayLike, **options: Any) -> Toys:
         """Feldman-Cousins acceptance of values from toys (:func:`histnu.verbs.toys`)."""
-        from histnu import verbs
+        return self._answer("toys", (parameter, values), {"method": "toys", **options})
 
-        chosen = verbs.Options(**{"method": "toys", **options})
-        return self._stamped(verbs.toys(self.target, parameter, values, chosen))
+    def coverage(self, parameter: str | None, truth: float, **options: Any) -> Coverage:
+        """How often profile intervals cover a true value (:func:`histnu.verbs.coverage`)."""
+        return self._answer("coverage", (parameter, truth), options)
 
     def feldman_cousins(self, axes: Mapping[str, ArrayLike], **options: Any) -> ToyMap:
         """Feldman-Cousins map of one or two parameters (:func:`histnu.feldman_cousins`)."""
         return feldman_cousins(self, axes, **options)
-
-    def coverage(self, parameter: str | None, truth: float, **options: Any) -> Coverage:
-        """How often profile intervals cover a true value (:func:`histnu.verbs.coverage`)."""
-        from histnu import verbs
-
-        chosen = verbs.Options(**options)
-        return self._stamped(verbs.coverage(self.target, parameter, truth, chosen))
 
     def fit(self, parameter: str | None = None, **options: Any) -> FitSummary:
         """Best fit with uncertainties, correlations, goodness of fit and yields."""
@@ -163,6 +147,13 @@ class Document:
         workspace = pyhf.Workspace(self.workspace)
         model = workspace.model(measurement_name=measurement)
         return model, workspace.data(model)
+
+    def _answer(self, verb: str, asked: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """What a verb of :mod:`histnu.verbs` gives, with digests and versions."""
+        from histnu import verbs
+
+        found = getattr(verbs, verb)(self.target, *asked, verbs.Options(**options))
+        return self._stamped(found)
 
     def _asked(
         self, parameter: str | None, options: dict[str, Any]
@@ -332,7 +323,10 @@ def build(
 def reproduce(
     study: str | Path = "deromeri2024", folder: str | Path = "results", jobs: int = 1
 ) -> Outcome:
-    """Answer a study's questions and write results, report, figures and workspaces."""
+    """Answer a study's questions and write results, report, figures and workspaces.
+
+    Questions without an answer (a fit that fails) are the ``problems`` of the outcome.
+    """
     from histnu.studies.jobs import Running
     from histnu.studies.reproduce import compute, prepare, write_study
     from histnu.studies.schema import load_study

@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from likelihood_index import write_index
+
 from histnu.analysis.build import write_patchset, write_workspace
 from histnu.analysis.schema import load_analysis
 from histnu.physics.models.charge_radius import ChargeRadius
@@ -20,7 +22,6 @@ from histnu.physics.models.millicharge import Millicharge
 from histnu.physics.models.protocol import linear, logarithmic
 from histnu.physics.models.sterile_dipole import SterileDipole
 from histnu.workspace.grids import Grid, make_grid
-from histnu.workspace.index import write_index
 
 WORKSPACES = (
     *(

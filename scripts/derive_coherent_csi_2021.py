@@ -19,14 +19,13 @@ It prints the beam's mean arrival fitted to the same data, which the experiment 
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
+from derived import parser, response_columns, write_table
 from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import gamma
 
-from histnu.core.serialize import write_json, write_text
 from histnu.physics.electrons import shells
 from histnu.physics.nuclei import material
 from histnu.physics.pion_decay import BeamProfile
@@ -170,12 +169,6 @@ def rates(release: Path) -> dict[str, np.ndarray]:
     return {k: v.ravel() for k, v in columns.items()}
 
 
-def table(header: list[str], rows: np.ndarray) -> str:
-    """CSV text with six significant digits."""
-    lines = [",".join(f"{v:.6g}" for v in row) for row in rows]
-    return "\n".join([",".join(header), *lines]) + "\n"
-
-
 def write(release: Path, folder: Path) -> None:
     """Write all tables with their sources."""
     common = {
@@ -183,37 +176,27 @@ def write(release: Path, folder: Path) -> None:
         "provenance": "derived",
         "derived_by": "scripts/derive_coherent_csi_2021.py",
     }
-    header = ["e_recoil_kev", *(f"bin_{i}" for i in range(EDGES_PE.size - 1))]
+    title = "Detection probability per bin of photoelectrons, all times"
+    source = {**common, "title": title, "units": {"e_recoil_kev": "keV", "bin_*": "1"}}
     for name, rows in responses(release).items():
-        write_text(folder / f"response{name}.csv", table(header, rows))
-        title = "Detection probability per bin of photoelectrons, all times"
-        document = {**common, "title": title, "units": {"e_recoil_kev": "keV", "bin_*": "1"}}
-        write_json(folder / f"response{name}.source.json", document)
+        write_table(folder / f"response{name}", response_columns(rows), source)
     columns = rates(release)
-    write_text(folder / "rates.csv", table(list(columns), np.column_stack(list(columns.values()))))
     title = "Events per bin of photoelectrons and time (time fastest)"
     units = dict.fromkeys(columns, "events")
-    write_json(folder / "rates.source.json", {**common, "title": title, "units": units})
+    write_table(folder / "rates", columns, {**common, "title": title, "units": units})
     times = np.append(np.array([EDGES_US[0]]), np.linspace(TIME_EFFICIENCY[0], EDGES_US[-1], 23))
-    rows = np.column_stack([times, in_time(times)])
-    write_text(folder / "time_efficiency.csv", table(["time_us", "efficiency"], rows))
     title = (
         "Efficiency in time: 1 below 0.52 us, exp(-0.0494 (t/us - 0.52)) above, as in Newtrinos.jl"
     )
-    units = {"time_us": "us", "efficiency": "1"}
-    document = {**common, "title": title, "units": units}
-    write_json(folder / "time_efficiency.source.json", document)
+    source = {**common, "title": title, "units": {"time_us": "us", "efficiency": "1"}}
+    in_us = {"time_us": times, "efficiency": in_time(times)}
+    write_table(folder / "time_efficiency", in_us, source)
     mean, error = fitted_beam_mean(columns)
     print(f"mean arrival of the protons: {mean:.3f} +- {error:.3f} us")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("releases", type=Path)
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("histnu/data/experiments/coherent_csi_2021")
-    )
-    options = parser.parse_args()
+    options = parser(__doc__, "experiments/coherent_csi_2021").parse_args()
     write(options.releases / "coherent_csi_2021", options.output)
 
 

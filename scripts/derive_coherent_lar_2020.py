@@ -17,18 +17,16 @@ Reads ``RELEASES/coherent_lar_2020`` (Zenodo 10.5281/zenodo.3903810, analysis A)
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 import yaml
+from derived import parser, response_columns, write_table
 from scipy.stats import norm
-
-from histnu.core.serialize import write_json, write_text
 
 SHAPE = (12, 8, 10)
 EDGES_KEVEE = np.linspace(0.0, 120.0, 13)
-FLAT = np.array([[-0.1, 1.0], [4.9, 1.0]])  # edges of the time bins around 0.15 ... 4.65 us
+ENDS_US = np.array([-0.1, 4.9])  # of the time bins around 0.15 ... 4.65 us
 SOURCE = "COHERENT CENNS-10 data release, Zenodo 10.5281/zenodo.3903810 (arXiv:2003.10630)"
 LARGEST_RECOIL_KEV = 155.0  # 2 E^2/m at the end point of the Michel spectrum on 36Ar: 167 keV
 NODES_KEVEE = np.concatenate(
@@ -123,12 +121,6 @@ def rates(release: Path) -> dict[str, np.ndarray]:
     return {k: v.ravel() for k, v in columns.items()}
 
 
-def table(header: list[str], rows: np.ndarray) -> str:
-    """CSV text with six significant digits."""
-    lines = [",".join(f"{v:.6g}" for v in row) for row in rows]
-    return "\n".join([",".join(header), *lines]) + "\n"
-
-
 def write(release: Path, folder: Path) -> None:
     """Write all tables with their sources."""
     common = {
@@ -136,32 +128,22 @@ def write(release: Path, folder: Path) -> None:
         "provenance": "derived",
         "derived_by": "scripts/derive_coherent_lar_2020.py",
     }
-    header = ["e_recoil_kev", *(f"bin_{i}" for i in range(SHAPE[0] * SHAPE[1]))]
+    title = "Detection probability per bin of keVee and F90 (F90 fastest), all times"
+    source = {**common, "title": title, "units": {"e_recoil_kev": "keV", "bin_*": "1"}}
     for name, rows in responses(release).items():
-        write_text(folder / f"response{name}.csv", table(header, rows))
-        title = "Detection probability per bin of keVee and F90 (F90 fastest), all times"
-        units = {"e_recoil_kev": "keV", "bin_*": "1"}
-        document = {**common, "title": title, "units": units}
-        write_json(folder / f"response{name}.source.json", document)
-    write_text(folder / "time_efficiency.csv", table(["time_us", "efficiency"], FLAT))
+        write_table(folder / f"response{name}", response_columns(rows), source)
     title = "Efficiency in time: flat over the window of the release's bins"
-    units = {"time_us": "us", "efficiency": "1"}
-    document = {**common, "title": title, "units": units}
-    write_json(folder / "time_efficiency.source.json", document)
+    source = {**common, "title": title, "units": {"time_us": "us", "efficiency": "1"}}
+    flat = {"time_us": ENDS_US, "efficiency": np.ones(2)}
+    write_table(folder / "time_efficiency", flat, source)
     columns = rates(release)
-    write_text(folder / "rates.csv", table(list(columns), np.column_stack(list(columns.values()))))
     title = "Events per bin of keVee, F90 and time (time fastest)"
     units = dict.fromkeys(columns, "events")
-    write_json(folder / "rates.source.json", {**common, "title": title, "units": units})
+    write_table(folder / "rates", columns, {**common, "title": title, "units": units})
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("releases", type=Path)
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("histnu/data/experiments/coherent_lar_2020")
-    )
-    options = parser.parse_args()
+    options = parser(__doc__, "experiments/coherent_lar_2020").parse_args()
     write(options.releases / "coherent_lar_2020", options.output)
 
 

@@ -17,15 +17,15 @@ backgrounds without solar neutrinos), and ``electrons/xenon_rrpa.csv``.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from derived import parser, write_table
 from scipy.optimize import nnls
 
-from histnu.core.serialize import file_digest, write_json, write_text
+from histnu.core.serialize import file_digest
 from histnu.experiments.smearing import (
     Efficiency,
     Resolution,
@@ -222,13 +222,6 @@ def derive(releases: Path) -> dict[str, DataSet]:
     }
 
 
-def table(columns: dict[str, np.ndarray]) -> str:
-    """CSV text; probabilities below 1e-9 are written as 0."""
-    rows = zip(*columns.values(), strict=True)
-    text = [",".join("0" if abs(v) < 1e-9 else f"{v:.6g}" for v in row) for row in rows]
-    return "\n".join([",".join(columns), *text]) + "\n"
-
-
 def write(folder: Path, data: DataSet) -> None:
     """Write the three tables of a data set with their sources."""
     detector, efficiency = data.detector, data.detector.efficiency
@@ -249,8 +242,8 @@ def write(folder: Path, data: DataSet) -> None:
     }
     notes = source_notes(detector)
     for name, columns in tables.items():
-        write_text(folder / f"{name}.csv", table(columns))
-        write_json(folder / f"{name}.source.json", {**notes[name], **common})
+        kept = {k: np.where(np.abs(v) < 1e-9, 0.0, v) for k, v in columns.items()}
+        write_table(folder / name, kept, {**notes[name], **common})
 
 
 def source_notes(detector: Detector) -> dict[str, dict]:
@@ -289,8 +282,6 @@ def write_many_body(releases: Path, folder: Path) -> None:
     nodes = energy[np.append(np.diff(energy) > 0.02, True)]
     per_electron = 1e-6 * XENON.atoms_per_tonne * XENON_SHELLS.total * 365.25 * 86400.0
     ratio = np.interp(nodes, energy, rate) * per_electron / standard_model(nodes)
-    text = table({"e_recoil_kev": nodes, "ratio": ratio})
-    write_text(folder / "xenon_rrpa.csv", text)
     note = {
         "title": "Many-body (RRPA) rate of solar neutrinos divided by the stepping approximation",
         "source": "Chen et al., Phys. Lett. B 774 (2017) 656, arXiv:1610.04177; arXiv:1902.06415 "
@@ -302,14 +293,11 @@ def write_many_body(releases: Path, folder: Path) -> None:
         "derived_by": SCRIPT,
         "input_sha256": file_digest(file),
     }
-    write_json(folder / "xenon_rrpa.source.json", note)
+    write_table(folder / "xenon_rrpa", {"e_recoil_kev": nodes, "ratio": ratio}, note)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("releases", type=Path)
-    parser.add_argument("-o", "--output", type=Path, default=Path("histnu/data"))
-    options = parser.parse_args()
+    options = parser(__doc__, "").parse_args()
     for name, data in derive(options.releases).items():
         write(options.output / "experiments" / name, data)
     write_many_body(options.releases, options.output / "electrons")

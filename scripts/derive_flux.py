@@ -8,13 +8,13 @@ with a ``.source.json`` beside each. Re-run by ``tests/test_scripts.py`` where t
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
+from derived import parser, write_table
 from scipy.interpolate import PchipInterpolator
 
-from histnu.core.serialize import file_digest, write_json, write_text
+from histnu.core.serialize import file_digest
 
 BAHCALL = "J. N. Bahcall, solar neutrino spectra, http://www.sns.ias.edu/~jnb/SNdata/sndata.html"
 ALLOWED = f"{BAHCALL}; Bahcall, Rev. Mod. Phys. 59 (1987) 505"
@@ -53,12 +53,6 @@ PROFILE_SOURCE = (
 )
 
 
-def table(header: str, *columns: np.ndarray) -> str:
-    """Return CSV text with eight significant digits."""
-    rows = [",".join(f"{v:.8g}" for v in row) for row in zip(*columns, strict=True)]
-    return "\n".join([header, *rows]) + "\n"
-
-
 def spectrum(path: Path, step_mev: float | None) -> tuple[np.ndarray, np.ndarray]:
     """Read a spectrum, add its end points, thin it and normalise it to one (trapezium)."""
     data = np.loadtxt(path)
@@ -80,12 +74,6 @@ def profile(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return radius, density / np.trapezoid(density, radius)
 
 
-def write(folder: Path, name: str, text: str, source: dict) -> None:
-    """Write a table and its source file."""
-    write_text(folder / f"{name}.csv", text)
-    write_json(folder / f"{name}.source.json", source)
-
-
 def line(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Read the energy of a line: one node of weight one."""
     return np.array([np.loadtxt(path, ndmin=2)[0, 0]]), np.ones(1)
@@ -104,14 +92,12 @@ def write_spectra(folder: Path, output: Path) -> None:
             "derived_by": "scripts/derive_flux.py",
             "input_sha256": file_digest(folder / file),
         }
-        write(output / "flux", name, table("e_nu_mev,shape_per_mev", *columns), note)
+        shape = dict(zip(("e_nu_mev", "shape_per_mev"), columns, strict=True))
+        write_table(output / "flux" / name, shape, note, digits=8)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("releases", type=Path)
-    parser.add_argument("-o", "--output", type=Path, default=Path("histnu/data"))
-    options = parser.parse_args()
+    options = parser(__doc__, "").parse_args()
     folder = options.releases / "solar_flux"
     write_spectra(folder, options.output)
     for name, file in PROFILES.items():
@@ -124,8 +110,8 @@ def main() -> None:
             "derived_by": "scripts/derive_flux.py",
             "input_sha256": file_digest(folder / "production" / file),
         }
-        text = table("radius,density", radius, density)
-        write(options.output / "sun", f"production_{name}", text, note)
+        columns = {"radius": radius, "density": density}
+        write_table(options.output / "sun" / f"production_{name}", columns, note, digits=8)
 
 
 if __name__ == "__main__":

@@ -15,14 +15,12 @@ and ``rates.csv``:
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
 import numpy as np
+from derived import parser, response_columns, write_table
 from scipy.interpolate import RegularGridInterpolator
-
-from histnu.core.serialize import write_json, write_text
 
 LIVETIMES = {"sr0": 1.174398, "sr1": 2.342593}  # t yr, statistical_model_base.yaml
 ENERGIES = (0.51, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0)
@@ -104,49 +102,26 @@ def derive(releases: Path) -> dict[str, np.ndarray]:
     return result
 
 
-def table(header: list[str], columns: list[np.ndarray]) -> str:
-    """Return CSV text."""
-    rows = [",".join(f"{v:.9g}" for v in row) for row in zip(*columns, strict=True)]
-    return "\n".join([",".join(header), *rows]) + "\n"
-
-
 def write(result: dict[str, np.ndarray], folder: Path) -> None:
     """Write both tables with their sources."""
-    rows = result["response"]
-    header = ["e_recoil_kev", "bin_0", "bin_1", "bin_2"]
-    write_text(folder / "response.csv", table(header, [np.array(ENERGIES), *rows.T]))
-    names = ["observed", "ac", "er", "neutron", "b8"]
-    write_text(folder / "rates.csv", table(names, [result[n] for n in names]))
+    response = response_columns(np.column_stack([ENERGIES, result["response"]]))
+    rates = {name: result[name] for name in ("observed", "ac", "er", "neutron", "b8")}
     common = {
         "source": SOURCE,
         "provenance": "derived",
         "derived_by": "scripts/derive_xenonnt_sr01.py",
     }
-    write_json(
-        folder / "response.source.json",
-        {
-            **common,
-            "title": "Detection probability per cS2 bin, livetime-weighted mean of SR0 and SR1",
-            "units": {"e_recoil_kev": "keV", "bin_0": "1", "bin_1": "1", "bin_2": "1"},
-        },
-    )
-    write_json(
-        folder / "rates.source.json",
-        {
-            **common,
-            "title": "Events per cS2 bin, SR0 + SR1; b8: the release's template, 5.25e6 cm^-2 s^-1",
-            "units": dict.fromkeys(names, "events"),
-        },
-    )
+    title = "Detection probability per cS2 bin, livetime-weighted mean of SR0 and SR1"
+    units = {name: "keV" if name == "e_recoil_kev" else "1" for name in response}
+    source = {**common, "title": title, "units": units}
+    write_table(folder / "response", response, source, digits=9)
+    title = "Events per cS2 bin, SR0 + SR1; b8: the release's template, 5.25e6 cm^-2 s^-1"
+    source = {**common, "title": title, "units": dict.fromkeys(rates, "events")}
+    write_table(folder / "rates", rates, source, digits=9)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("releases", type=Path)
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("histnu/data/experiments/xenonnt_sr01")
-    )
-    options = parser.parse_args()
+    options = parser(__doc__, "experiments/xenonnt_sr01").parse_args()
     write(derive(options.releases), options.output)
 
 

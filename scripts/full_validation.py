@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from anchor_likelihood import AnchorLikelihood
 from numpy.typing import NDArray
 
 from histnu.core.constants import B8_FLUX_XENONNT
-from histnu.core.errors import DataError
+from histnu.core.errors import DataError, located
 from histnu.core.polynomial import PolynomialMap
+from histnu.core.serialize import read_json
 from histnu.core.tables import read_csv
 from histnu.core.types import Workspace
 from histnu.experiments.anchors import AnchorGrid
@@ -28,7 +30,7 @@ from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.models.tabulated import TabulatedSignal
 from histnu.physics.rates import NeutrinoSource
 from histnu.releases.locate import find_release
-from histnu.releases.readers import read_recoil_spectrum
+from histnu.releases.readers import read_curve
 from histnu.sources.solar import solar_source
 from histnu.templates.basis import ChannelTemplates, SignalTemplate, anchor_templates
 from histnu.workspace.build import Poi, Strength, build_workspace
@@ -109,6 +111,27 @@ def flux_workspace(full: Experiment) -> Workspace:
     """Workspace with a free 8B strength (one at 5.25e6 cm^-2 s^-1) and no flux constraint."""
     templates = templates_from(full, cevns_signals(full), {"cevns": B8}, None)
     return build_workspace(templates, STRENGTHS, [Poi(B8, B8)])
+
+
+def read_recoil_spectrum(path: Path) -> tuple[Array, Array]:
+    """Read a recoil spectrum stored as inverse cumulative distribution and total rate.
+
+    ``dR/dT = rate d(cdf)/dT`` between neighbouring points.
+
+    Returns:
+        Recoil energies (keV) and dR/dT in events/(t yr keV), each of shape (N,).
+
+    Raises:
+        DataError: as :func:`read_curve`, or if the total rate is missing.
+    """
+    cdf, energy = read_curve(path)
+    rate = read_json(path).get("rate")
+    if not isinstance(rate, (int, float)) or not np.isfinite(rate) or rate <= 0:
+        problem = f"{rate!r} is not a positive rate"
+        raise DataError(located(path, "rate", problem, "fetch the release again"))
+    if np.any(np.diff(energy) <= 0):
+        raise DataError(located(path, "map", "energies must increase", "fetch the release again"))
+    return energy, np.gradient(cdf, energy) * float(rate)
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,10 @@ def load(path):
 
 
 def crossing(function, low, high):
-    """Where an increasing function crosses ``PROFILE_CUT``, by bisection."""
-    while high - low > 1e-7 * high:
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if function(middle) < PROFILE_CUT else (low, middle)
-    return 0.5 * (low + high)
+    """Where an increasing function crosses ``PROFILE_CUT``."""
+    from scipy.optimize import brentq
+
+    return brentq(lambda x: function(x) - PROFILE_CUT, low, high, rtol=1e-7)
 
 
 def run_pyhf(folder):

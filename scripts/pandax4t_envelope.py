@@ -2,7 +2,7 @@
 
     python scripts/pandax4t_envelope.py
 
-Rows: the members of the envelope of histnu/experiments/us2_flux.py (each gives 8.4e6 cm^-2 s^-1 at
+Rows: the members of the envelope of scripts/us2_flux.py (each gives 8.4e6 cm^-2 s^-1 at
 2.64 standard deviations), the nominal one with the 22 % signal uncertainty of De Romeri et al., and
 the paper's reading (pandax4t_us2). Columns: allowed q_ee in 1e-8 e at 90 %, all other charges
 profiled, alone and with XENONnT.
@@ -13,10 +13,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import us2_flux
 
 from histnu.analysis.assemble import assemble
 from histnu.analysis.schema import Analysis, load_analysis
-from histnu.experiments import us2, us2_flux
+from histnu.experiments import us2
 from histnu.experiments.loader import load_experiment
 from histnu.experiments.model import Experiment, Origin, RateNuisance
 from histnu.inference.engine.likelihood import BatchedLikelihood

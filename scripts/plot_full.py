@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from anchor_likelihood import blueice_events
 from full_validation import (
     B8,
     STRENGTHS,
@@ -31,7 +32,6 @@ from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.profile import profile
 from histnu.plotting.canvas import COLORS, DASHES, label_axes, write_figure
 from histnu.plotting.style import figure_style, threshold_line
-from histnu.templates.morphing import blueice_events
 from histnu.workspace.build import Poi, build_workspace
 
 LABELS = {

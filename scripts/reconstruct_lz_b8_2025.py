@@ -16,15 +16,14 @@ third is a check. The observed events are those at which the best fit is the pub
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from derived import parser, response_columns, write_table
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq, least_squares, minimize
 
-from histnu.core.serialize import write_json, write_text
 from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.nuclei import material
 from histnu.physics.scattering import NUCLEAR, Scattering
@@ -107,26 +106,19 @@ def expected_signal(table: np.ndarray, interpolation: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("releases", type=Path)
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("histnu/data/experiments/lz_b8_2025")
-    )
-    parser.add_argument("--interpolation", choices=["pchip", "linear"], default="pchip")
-    options = parser.parse_args()
+    line = parser(__doc__, "experiments/lz_b8_2025")
+    line.add_argument("--interpolation", choices=["pchip", "linear"], default="pchip")
+    options = line.parse_args()
     table = efficiency(options.releases)
     channel = reconstruct(expected_signal(table, options.interpolation))
     common = {"source": SOURCE, "derived_by": "scripts/reconstruct_lz_b8_2025.py"}
-    rows = "\n".join(f"{t:.6g},{p:.6g}" for t, p in table)
-    write_text(options.output / "response.csv", f"e_recoil_kev,bin_0\n{rows}\n")
-    response = {"title": "Efficiency as published", "provenance": "derived"}
-    write_json(options.output / "response.source.json", {**common, **response})
+    source = {**common, "title": "Efficiency as published", "provenance": "derived"}
+    write_table(options.output / "response", response_columns(table), source)
     channel = replace(channel, observed=float(round(channel.observed)))  # 13.001 before
-    rates = f"observed,background\n{channel.observed:.6g},{channel.background:.6g}\n"
-    write_text(options.output / "rates.csv", rates)
+    rates = {"observed": [channel.observed], "background": [channel.background]}
     title = "Effective events that give back the published flux and significance"
-    document = {**common, "title": title, "provenance": "reconstructed"}
-    write_json(options.output / "rates.source.json", document)
+    source = {**common, "title": title, "provenance": "reconstructed"}
+    write_table(options.output / "rates", rates, source)
     down, up, significance = channel.summary()
     print(f"observed {channel.observed:.3f}, background {channel.background:.3f}")
     print(f"signal per 1e6 {channel.signal:.4f}, uncertainty {channel.signal_relative:.4f}")

@@ -5,12 +5,8 @@ python scripts/reconstruct_pandax4t_us2.py [-o histnu/data/experiments/pandax4t_
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
+from derived import parser, write_table
 
-import numpy as np
-
-from histnu.core.serialize import write_json, write_text
 from histnu.experiments import us2
 from histnu.physics.models.standard_model import StandardModel
 from histnu.sources.solar import solar_source
@@ -23,18 +19,8 @@ SOURCE = (
 )
 
 
-def table(columns: dict[str, np.ndarray]) -> str:
-    """Return CSV text."""
-    rows = [",".join(f"{v:.9g}" for v in row) for row in zip(*columns.values(), strict=True)]
-    return "\n".join([",".join(columns), *rows]) + "\n"
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("histnu/data/experiments/pandax4t_us2")
-    )
-    folder = parser.parse_args().output
+    folder = parser(__doc__, "experiments/pandax4t_us2", releases=False).parse_args().output
     assumptions = us2.Us2Assumptions()
     source = solar_source("b8")
     signal = bare_signal(assumptions, source, StandardModel(), EXPOSURE_TONNE_YEAR)
@@ -42,19 +28,17 @@ def main() -> None:
     response = us2.response(assumptions, signal, total)
     columns = {"e_recoil_kev": response.e_recoil_kev}
     columns |= {f"bin_{i}": p for i, p in enumerate(response.probability)}
-    write_text(folder / "response.csv", table(columns))
     rates = {"observed": us2.observed(assumptions, signal), **us2.backgrounds(assumptions)}
-    write_text(folder / "rates.csv", table(rates))
     common = {
         "source": SOURCE,
         "provenance": "reconstructed",
         "derived_by": "scripts/reconstruct_pandax4t_us2.py",
     }
-    for name, title in (("response", "Detection probability"), ("rates", "Events")):
-        write_json(
-            folder / f"{name}.source.json",
-            {**common, "title": f"{title} per bin of reconstructed electrons (4 to 8)"},
-        )
+    per_bin = "per bin of reconstructed electrons (4 to 8)"
+    for name, title, made in (("response", "Detection probability", columns),
+                              ("rates", "Events", rates)):  # fmt: skip
+        source = {**common, "title": f"{title} {per_bin}"}
+        write_table(folder / name, made, source, digits=9)
 
 
 if __name__ == "__main__":

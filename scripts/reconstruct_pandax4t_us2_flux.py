@@ -1,4 +1,4 @@
-"""Write the US2 channel that gives back the published flux (see histnu/experiments/us2_flux.py).
+"""Write the US2 channel that gives back the published flux (see scripts/us2_flux.py).
 
 python scripts/reconstruct_pandax4t_us2_flux.py [-o histnu/data/experiments/pandax4t_us2_flux]
 
@@ -7,13 +7,11 @@ Prints, for every member of the envelope of shapes, the flux, its errors and its
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
+import us2_flux
+from derived import parser, write_table
 
-from histnu.core.serialize import write_json, write_text
-from histnu.experiments import us2, us2_flux
+from histnu.experiments import us2
 from histnu.physics.models.standard_model import StandardModel
 from histnu.sources.solar import solar_source
 from histnu.templates.us2 import bare_signal
@@ -21,14 +19,8 @@ from histnu.templates.us2 import bare_signal
 EXPOSURE_TONNE_YEAR = 1.04
 SOURCE = (
     "reconstructed from totals, flux and significance of Bo et al., Phys. Rev. Lett. 133 (2024) "
-    "191001, arXiv:2407.10892, with the assumptions of histnu/experiments/us2_flux.py"
+    "191001, arXiv:2407.10892, with the assumptions of scripts/us2_flux.py"
 )
-
-
-def table(columns: dict[str, np.ndarray]) -> str:
-    """Return CSV text."""
-    rows = [",".join(f"{v:.9g}" for v in row) for row in zip(*columns.values(), strict=True)]
-    return "\n".join([",".join(columns), *rows]) + "\n"
 
 
 def tables(
@@ -47,22 +39,17 @@ def tables(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "-o", "--output", type=Path, default=Path("histnu/data/experiments/pandax4t_us2_flux")
-    )
-    folder = parser.parse_args().output
+    folder = parser(__doc__, "experiments/pandax4t_us2_flux", releases=False).parse_args().output
+    made = {}
     unit = us2.BEST_FIT_FLUX / us2.BEST_FIT_SIGNAL / 1e6
-    for number, (name, assumptions) in enumerate(us2_flux.ENVELOPE.items()):
+    for name, assumptions in us2_flux.ENVELOPE.items():  # the first is the nominal one
         response, rates, fit = tables(assumptions)
         down, up = (unit * x for x in fit.errors())
         print(
             f"{name}: {unit * fit.best():.2f} +{up:.2f} -{down:.2f} 1e6 cm^-2 s^-1, "
             f"{fit.significance():.2f} standard deviations"
         )
-        if number == 0:
-            write_text(folder / "response.csv", table(response))
-            write_text(folder / "rates.csv", table(rates))
+        made = made or {"response": response, "rates": rates}
     common = {
         "source": SOURCE,
         "provenance": "reconstructed",
@@ -70,7 +57,7 @@ def main() -> None:
     }
     for name, title in (("response", "Detection probability"), ("rates", "Events")):
         title = f"{title} per bin of reconstructed electrons (4 to 8)"
-        write_json(folder / f"{name}.source.json", {**common, "title": title})
+        write_table(folder / name, made[name], {**common, "title": title}, digits=9)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import ast
 import runpy
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,8 +57,13 @@ def modules(folder: str) -> list[Path]:
     return sorted((PACKAGE / folder).rglob("*.py"))
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imported(path: Path, top_level_only: bool = False) -> set[str]:
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     nodes = ast.walk(tree) if not top_level_only else iter(tree.body)
     found = set()
     for node in nodes:
@@ -135,7 +141,7 @@ def test_help_imports_no_numerics():
 
 def test_no_print_and_no_assert_on_input():
     for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             is_print = (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Name)

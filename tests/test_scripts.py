@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from histnu.core.tables import read_csv
-
-
-def load_script(root: Path, name: str):
-    """Import a script of the ``scripts`` folder."""
-    spec = importlib.util.spec_from_file_location(name, root / "scripts" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 def run(module, monkeypatch, *arguments: str) -> None:
@@ -38,7 +29,7 @@ def assert_same_tables(ours: Path, again: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.release
 def test_xenonnt_sr01(project_root, releases, tmp_path, monkeypatch):
-    script = load_script(project_root, "derive_xenonnt_sr01")
+    script = import_module("derive_xenonnt_sr01")
     run(script, monkeypatch, str(releases), "-o", str(tmp_path))
     folder = project_root / "histnu/data/experiments/xenonnt_sr01"
     for name in ("response.csv", "rates.csv"):
@@ -47,7 +38,7 @@ def test_xenonnt_sr01(project_root, releases, tmp_path, monkeypatch):
 
 @pytest.mark.release
 def test_flux_tables(project_root, releases, tmp_path, monkeypatch):
-    script = load_script(project_root, "derive_flux")
+    script = import_module("derive_flux")
     run(script, monkeypatch, str(releases), "-o", str(tmp_path))
     written = sorted(tmp_path.glob("*/*.csv"))
     assert len(written) >= 4
@@ -56,7 +47,7 @@ def test_flux_tables(project_root, releases, tmp_path, monkeypatch):
 
 
 def test_pandax4t_us2(project_root, tmp_path, monkeypatch):
-    script = load_script(project_root, "reconstruct_pandax4t_us2")
+    script = import_module("reconstruct_pandax4t_us2")
     run(script, monkeypatch, "-o", str(tmp_path))
     folder = project_root / "histnu/data/experiments/pandax4t_us2"
     for name in ("response.csv", "rates.csv"):
@@ -66,7 +57,7 @@ def test_pandax4t_us2(project_root, tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.release
 def test_xenonnt_totals(project_root, releases):
-    derive = load_script(project_root, "derive_xenonnt_sr01").derive
+    derive = import_module("derive_xenonnt_sr01").derive
     result = derive(releases)
     # 37 events and 11.9 expected 8B events: XENON, Phys. Rev. Lett. 133 (2024) 191002
     assert result["observed"].tolist() == [16.0, 14.0, 7.0]
@@ -80,7 +71,7 @@ def test_xenonnt_totals(project_root, releases):
 @pytest.mark.release
 @pytest.mark.parametrize("name", ["coherent_lar_2020", "coherent_csi_2021"])
 def test_coherent(name, project_root, releases, tmp_path, monkeypatch):
-    script = load_script(project_root, f"derive_{name}")
+    script = import_module(f"derive_{name}")
     run(script, monkeypatch, str(releases), "-o", str(tmp_path))
     written = sorted(tmp_path.glob("*.csv"))
     assert len(written) >= 7
@@ -93,16 +84,17 @@ def test_beam_of_csi(project_root, releases):
     """The mean arrival in the experiment file is the one fitted to the data."""
     from histnu.experiments.loader import load_experiment
 
-    script = load_script(project_root, "derive_coherent_csi_2021")
+    script = import_module("derive_coherent_csi_2021")
     mean, error = script.fitted_beam_mean(script.rates(releases / "coherent_csi_2021"))
     options = load_experiment("coherent_csi_2021").channels[0].source.options
     assert options["beam_mean_us"] == pytest.approx(mean, abs=0.005)  # two decimals are stated
     assert options["beam_mean_sigma_us"] == pytest.approx(error, abs=0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.release
 def test_lz_b8(project_root, releases, tmp_path, monkeypatch):
-    script = load_script(project_root, "reconstruct_lz_b8_2025")
+    script = import_module("reconstruct_lz_b8_2025")
     run(script, monkeypatch, str(releases), "-o", str(tmp_path))
     folder = project_root / "histnu/data/experiments/lz_b8_2025"
     for name in ("response.csv", "rates.csv"):
@@ -113,7 +105,7 @@ def test_lz_b8(project_root, releases, tmp_path, monkeypatch):
 
 
 def test_pandax4t_us2_flux(project_root, tmp_path, monkeypatch):
-    script = load_script(project_root, "reconstruct_pandax4t_us2_flux")
+    script = import_module("reconstruct_pandax4t_us2_flux")
     response, rates, _ = script.tables(script.us2_flux.ENVELOPE["CE slope 4 electrons"])
     folder = project_root / "histnu/data/experiments/pandax4t_us2_flux"
     for name, columns in (("response.csv", response), ("rates.csv", rates)):

@@ -10,10 +10,10 @@ import subprocess
 import sys
 
 import pytest
+from likelihood_index import build_index, index_markdown
 
 from histnu.core.serialize import read_json
 from histnu.workspace.digests import document_digests
-from histnu.workspace.index import build_index, index_markdown
 
 RELATIVE = 1e-9 * (1 + 1e-6)
 """Numbers are written with ten digits: one unit of the tenth is 1e-9 of the number or less."""
@@ -63,6 +63,7 @@ def differences(ours, theirs, path="$"):
         yield f"{path}: {ours!r} and {theirs!r}"
 
 
+@pytest.mark.slow
 def test_committed_documents_are_what_is_built(rebuilt, project_root):
     """On any machine: other processors round the last bit of a template differently."""
     committed = project_root / "workspaces"

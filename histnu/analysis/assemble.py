@@ -15,12 +15,7 @@ from histnu.core.errors import ConfigError, located
 from histnu.core.polynomial import PolynomialMap
 from histnu.core.types import Workspace
 from histnu.experiments.loader import load_experiment
-from histnu.experiments.model import (
-    Channel,
-    Experiment,
-    shared_data,
-    weakest,
-)
+from histnu.experiments.model import Channel, Experiment, shared_data, weakest
 from histnu.physics.models.protocol import SignalModel
 from histnu.physics.models.standard_model import StandardModel
 from histnu.sources.protocol import Component

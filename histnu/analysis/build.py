@@ -21,13 +21,7 @@ from histnu.sources.protocol import Component
 from histnu.workspace.checks import require_valid
 from histnu.workspace.grids import Grid, model_grids
 from histnu.workspace.manifest import Manifest, bin_edges
-from histnu.workspace.patchset import (
-    Basis,
-    PatchSetInfo,
-    basis_of,
-    build_patchset,
-    reference_for,
-)
+from histnu.workspace.patchset import Basis, PatchSetInfo, basis_of, build_patchset, reference_for
 
 
 def manifest_of(assembly: Assembly, options: dict[str, Any] | None = None) -> Manifest:

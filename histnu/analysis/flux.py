@@ -8,10 +8,7 @@ from functools import lru_cache
 from histnu.analysis.schema import Analysis, FluxSection
 from histnu.core import installed
 from histnu.core.errors import ConfigError, PhysicsError, located
-from histnu.experiments.model import (
-    Channel,
-    SourceChoice,
-)
+from histnu.experiments.model import Channel, SourceChoice
 from histnu.sources.protocol import Component, Source
 
 

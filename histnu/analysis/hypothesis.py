@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from histnu.analysis.schema import Analysis, ModelSection
+from histnu.analysis.spectrum_table import read_spectra
 from histnu.core import installed
 from histnu.core.errors import ConfigError, PhysicsError, located
-from histnu.experiments.user_spectrum import read_spectra
 from histnu.physics.models.protocol import InUnit, SignalModel
 from histnu.physics.models.tabulated import TabulatedSignal
 

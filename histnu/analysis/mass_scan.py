@@ -31,7 +31,7 @@ from histnu.experiments.model import Experiment, weakest
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions
 from histnu.inference.limits import IntervalOptions, interval, threshold
 from histnu.inference.profile import best_fit
-from histnu.inference.results import BestFit
+from histnu.inference.results import BestFit, Segment
 from histnu.physics.models.protocol import InUnit, SignalModel, Term
 from histnu.physics.models.standard_model import StandardModel
 from histnu.templates.basis import ChannelTemplates
@@ -73,9 +73,10 @@ class MassCurve:
     Attributes:
         held, held_unit, values: the held parameter and its values, (N,).
         parameter, unit: the physical parameter and its unit.
-        lower, upper: ends at every value, None where there is none or the process is closed.
-        best_fit: parameter at the common minimum.
-        best_fit_held: held parameter there.
+        allowed: segments of the allowed set at every value, none where its minimum is above the
+            level; None where the process is closed.
+        lower, upper: their outermost ends, None where there is none.
+        best_fit: parameter at the common minimum, and ``best_fit_x`` the held one there.
         cl, dof, threshold: level of the contour.
         provenance: weakest provenance of the data.
         certified: whether every fit it rests on is certified.
@@ -86,10 +87,11 @@ class MassCurve:
     values: tuple[float, ...]
     parameter: str
     unit: str
+    allowed: tuple[tuple[Segment, ...] | None, ...]
     lower: tuple[float | None, ...]
     upper: tuple[float | None, ...]
     best_fit: float
-    best_fit_held: float
+    best_fit_x: float
     cl: float
     dof: int
     threshold: float
@@ -348,12 +350,7 @@ def _forget_model(likelihood: AnyLikelihood) -> None:
     base.model = None
 
 
-def _curve(
-    scan: _Scan,
-    held: tuple[str, str],
-    options: ScanOptions,
-    provenance: str,
-) -> MassCurve:
+def _curve(scan: _Scan, held: tuple[str, str], options: ScanOptions, provenance: str) -> MassCurve:
     """Ends at all values, above the common minimum."""
     values = tuple(sorted(scan.points))
     reached = [p for p in scan.points.values() if p is not None]
@@ -368,13 +365,14 @@ def _curve(
             level -= _excess(point, lowest)
             if (value, level) not in scan.ends:
                 scan.ends[value, level] = _ends(point, level, options)
-        ends.append(NO_END if point is None else scan.ends[value, level])
+        ends.append(_Ends(None) if point is None else scan.ends[value, level])
     best = lowest.interest.value(lowest.best.parameters[lowest.interest.parameter])
     return MassCurve(
         *held,
         values,
         scan.parameter,
         scan.unit,
+        tuple(e.allowed for e in ends),
         tuple(e.lower for e in ends),
         tuple(e.upper for e in ends),
         (best or 0.0) * lowest.ratio,
@@ -389,14 +387,12 @@ def _curve(
 
 @dataclass(frozen=True)
 class _Ends:
-    """Ends at one value; none where it is closed, or its minimum above the level."""
+    """The allowed set at one value, see :class:`MassCurve`."""
 
+    allowed: tuple[Segment, ...] | None = ()
     lower: float | None = None
     upper: float | None = None
     certified: bool = True
-
-
-NO_END = _Ends()
 
 
 def _excess(point: _Point, lowest: _Point) -> float:
@@ -405,16 +401,17 @@ def _excess(point: _Point, lowest: _Point) -> float:
 
 
 def _ends(point: _Point, cut: float, options: ScanOptions) -> _Ends:
-    """Lower and upper end where the profile is ``cut`` above the value's own minimum."""
+    """The set where the profile is at most ``cut`` above the value's own minimum."""
     if not cut > 0:
-        return NO_END
+        return _Ends()
     level = float(chi2.cdf(cut, 2))
     interest = point.interest
     fit = IntervalOptions(fit=_fit(interest, options))
     found = interval(interest.likelihood, point.data, interest.parameter, level, 2, fit)
-    lower, upper = (interest.value(x) for x in (found.lower, found.upper))
-    return _Ends(
-        None if lower is None else lower * point.ratio,
-        None if upper is None else upper * point.ratio,
-        found.certified,
-    )
+
+    def scaled(end: float | None) -> float | None:
+        value = interest.value(end)
+        return None if value is None else value * point.ratio
+
+    allowed = (replace(s, lower=scaled(s.lower), upper=scaled(s.upper)) for s in found.intervals)
+    return _Ends(tuple(allowed), scaled(found.lower), scaled(found.upper), found.certified)

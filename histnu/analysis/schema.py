@@ -26,12 +26,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from histnu.core import installed
-from histnu.core.errors import ConfigError, located
-from histnu.core.forms import explain
-from histnu.core.strict_yaml import read_yaml
+from histnu.core.errors import ConfigError
+from histnu.core.forms import read_form
 from histnu.experiments.builders import BUILDERS
 from histnu.experiments.schema import Finite, Positive
 from histnu.releases import found
@@ -146,14 +145,7 @@ def load_analysis(name_or_path: str | Path) -> Analysis:
 
 def _read(path: Path) -> Analysis:
     """Read an analysis file; files it names are relative to it."""
-    document = read_yaml(path)
-    if not isinstance(document, dict):
-        mend = f"start with schema: {ANALYSIS_SCHEMA}"
-        raise ConfigError(located(path, "", "is not a mapping", mend))
-    try:
-        analysis = Analysis.model_validate(document)
-    except ValidationError as error:
-        raise ConfigError(explain(path, error)) from None
+    analysis = read_form(Analysis, path, ANALYSIS_SCHEMA)
     if analysis.model.table is not None:
         table = str(path.parent / analysis.model.table)
         model = analysis.model.model_copy(update={"table": table})
@@ -191,15 +183,3 @@ def needs(analysis: Analysis) -> Needs:
     unique = tuple(dict.fromkeys(releases))
     missing = tuple(r for r in unique if not here.get(r))
     return Needs(unique, missing, tuple(dict.fromkeys(extras)))
-
-
-def replaced_experiment(analysis: Analysis, old: str, new: str | Path) -> Analysis:
-    """The analysis with one experiment replaced by another (name or file).
-
-    Raises:
-        ConfigError: if the analysis does not use the old one.
-    """
-    if old not in analysis.experiments:
-        raise ConfigError(f"analysis {analysis.name} does not use {old}")
-    names = tuple(str(new) if e == old else e for e in analysis.experiments)
-    return analysis.model_copy(update={"experiments": names})

@@ -9,8 +9,9 @@ from typing import Any
 from histnu.core.errors import DataError, HistnuError, located
 from histnu.core.serialize import read_json
 from histnu.core.strict_yaml import read_yaml
-from histnu.workspace.checks import check_document, check_workspace
+from histnu.workspace.checks import check_workspace
 from histnu.workspace.findings import Finding, error
+from histnu.workspace.patchset_checks import check_document
 
 
 def check_file(path: str | Path, background: str | Path | None = None) -> list[Finding]:

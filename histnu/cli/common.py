@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from histnu.cli import types
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from histnu.analysis.target import Setting
 
@@ -33,6 +34,23 @@ def console(width: int = 160) -> Console:
 
     found = Output()
     return found if found.is_terminal else Output(width=width)
+
+
+def text_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    left: Collection[str] = ("name",),
+    title: str | None = None,
+) -> Table:
+    """A table without lines; columns named in ``left`` hold words, the others numbers."""
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None)
+    for name in columns:
+        table.add_column(name, justify="left" if name in left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def available_cores() -> int:

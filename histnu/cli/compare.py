@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from histnu.cli import types
-from histnu.cli.common import cl_option, console, engine_option, json_option
+from histnu.cli.common import cl_option, console, engine_option, json_option, text_table
 from histnu.cli.given import poi_option
 
 if TYPE_CHECKING:
@@ -56,18 +56,15 @@ def command(
 
 
 def _show_rows(rows: Sequence[Difference], title: str) -> None:
-    from rich.table import Table
-
     click.echo(title)
     if not rows:
         return
-    table = Table(box=None)
-    for name in ("where", "what", "first", "second", "largest relative"):
-        table.add_column(name, overflow="fold")
-    for row in rows[:_SHOWN]:
-        apart = row.largest_relative
-        cells = (row.first or "", row.second or "", "" if apart is None else f"{apart:.3g}")
-        table.add_row(row.where, row.kind, *cells)
-    console().print(table)
+    columns = ("where", "what", "first", "second", "largest relative")
+    lines = [
+        (r.where, r.kind, r.first or "", r.second or "",
+         "" if r.largest_relative is None else f"{r.largest_relative:.3g}")
+        for r in rows[:_SHOWN]
+    ]  # fmt: skip
+    console().print(text_table(columns, lines, left=columns))
     if len(rows) > _SHOWN:
         click.echo(f"{len(rows) - _SHOWN} more: --json")

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from histnu.cli import types
-from histnu.cli.answers import UNCERTIFIED, held_parts
 from histnu.cli.common import cl_option, processes_options
-from histnu.cli.given import Given, likelihood_verb, plot_option, say_written
+from histnu.cli.given import UNCERTIFIED, Given, likelihood_verb, plot_option, say_written
+from histnu.core.units import held_parts
 
 _RANGE = "Default: around the region, or the model's."
 
@@ -43,7 +43,7 @@ def command(
     """Two-dimensional confidence region of an analysis.
 
     Print the polylines on which Delta(-2 log L) is the threshold; the rest is profiled. With a
-    held parameter of the model (a mass) as --x, the ends of --y at its values (logarithmic), whose
+    held parameter of the model (a mass) as --x, every end of --y at its values (logarithmic), whose
     templates --jobs and --dask share among processes.
 
     \b
@@ -55,7 +55,7 @@ def command(
     from histnu.core.serialize import dumps
     from histnu.verbs.envelope import stamped
     from histnu.verbs.options import Options, inputs_of
-    from histnu.verbs.planes import Plane, plane_figure, plane_result, polylines
+    from histnu.verbs.planes import Plane, plane_figure, plane_result, polylines, sets_in_pieces
 
     refine = 0 if plot is None else 2  # of a mass: no corners in the figure
     plane = Plane(x_name, y_name, x_range, y_range, points, refine)
@@ -79,6 +79,8 @@ def command(
     click.echo(
         f"# {x_name} {y_name}: {100 * cl:g} % CL, {dof} dof, {len(lines)} polylines{held}{warning}"
     )
+    for words in sets_in_pieces(found):
+        click.echo(f"# {words}")
     for line in lines:
         click.echo("\n".join(f"{x:.6g} {y:.6g}" for x, y in line))
         click.echo()

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import click
 
-from histnu.cli import reproduce, types
-from histnu.cli.common import output_option, quiet_option
+from histnu.cli import reproduce
 
 
-@click.command()
-@output_option
-@click.option(
-    "--overlay",
-    "overlays",
-    multiple=True,
-    metavar="NAME[=FILE.csv]",
-    help="Published limit: a name (histnu list published) or a table (m4_mev, mu_b).",
-)
-@click.option("--jobs", "-j", type=types.JOBS, default=None, help="Processes.")
-@quiet_option
 @click.pass_context
-def command(
-    context: click.Context, output: Path, overlays: tuple[str, ...], jobs: int | None, quiet: bool
-) -> None:
+def electron(context: click.Context, **options: Any) -> None:
     """Electron recoils: bounds, dipole contours, figures, workspaces.
 
     The same as histnu reproduce electron_recoils (some minutes).
@@ -33,11 +19,8 @@ def command(
     Example:
       histnu electron -o electron --overlay borexino=my_table.csv
     """
-    context.invoke(
-        reproduce.command,
-        study="electron_recoils",
-        output=output,
-        overlays=overlays,
-        jobs=jobs,
-        quiet=quiet,
-    )
+    context.invoke(reproduce.command, study="electron_recoils", **options)
+
+
+shared = ("output", "overlays", "jobs", "quiet")
+command = click.command(params=[p for p in reproduce.command.params if p.name in shared])(electron)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from histnu.cli import types
-from histnu.cli.common import console, seed_option
+from histnu.cli.common import console, seed_option, text_table
 from histnu.cli.given import Given, likelihood_verb, plot_option, poi_option, say_written
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from histnu.verbs.fit_results import FitSummary, Yields
 
 _LARGE = 0.2  # correlations above this are printed
@@ -75,23 +77,20 @@ def _show(found: FitSummary, title: str) -> None:
         console().print(_yield_table(before, after))
 
 
-def _parameter_table(found: FitSummary) -> Any:
-    from rich.table import Table
-
-    table = Table(title="parameters", title_justify="left", box=None)
-    for name in ("name", "best fit", "Hesse", "profile", "pull", "constraint", "status"):
-        table.add_column(name, justify="left" if name in ("name", "status") else "right")
+def _parameter_table(found: FitSummary) -> Table:
+    columns = ("name", "best fit", "Hesse", "profile", "pull", "constraint", "status")
 
     def number(x: float | None, spec: str = ".4g") -> str:
         return "-" if x is None else format(x, spec)
 
-    for p in found.parameters:
-        if p.status == "fixed":
-            continue
-        ends = f"{number(p.down, '+.4g')} {number(p.up, '+.4g')}"
-        cells = (number(p.value), number(p.error), ends, number(p.pull, "+.2f"))
-        table.add_row(p.name, *cells, number(p.constraint, ".2f"), p.status)
-    return table
+    rows = [
+        (p.name, number(p.value), number(p.error),
+         f"{number(p.down, '+.4g')} {number(p.up, '+.4g')}", number(p.pull, "+.2f"),
+         number(p.constraint, ".2f"), p.status)
+        for p in found.parameters
+        if p.status != "fixed"
+    ]  # fmt: skip
+    return text_table(columns, rows, ("name", "status"), "parameters")
 
 
 def _correlations(found: FitSummary) -> str:
@@ -108,24 +107,14 @@ def _correlations(found: FitSummary) -> str:
     return shown + (f"; and {len(pairs) - 12} more (--json)" if len(pairs) > 12 else "")
 
 
-def _yield_table(before: Yields, after: Yields) -> Any:
-    from rich.table import Table
-
-    table = Table(title=f"events in {after.channel}", title_justify="left", box=None)
-    for name in ("sample", "pre-fit", "post-fit"):
-        table.add_column(name, justify="left" if name == "sample" else "right")
-    for k, sample in enumerate(after.samples):
-        if before.sums[k] == 0 and after.sums[k] == 0:
-            continue
-        table.add_row(
-            sample,
-            f"{before.sums[k]:.4g} +- {before.sum_errors[k]:.2g}",
-            f"{after.sums[k]:.4g} +- {after.sum_errors[k]:.2g}",
-        )
-    table.add_row(
-        "total",
-        f"{before.sum_total:.4g} +- {before.sum_total_error:.2g}",
-        f"{after.sum_total:.4g} +- {after.sum_total_error:.2g}",
-    )
-    table.add_row("observed", "", f"{sum(after.observed):g}")
-    return table
+def _yield_table(before: Yields, after: Yields) -> Table:
+    both = (before, after)
+    rows = [
+        (sample, *(f"{y.sums[k]:.4g} +- {y.sum_errors[k]:.2g}" for y in both))
+        for k, sample in enumerate(after.samples)
+        if any(y.sums[k] != 0 for y in both)
+    ]
+    rows.append(("total", *(f"{y.sum_total:.4g} +- {y.sum_total_error:.2g}" for y in both)))
+    rows.append(("observed", "", f"{sum(after.observed):g}"))
+    columns = ("sample", "pre-fit", "post-fit")
+    return text_table(columns, rows, ("sample",), f"events in {after.channel}")

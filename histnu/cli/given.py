@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from histnu.cli import types
-from histnu.cli.answers import marks, stamped_json
 from histnu.cli.common import (
     allow_option,
     engine_option,
@@ -21,11 +20,14 @@ from histnu.cli.common import (
     quiet_option,
     set_option,
 )
+from histnu.core.units import held_parts
 
 if TYPE_CHECKING:
     from histnu.analysis.target import ParameterOfInterest, Setting, Target
     from histnu.verbs.envelope import Envelope
     from histnu.verbs.options import Options
+
+UNCERTIFIED = "NOT CERTIFIED: a fit did not converge, or no two starts agree on its minimum"
 
 poi_option = click.option(
     "--poi",
@@ -77,14 +79,25 @@ class Given:
             yield replace(options, progress=advance)
 
     def show(self, result: Envelope, loaded: Target) -> bool:
-        """Print the JSON of a result, where that was asked for."""
+        """Print the JSON of a result, with digests and versions, where that was asked for."""
         if self.as_json:
-            click.echo(stamped_json(result, loaded), nl=False)
+            from histnu.core.serialize import dumps
+            from histnu.verbs import inputs_of
+            from histnu.verbs.envelope import stamped
+
+            click.echo(dumps(stamped(result, inputs_of(loaded)).to_json()), nl=False)
         return self.as_json
 
     def marks(self, loaded: Target, interest: ParameterOfInterest, result: Any) -> str:
-        """The end of a line: what was held, provenance, certification."""
-        return marks(loaded, interest, result.certified)
+        """The end of a line: what was held and chosen, provenance, and a warning."""
+        parts = held_parts({**loaded.held, **interest.fixed})
+        if interest.taken:
+            others = ", ".join(p for p in loaded.pois if p != interest.name)
+            parts.append(f"measurement {interest.measurement} was taken; --poi takes {others}")
+        text = "".join(f"; {p}" for p in parts)
+        if loaded.provenance:
+            text += f" [{loaded.provenance} inputs]"
+        return text if result.certified else f"{text} [{UNCERTIFIED}]"
 
 
 def likelihood_verb(function: Callable[..., None]) -> Callable[..., None]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from histnu.cli.common import console
+from histnu.cli.common import console, text_table
 from histnu.cli.given import Given, likelihood_verb, plot_option, poi_option, say_written
 
 if TYPE_CHECKING:
@@ -55,18 +55,16 @@ def command(given: Given, poi: str | None, top: int, plot: Path | None) -> None:
 
 
 def _table(found: Impacts, top: int) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None)
-    for name in ("", "name", "pull", "constraint", "pre-fit up", "down", "post-fit up", "down"):
-        table.add_column(name, justify="left" if name == "name" else "right")
-    for k, i in enumerate(found.impacts[:top]):
-        numbers = (i.prefit_up, i.prefit_down, i.postfit_up, i.postfit_down)
-        table.add_row(
+    columns = ("", "name", "pull", "constraint", "pre-fit up", "down", "post-fit up", "down")
+    rows = [
+        (
             str(k + 1),
             i.name,
             "-" if i.pull is None else f"{i.pull:+.2f}",
             "-" if i.constraint is None else f"{i.constraint:.2f}",
-            *("-" if n is None else f"{n:+.4g}" for n in numbers),
+            *("-" if n is None else f"{n:+.4g}"
+              for n in (i.prefit_up, i.prefit_down, i.postfit_up, i.postfit_down)),
         )
-    return table
+        for k, i in enumerate(found.impacts[:top])
+    ]  # fmt: skip
+    return text_table(columns, rows)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from histnu.cli import types
 from histnu.cli.common import cl_option, seed_option
-from histnu.cli.expected import expected_line, expected_option
 from histnu.cli.given import Given, likelihood_verb, plot_option, poi_option, say_written
+
+if TYPE_CHECKING:
+    from histnu.verbs.results import Expected
 
 METHODS = ("profile", "cls", "cls-toys", "toys")
 
@@ -25,7 +28,10 @@ METHODS = ("profile", "cls", "cls-toys", "toys")
     help="profile: Delta = chi2 quantile; cls: asymptotic; cls-toys; toys: Feldman-Cousins.",
 )  # fmt: skip
 @click.option("--n-toys", type=types.TOYS, default=1000, show_default=True)
-@expected_option
+@click.option(
+    "--expected", type=click.Choice(["asimov", "toys"]), default=None,
+    help="Median and 1, 2 standard deviation bands without a signal: Asimov formulae, or toys.",
+)  # fmt: skip
 @seed_option
 @plot_option
 def command(
@@ -72,6 +78,23 @@ def command(
         return
     click.echo(f"{found}{given.marks(loaded, interest, found)}")
     if found.expected is not None:
-        click.echo(expected_line(found.expected, interest.unit))
+        click.echo(_expected_line(found.expected, interest.unit))
     for note in found.boundary:
         click.echo(f"  {note}")
+
+
+def _expected_line(found: Expected, unit: str) -> str:
+    """One line for people."""
+    from histnu.verbs.envelope import number_text
+
+    low2, low1, median, high1, high2 = (number_text(u) for u in found.upper)
+    source = f"{found.n_toys} toys" if found.ensemble == "toys" else "Asimov"
+    if found.upper[1] is None and found.upper[3] is None:
+        return (
+            f"expected upper end without a signal: {median} {unit} (median, {source}); "
+            "bands of a parameter that does not enter linearly need --expected toys"
+        )
+    return (
+        f"expected upper end without a signal: {median} {unit} (median), "
+        f"[{low1}, {high1}] (1 sigma), [{low2}, {high2}] (2 sigma), {source}"
+    )

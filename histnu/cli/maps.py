@@ -1,4 +1,4 @@
-"""Maps of toys, for ``histnu toys`` and ``histnu coverage``: axes, processes, text and figure."""
+"""What ``histnu toys`` and ``histnu coverage`` share: their options, maps, text and figure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from histnu.cli import types
-from histnu.cli.answers import UNCERTIFIED
-from histnu.cli.common import chunks_option, dask_option, jobs_option
-from histnu.cli.given import Given, plot_option, say_written
+from histnu.cli.common import chunks_option, cl_option, dask_option, jobs_option, seed_option
+from histnu.cli.given import UNCERTIFIED, Given, plot_option, poi_option, say_written
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,13 +29,18 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Asked:
-    """Axes of a map, and where its toys are computed and kept.
+    """What is asked of toys, and where they are computed and kept.
 
     Attributes:
-        x, y, x_range, y_range, points, dof, precision: of the map; no map without an axis.
+        poi: of one question. n_toys, cl, seed: of the toys.
+        x, y, x_range, y_range, points, dof, precision: of a map; no map without an axis.
         plot: file of the figure. jobs, dask, chunks: processes, scheduler, folder of chunks.
     """
 
+    poi: str | None
+    n_toys: int
+    cl: float
+    seed: int
     x: str | None
     y: str | None
     x_range: Range | None
@@ -93,8 +97,17 @@ class Asked:
             found.append((name, np.asarray(space(*limits, self.points))))
         return found
 
-    def run(self, given: Given, options: Options, how: MapOptions) -> ToyMap:
-        """Compute the map with a progress bar."""
+    def options(self, given: Given, **more: Any) -> Options:
+        """Options of the toys."""
+        from histnu.verbs import Options
+
+        return Options(
+            cl=self.cl, engine=given.engine, n_toys=self.n_toys, seed=self.seed,
+            allow_uncertified=given.allow_uncertified, **more,
+        )  # fmt: skip
+
+    def show_map(self, given: Given, options: Options, how: MapOptions) -> None:
+        """Compute the map with a progress bar, print it, and draw it."""
         from histnu.core.executor import executor
         from histnu.verbs.maps import Running, map_of, toy_map
 
@@ -104,36 +117,51 @@ class Asked:
         with given.toys(options) as shown, executor(self.jobs, self.dask) as processes:
             question = map_of(given.target, axes, options, given.settings, processes)
             running = Running(processes, self.chunks, shown.progress or Running().progress)
-            return toy_map(question, options, how, running)
+            found = toy_map(question, options, how, running)
+        show(found, self.plot, given.as_json)
 
     @contextmanager
-    def toys(
-        self, given: Given, loaded: tuple[Target, ParameterOfInterest], options: Options
-    ) -> Iterator[Options]:
-        """The options of one question, its toys computed and kept where that was asked."""
+    def question(
+        self, given: Given, **more: Any
+    ) -> Iterator[tuple[Target, ParameterOfInterest, Options]]:
+        """Target, parameter and options of one question.
+
+        Its toys are computed and kept where that was asked.
+        """
         from histnu.core.executor import executor
         from histnu.inference.chunks import Family
         from histnu.verbs.maps import Running
 
+        target, interest = given.load(self.poi)
+        options = replace(self.options(given, **more), held=interest.fixed, at=interest.at)
         with given.toys(options) as shown, executor(self.jobs, self.dask) as processes:
             running = Running(processes, self.chunks, shown.progress or Running().progress)
-            target, interest = loaded
             family = Family.of(
                 target.document, interest.likelihood, interest.measurement, options.fit
             )
-            yield replace(shown, run=running.runner(family))
+            yield target, interest, replace(shown, run=running.runner(family))
 
 
-def map_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of :class:`Asked`; it takes them as one argument."""
+def toy_options(n_toys: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options of :class:`Asked`, which it takes as one argument.
 
-    @wraps(function)
-    def command(*args: Any, **options: Any) -> None:
-        shared = {f.name: options.pop(f.name) for f in fields(Asked)}
-        function(*args, asked=Asked(**shared), **options)
+    Args:
+        n_toys: default number of toys.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        def command(*args: Any, **options: Any) -> None:
+            shared = {f.name: options.pop(f.name) for f in fields(Asked)}
+            function(*args, asked=Asked(**shared), **options)
+
+        for option in reversed((*made, cl_option, seed_option)):
+            command = option(command)
+        return command
 
     number = types.ANY_NUMBER
     made = (
+        poi_option,
         click.option("--x", default=None, help="Map: parameter on the x axis, or a held one (m4)."),
         click.option("--x-range", nargs=2, type=number, default=None, help="Default: as contour."),
         click.option("--y", default=None, help="Map: parameter on the y axis."),
@@ -145,10 +173,9 @@ def map_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--precision", type=types.Number(1e-5, 0.5), default=None,
                      help="Error of a p-value near the contour at which no more toys are drawn."),
         plot_option, jobs_option, dask_option, chunks_option,
+        click.option("--n-toys", type=types.TOYS, default=n_toys, show_default=True),
     )  # fmt: skip
-    for option in reversed(made):
-        command = option(command)
-    return command
+    return decorate
 
 
 def show(found: ToyMap, plot: Path | None, as_json: bool) -> None:

@@ -73,8 +73,8 @@ def command(kind: str, targets: tuple[str, ...], output: Path | None, **options:
     if kind not in KINDS:
         redraw(Path(kind), targets, output)
         return
-    from histnu.cli.figures import DRAW, PlotOptions
     from histnu.core.errors import ConfigError
+    from histnu.verbs.plots import DRAW, PlotOptions
 
     if not targets:
         raise ConfigError(f"histnu plot {kind} needs a TARGET: a workspace or an analysis")

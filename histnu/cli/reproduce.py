@@ -74,7 +74,8 @@ def command(
 
     STUDY is the name of a study of the package (default: the paper, Eqs. 16-22 and Figs. 1-4) or
     a folder with study.yaml and report.md. Answered questions are kept in a cache folder: an
-    interrupted run goes on where it was. Delete the folder whenever you like.
+    interrupted run goes on where it was. Delete the folder whenever you like. A question whose fit
+    fails is named in the results, the others are answered, and the exit status is 2.
 
     \b
     Examples:
@@ -82,6 +83,7 @@ def command(
       histnu reproduce electron_recoils -o electron
       histnu reproduce my_study/ -o my_results
     """
+    from histnu.core.errors import FitError
     from histnu.plotting.overlays import parse_mass_overlays
     from histnu.studies.jobs import Running
     from histnu.studies.plan import Settings
@@ -105,8 +107,10 @@ def command(
         from histnu.core.serialize import dumps
 
         click.echo(dumps(outcome.results), nl=False)
-        return
-    show(outcome, output)
+    else:
+        show(outcome, output)
+    if outcome.problems:
+        raise FitError(f"{len(outcome.problems)} of {len(prepared.tasks)} questions have no answer")
 
 
 def parse_replaced(pairs: Sequence[str]) -> dict[str, str]:
@@ -148,6 +152,8 @@ def show(outcome: Outcome, output: Path) -> None:
         out.print(table.rich(f"{results['study']['title']} (1 dof)"))
     for name, reason in results["skipped"].items():
         out.print(f"skipped {name}: {reason}", highlight=False)
+    for line in outcome.problems:
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
     out.print(LEGEND, highlight=False)
     out.print(
         f"written: {output}/ (results.md, results.json, figures, workspaces); "

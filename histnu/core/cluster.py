@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from typing import Any
 
 from histnu.core.errors import HistnuError
-from histnu.core.executor import ignore
-from histnu.core.pool import THREAD_VARIABLES, Done
+from histnu.core.executor import Calls, Executor
+from histnu.core.pool import THREAD_VARIABLES
 
 log = logging.getLogger(__name__)
 
@@ -54,30 +54,23 @@ def _call(name: str | None, function: Callable[..., Any], item: Any) -> Any:
     return function(item) if name is None else function(_SHARED[name], item)
 
 
-class Cluster:
-    """Workers of a Dask scheduler, see :class:`histnu.core.executor.Executor`."""
+class Cluster(Executor):
+    """Workers of a Dask scheduler."""
 
     remote = True
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def map(
-        self,
-        function: Callable[..., Any],
-        items: Sequence[Any],
-        shared: Any = None,
-        done: Done = ignore,
-        labels: Sequence[str] = (),
-    ) -> list[Any]:
+    def run(self, calls: Calls) -> list[Any]:
         """See :meth:`histnu.core.executor.Executor.map`.
 
         Raises:
             HistnuError: the scheduler is lost, or a call ends every worker that takes it.
         """
         try:
-            with self._sharing(shared) as name:
-                return self._gather(function, items, name, done)
+            with self._sharing(calls.shared) as name:
+                return self._gather(calls, name)
         except KilledWorker as error:
             raise HistnuError(
                 f"a call ended several workers; more memory may help ({error})"
@@ -88,21 +81,19 @@ class Cluster:
                 "run the command again to go on"
             ) from None
 
-    def _gather(
-        self, function: Callable[..., Any], items: Sequence[Any], name: str | None, done: Done
-    ) -> list[Any]:
+    def _gather(self, calls: Calls, name: str | None) -> list[Any]:
         """Submit all calls, hand on each result when it arrives, and keep them in order."""
-        results: list[Any] = [None] * len(items)
+        results: list[Any] = [None] * len(calls.items)
         futures = {
-            self._client.submit(_call, name, function, item, pure=False): number
-            for number, item in enumerate(items)
+            self._client.submit(_call, name, calls.function, item, pure=False): number
+            for number, item in enumerate(calls.items)
         }
         for future, result in as_completed(futures, loop=self._client.loop, with_results=True):
             if future.status == "cancelled":  # its result is then no result
                 raise CancelledError
             number = futures.pop(future)
             results[number] = result
-            done(number, result)
+            calls.done(number, result)
             future.release()
         return results
 

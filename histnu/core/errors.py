@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class HistnuError(Exception):
@@ -61,6 +65,19 @@ def located(file: str | Path | None, field: str, problem: str, mend: str) -> str
         parts.append(field)
     text = ": ".join([*parts, problem])
     return f"{text}; {mend}" if mend else text
+
+
+def named(
+    table: Mapping[str, T], name: str, kind: str, error: type[HistnuError] = ConfigError
+) -> T:
+    """The entry of a name.
+
+    Raises:
+        HistnuError: of the kind ``error`` for an unknown name; it lists the known ones.
+    """
+    if name not in table:
+        raise error(f"unknown {kind} {name!r}; known: {', '.join(sorted(table))}")
+    return table[name]
 
 
 def missing_extra(what: str, package: str, extra: str) -> str:

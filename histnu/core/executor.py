@@ -6,25 +6,34 @@ items, whatever the order in which they were found.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
-from histnu.core.pool import Done, Job, run_jobs
-
-
-def ignore(number: int, result: Any) -> None:
-    """Do nothing with a result that has arrived."""
+from histnu.core.pool import Done, Job, ignore, run_jobs
 
 
-class Executor(Protocol):
-    """Maps functions over items."""
+@dataclass(frozen=True)
+class Calls:
+    """Calls of one function, see :meth:`Executor.map`."""
 
-    @property
-    def remote(self) -> bool:
-        """Whether calls may run on machines that see no file of this one."""
-        ...
+    function: Callable[..., Any]
+    items: Sequence[Any]
+    shared: Any
+    done: Done
+    labels: Sequence[str]
+
+
+class Executor(ABC):
+    """Maps functions over items.
+
+    Attributes:
+        remote: calls may run on machines that see no file of this one.
+    """
+
+    remote: ClassVar[bool] = False
 
     def map(
         self,
@@ -42,28 +51,25 @@ class Executor(Protocol):
             done: called in this process with number and result of each call that has ended.
             labels: names of the items, for messages.
         """
-        ...
+        names = labels or [f"{function.__name__} {k + 1}" for k in range(len(items))]
+        return self.run(Calls(function, items, shared, done, names))
+
+    @abstractmethod
+    def run(self, calls: Calls) -> list[Any]:
+        """Results of all calls, in order."""
 
 
 @dataclass(frozen=True)
-class Local:
+class Local(Executor):
     """This process, or worker processes of this machine (:mod:`histnu.core.pool`)."""
 
     workers: int = 1
-    remote: bool = False
 
-    def map(
-        self,
-        function: Callable[..., Any],
-        items: Sequence[Any],
-        shared: Any = None,
-        done: Done = ignore,
-        labels: Sequence[str] = (),
-    ) -> list[Any]:
-        """See :meth:`Executor.map`."""
-        names = labels or [f"{function.__name__} {k + 1}" for k in range(len(items))]
-        jobs = [Job(n, function, (item,)) for n, item in zip(names, items, strict=True)]
-        return run_jobs(jobs, self.workers, shared=shared, done=done)
+    def run(self, calls: Calls) -> list[Any]:
+        """See :func:`histnu.core.pool.run_jobs`."""
+        named = zip(calls.labels, calls.items, strict=True)
+        jobs = [Job(name, calls.function, (item,)) for name, item in named]
+        return run_jobs(jobs, self.workers, calls.shared, calls.done)
 
 
 @contextmanager

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from histnu.core.errors import DataError, located
+from histnu.core.errors import ConfigError, DataError, located
 from histnu.core.serialize import shortened
+from histnu.core.strict_yaml import read_yaml
 
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e30, le=1e30)]
 """A number, neither a text nor ``true``."""
@@ -35,6 +36,24 @@ def explain(path: str | Path, error: ValidationError) -> str:
         mistakes.append(f"{where}: {item['msg']}{shown}")
     more = [f"{len(mistakes) - SHOWN} more"] if len(mistakes) > SHOWN else []
     return f"{path}: " + "; ".join(mistakes[:SHOWN] + more)
+
+
+F = TypeVar("F", bound=BaseModel)
+
+
+def read_form(form: type[F], path: Path, schema: str) -> F:
+    """Read a YAML file of a form.
+
+    Raises:
+        ConfigError: for a file that cannot be read or breaks the form; every mistake is named.
+    """
+    document = read_yaml(path)
+    if not isinstance(document, dict):
+        raise ConfigError(located(path, "", "is not a mapping", f"start with schema: {schema}"))
+    try:
+        return form.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError(explain(path, error)) from None
 
 
 def require(form: type[Form], document: Any, path: str | Path, mend: str) -> dict[str, Any]:

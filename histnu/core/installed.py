@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from histnu.core.errors import ConfigError
+from histnu.core.errors import ConfigError, named
 from histnu.core.tables import data_path
 
 MODELS, SOURCES, DATA = "histnu.models", "histnu.sources", "histnu.data"
@@ -44,12 +44,11 @@ def instantiate(group: str, name: str, options: dict[str, Any]) -> Any:
     """
     kind = KINDS[group]
     found = entries(group)
-    if name not in found:
-        raise ConfigError(f"unknown {kind} {name!r}; known: {', '.join(sorted(found))}")
+    entry = named(found, name, kind)
     try:
-        made = found[name].load()
+        made = entry.load()
     except (ImportError, AttributeError) as error:
-        problem = f"{kind} {name}: {found[name].value} cannot be imported ({error})"
+        problem = f"{kind} {name}: {entry.value} cannot be imported ({error})"
         raise ConfigError(f"{problem}; install its package again") from None
     try:
         return made(**options)

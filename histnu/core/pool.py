@@ -18,9 +18,9 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -32,14 +32,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[str], None]
 Done = Callable[[int, Any], None]
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PR_SET_PDEATHSIG = 1
 """Option of Linux' ``prctl`` that names the signal a process gets when its parent ends."""
-PATIENCE_S = 1.0
-"""How long a worker may take to end before it is killed, in seconds."""
+PATIENCE_S = 60.0
+"""How long an idle worker may take to end before it is killed, in seconds (a busy machine)."""
+CUT_SHORT_S = 1.0
+"""How long a worker may take that is ended in the midst of its job: somebody waits for it."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +48,21 @@ class Job:
     """A call whose result is plain data.
 
     Attributes:
-        label: shown while it runs.
-        function: an importable function.
-        arguments: its arguments.
-        options: its keyword arguments.
+        label: for messages. function: an importable function. arguments: of it.
     """
 
     label: str
     function: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
 
     def run(self, shared: Any = None) -> Any:
         """Call the function; what jobs share is its first argument, where there is something."""
         first = () if shared is None else (shared,)
-        return self.function(*first, *self.arguments, **self.options)
+        return self.function(*first, *self.arguments)
+
+
+def ignore(number: int, result: Any) -> None:
+    """Do nothing with a result that has arrived."""
 
 
 def processes_available() -> bool:
@@ -70,18 +71,13 @@ def processes_available() -> bool:
 
 
 def run_jobs(
-    jobs: Sequence[Job],
-    workers: int,
-    progress: Progress = lambda label: None,
-    shared: Any = None,
-    done: Done = lambda number, result: None,
+    jobs: Sequence[Job], workers: int, shared: Any = None, done: Done = ignore
 ) -> list[Any]:
     """Run jobs and return their results in the order given.
 
     Args:
         jobs: what to do; independent of each other.
         workers: processes; 1 runs everything in this one, as does a Python without processes.
-        progress: called with the label of each finished job.
         shared: first argument of every job, sent once to each process; nothing if None.
         done: called with number and result of each job, as soon as it is there.
 
@@ -97,10 +93,9 @@ def run_jobs(
         for number, job in enumerate(jobs):
             results.append(job.run(shared))
             done(number, results[-1])
-            progress(job.label)
         return results
     with _workers(min(workers, len(jobs)), shared) as pool:
-        return _distribute(jobs, pool, progress, done)
+        return _distribute(jobs, pool, done)
 
 
 @dataclass(frozen=True)
@@ -111,9 +106,7 @@ class _Worker:
     pipe: Connection
 
 
-def _distribute(
-    jobs: Sequence[Job], pool: Sequence[_Worker], progress: Progress, done: Done
-) -> list[Any]:
+def _distribute(jobs: Sequence[Job], pool: Sequence[_Worker], done: Done) -> list[Any]:
     """Give each free worker the next job until all are done."""
     from multiprocessing.connection import wait
 
@@ -135,7 +128,6 @@ def _distribute(
             number, worker = busy.pop(pipe)
             results[number] = _answer(worker, jobs[number])
             done(number, results[number])
-            progress(jobs[number].label)
             give(worker)
     return results
 
@@ -145,7 +137,7 @@ def _answer(worker: _Worker, job: Job) -> Any:
     try:
         done, value = worker.pipe.recv()
     except (EOFError, OSError):
-        worker.process.join(PATIENCE_S)
+        worker.process.join(CUT_SHORT_S)
         raise HistnuError(
             f"the process of job {job.label!r} was ended from outside (exit code "
             f"{worker.process.exitcode}); where memory is short use fewer processes (-j)"
@@ -159,12 +151,14 @@ def _answer(worker: _Worker, job: Job) -> Any:
 def _workers(number: int, shared: Any) -> Iterator[list[_Worker]]:
     """Running workers; on any exception they are ended at once."""
     pool: list[_Worker] = []
+    patience_s = PATIENCE_S
     try:
         with _one_thread_each(), _interrupts_held_back():
             for _ in range(number):
                 pool.append(_start(shared))
         yield pool
     except BaseException:
+        patience_s = CUT_SHORT_S
         for worker in pool:
             worker.process.terminate()
         raise
@@ -172,7 +166,7 @@ def _workers(number: int, shared: Any) -> Iterator[list[_Worker]]:
         for worker in pool:
             worker.pipe.close()
         for worker in pool:
-            _end(worker.process)
+            _end(worker.process, patience_s)
 
 
 def _start(shared: Any) -> _Worker:
@@ -190,9 +184,9 @@ def _start(shared: Any) -> _Worker:
     return _Worker(process, ours)
 
 
-def _end(process: SpawnProcess) -> None:
+def _end(process: SpawnProcess, patience_s: float) -> None:
     """Wait for a worker that was told to end; kill one that does not."""
-    process.join(PATIENCE_S)
+    process.join(patience_s)
     if process.is_alive():
         log.warning("worker %s did not end and is killed", process.pid)
         process.kill()

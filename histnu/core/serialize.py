@@ -329,10 +329,9 @@ def beside(path: str | Path) -> Iterator[Path]:
             except BaseException:
                 Path(name).unlink(missing_ok=True)
                 raise
-    except (OSError, UnicodeEncodeError) as error:
-        raise _unwritable(path, error) from None
-    except ValueError as error:
-        if "embedded null" not in str(error):
+    except (OSError, ValueError) as error:
+        strange = isinstance(error, UnicodeEncodeError) or "embedded null" in str(error)
+        if isinstance(error, ValueError) and not strange:
             raise
         raise _unwritable(path, error) from None
 
@@ -399,9 +398,7 @@ def staged(folder: str | Path) -> Iterator[Path]:
     except (OSError, ValueError) as error:
         if isinstance(error, ValueError) and "embedded null" not in str(error):
             raise
-        mend = "choose another folder with -o"
-        problem = f"cannot be written ({reason(error)})"
-        raise DataError(located(folder, "", problem, mend)) from None
+        raise _unwritable(folder, error) from None
 
 
 def _publish(out: Path, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from histnu.core.constants import AVOGADRO, HBAR_C, YEAR_SECONDS
@@ -57,3 +58,24 @@ def unit_ratio(unit: str, wanted: str) -> float:
     if base != wanted_base:
         raise PhysicsError(f"{unit!r} cannot be given in {wanted!r}")
     return value / other
+
+
+def column_name(name: str, unit: str) -> str:
+    """A quantity and its unit as a key of a document or a column of a table.
+
+    >>> column_name("m4", "MeV"), column_name("r", "")
+    ('m4_mev', 'r')
+    """
+    return f"{name}_{unit.lower()}" if unit else name
+
+
+def held_parts(held: Mapping[str, float]) -> list[str]:
+    """What was held at which value; parameters of one value together.
+
+    >>> held_parts({"m4": 5.0, "q_ee": 0.0, "q_emu": 0.0})
+    ['m4 = 5', 'q_ee = q_emu = 0']
+    """
+    names: dict[float, list[str]] = {}
+    for name, value in held.items():
+        names.setdefault(value, []).append(name)
+    return [f"{' = '.join(same)} = {value:g}" for value, same in names.items()]

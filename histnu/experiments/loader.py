@@ -10,14 +10,12 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from histnu.core.constants import ELECTRON_MASS
 from histnu.core.errors import ConfigError, DataError, HistnuError, located
-from histnu.core.forms import explain
+from histnu.core.forms import read_form
 from histnu.core.installed import installed_files
 from histnu.core.serialize import file_digest
-from histnu.core.strict_yaml import read_yaml
 from histnu.core.tables import read_csv
 from histnu.experiments import schema
 from histnu.experiments.builders import build_experiment, built_names
@@ -87,15 +85,7 @@ def _load_packaged(name: str) -> Experiment:
 
 def _load(path: Path) -> Experiment:
     log.info("experiment %s", path)
-    document = read_yaml(path)
-    if not isinstance(document, dict):
-        raise ConfigError(
-            located(path, "", "is not a mapping", f"start with schema: {schema.SCHEMA}")
-        )
-    try:
-        section = schema.ExperimentSection.model_validate(document)
-    except ValidationError as error:
-        raise ConfigError(explain(path, error)) from None
+    section = read_form(schema.ExperimentSection, path, schema.SCHEMA)
     reader = _Reader(path, section)
     tried = [reader.channel(c, f"channels.{i}") for i, c in enumerate(section.channels)]
     channels = tuple(c for c in tried if c is not None)

@@ -11,7 +11,6 @@ signal of 75 events at a flux of 8.4e6 cm^-2 s^-1, nuclear-recoil threshold of 0
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,25 +58,6 @@ class Us2Assumptions:
     ce_slope: float = 4.0
     md_slope: float = 1.2
     excess_follows_signal: bool = True
-
-
-VARIATIONS: Mapping[str, tuple[Us2Assumptions, ...]] = {
-    "charge yield +-20 %": (Us2Assumptions(yield_scale=0.8), Us2Assumptions(yield_scale=1.2)),
-    "electron extraction 0.8, 1.0": (
-        Us2Assumptions(extraction=0.8),
-        Us2Assumptions(extraction=1.0),
-    ),
-    "electron resolution 0.2, 0.4": (
-        Us2Assumptions(single_electron_resolution=0.2),
-        Us2Assumptions(single_electron_resolution=0.4),
-    ),
-    "CE share 0.2, 0.6": (Us2Assumptions(ce_fraction=0.2), Us2Assumptions(ce_fraction=0.6)),
-    "MD slope 0.8, 3 electrons": (Us2Assumptions(md_slope=0.8), Us2Assumptions(md_slope=3.0)),
-    "CE slope 2, 20 electrons": (Us2Assumptions(ce_slope=2.0), Us2Assumptions(ce_slope=20.0)),
-    "excess shaped as background": (Us2Assumptions(excess_follows_signal=False),),
-    "one bin": (Us2Assumptions(edges=(4.0, 8.0)),),
-}
-"""Alternatives whose effect on every combined bound the report shows."""
 
 
 def nest_charge_yield(e_recoil_kev: ArrayLike, field_v_cm: float = DRIFT_FIELD_V_CM) -> Array:

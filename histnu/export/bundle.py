@@ -25,7 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from histnu.core.errors import DataError, ExportError, located
-from histnu.core.serialize import atomic_open, parse_json, read_bytes, staged
+from histnu.core.serialize import atomic_open, parse_json, read_bytes
 
 MAXIMUM_BYTES = 500_000_000
 """Unpacked size above which an archive is refused."""
@@ -190,21 +190,6 @@ def _limited(path: Path, stream: Any, size: int) -> bytes:
     if len(data) != size:
         raise ExportError(located(path, "", "is truncated or damaged", "download it again"))
     return data
-
-
-def extract_archive(path: str | Path, folder: str | Path) -> list[Path]:
-    """Extract an archive after reading it whole and checking every name.
-
-    Raises:
-        ExportError: as :func:`read_archive`; nothing is written then.
-    """
-    contents = read_archive(path)
-    with staged(folder) as temporary:
-        for name, data in contents.items():
-            file = temporary / "out" / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(data)
-    return [Path(folder) / name for name in sorted(contents)]
 
 
 @dataclass(frozen=True)

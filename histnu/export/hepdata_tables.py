@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from histnu.core.errors import ExportError
+from histnu.core.units import column_name, held_parts
 from histnu.export.bins import Binning, binnings
 
 Row = Mapping[str, Any]
@@ -29,6 +30,7 @@ SYMBOLS: Mapping[str, str] = {
     "q_emu": r"$Q_{\nu_{e\mu}}$",
     "q_etau": r"$Q_{\nu_{e\tau}}$",
     "q_mutau": r"$Q_{\nu_{\mu\tau}}$",
+    "m4": "$m_4$",
 }
 UNITS: Mapping[str, str] = {"1e-9 mu_B": r"$10^{-9}\,\mu_B$", "1e-8 e": r"$10^{-8}\,e$"}
 
@@ -106,7 +108,9 @@ def qualifiers(row: Row) -> tuple[tuple[str, str], ...]:
         "correction": "CORRECTION",
         "provenance": "PROVENANCE OF INPUTS",
     }
-    return tuple((label, f"{row[key]}") for key, label in names.items() if key in row)
+    found = [(label, f"{row[key]}") for key, label in names.items() if key in row]
+    found += [("HELD", part) for part in held_parts(row.get("held") or {})]
+    return tuple(found)
 
 
 def table_name(*parts: str) -> str:
@@ -133,10 +137,21 @@ def limit_tables(bounds: Iterable[Row]) -> list[TableSpec]:
         if isinstance(row.get("upper"), list):
             curves.append(curve_table(row))
         else:
-            key = tuple(str(row.get(k)) for k in GROUPED)
+            key = (*(str(row.get(k)) for k in GROUPED), *held_words(row))
             groups.setdefault(key, []).append(row)
     tables = [_limits(rows) for rows in groups.values()]
     return _unique([*tables, *curves])
+
+
+def held_words(row: Row) -> tuple[str, ...]:
+    """What a limit holds, in words: held values, and whether the other parameters are zero.
+
+    >>> held_words({"held": {"m4": 5.0, "mu_e": 0.0}}), held_words({})
+    (('m4 = 5', 'others zero'), ())
+    """
+    held = row.get("held") or {}
+    at = held_parts({k: v for k, v in held.items() if v != 0})
+    return (*at, *(["others zero"] if 0 in held.values() else []))
 
 
 def _limits(rows: Sequence[Row]) -> TableSpec:
@@ -157,10 +172,12 @@ def _limits(rows: Sequence[Row]) -> TableSpec:
     origin = Variable("provenance of inputs", tuple(str(r["provenance"]) for r in rows))
     percent = f"{100 * first['cl']:g}"
     choices = [str(first.get(k)) for k in ("interpolation", "correction", "engine", "method")]
-    choices = [c for c in choices if c not in USUAL]
+    choices = [c for c in choices if c not in USUAL] + list(held_words(first))
+    others = "zero" if "others zero" in choices else "profiled"
     return TableSpec(
         table_name("Limits on", first["id"], f"{percent} percent CL {first['dof']} dof", *choices),
-        f"Confidence intervals of {name} at {percent}% CL ({first['method']}). "
+        f"Confidence intervals of {name} at {percent}% CL ({first['method']}), the other "
+        f"parameters of the hypothesis {others}. "
         "A dash is an open end. 'reconstructed' inputs are assumptions of the analysis.",
         "computed from the attached likelihoods",
         (sets, origin),
@@ -194,26 +211,40 @@ def _best_fit(rows: Sequence[Row], units: str, notes: tuple[tuple[str, str], ...
 
 
 def curve_table(row: Row) -> TableSpec:
-    """A limit against the sterile mass; masses without a limit are left out."""
-    pairs = zip(row["m4_mev"], row["upper"], strict=True)
-    points = [(m, u) for m, u in pairs if u is not None]
+    """A limit against a held parameter; values without a limit are left out."""
+    x, values = row["x"], row[column_name(row["x"]["name"], row["x"]["unit"])]
+    sets = row.get("allowed") or [None] * len(values)
+    points = [p for p in zip(values, row["upper"], sets, strict=True) if p[1] is not None]
     name = row["parameter"]
     where = row.get("experiment", "combined")
+    columns = [
+        Variable(
+            f"{symbol(name)} upper limit",
+            tuple(_number(u) for _, u, _ in points),
+            unit(row["unit"]),
+            qualifiers(row),
+        )
+    ]
+    if any(s and len(s) > 1 for _, _, s in points):
+        texts = tuple(_set_text(s or ()) for _, _, s in points)
+        columns.append(Variable("allowed set", texts, unit(row["unit"]), qualifiers(row)))
     return TableSpec(
         table_name("Limit on", row["id"], str(where), f"{100 * row['cl']:g} percent CL"),
-        f"Upper limit on the dipole {name} against the mass of the sterile state. Masses that the "
-        "neutrinos cannot produce are left out.",
+        f"Upper limit on {name} against {x['name']}. Values without a limit (a state that the "
+        "neutrinos cannot produce) are left out.",
         "computed from the attached likelihoods",
-        (Variable("$m_4$", tuple(m for m, _ in points), "MeV"),),
-        (
-            Variable(
-                f"{symbol(name)} upper limit",
-                tuple(_number(u) for _, u in points),
-                unit(row["unit"]),
-                qualifiers(row),
-            ),
-        ),
+        (Variable(symbol(x["name"]), tuple(v for v, _, _ in points), x["unit"]),),
+        tuple(columns),
         "fig4",
+    )
+
+
+def _set_text(segments: Sequence[Row]) -> str:
+    """An allowed set: ``[-3.5, -3.1] u [-0.88, 0.88]``; a dash is an open end."""
+    ends = [[_number(s[k]) for k in ("lower", "upper")] for s in segments]
+    return " u ".join(
+        "[" + ", ".join(v if isinstance(v, str) else f"{v:.6g}" for v in pair) + "]"
+        for pair in ends
     )
 
 
@@ -331,8 +362,5 @@ def _unique(tables: list[TableSpec]) -> list[TableSpec]:
     for t in tables:
         seen[t.name.lower()] = seen.get(t.name.lower(), 0) + 1
         n = seen[t.name.lower()]
-        name = t.name if n == 1 else f"{t.name[:58]} no {n}"
-        result.append(
-            TableSpec(name, t.description, t.location, t.independent, t.dependent, t.figure)
-        )
+        result.append(t if n == 1 else replace(t, name=f"{t.name[:58]} no {n}"))
     return result

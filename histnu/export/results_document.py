@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from histnu.core.errors import DataError, located
 from histnu.core.forms import Finite, Form, require
 from histnu.core.serialize import read_json
+from histnu.core.units import column_name
 
 SCHEMA = "histnu-results/1"
 MEND = "give an intact results.json of histnu reproduce"
@@ -35,8 +37,15 @@ class Row(Form):
     provenance: Provenance
 
 
+class AxisForm(Form):
+    """A parameter with its unit."""
+
+    name: str
+    unit: str
+
+
 class BoundRow(Row):
-    """A limit, or a limit against the sterile mass (``m4_mev`` and ``upper`` are lists)."""
+    """A limit, or one against a held parameter ``x`` (its values and ``upper`` are lists)."""
 
     parameter: str
     unit: str
@@ -46,14 +55,21 @@ class BoundRow(Row):
     lower: Finite | None
     best_fit: Finite | None
     upper: Finite | list[Finite | None] | None
-    m4_mev: list[Finite] | None = None
+    x: AxisForm | None = None
+    held: dict[str, Finite] = Field(default_factory=dict)
     published: Ends | None = None
 
     @model_validator(mode="after")
     def _lengths(self) -> BoundRow:
-        masses = None if self.m4_mev is None else len(self.m4_mev)
-        if masses != (len(self.upper) if isinstance(self.upper, list) else None):
-            raise ValueError("m4_mev and upper must be lists of one length")
+        upper = len(self.upper) if isinstance(self.upper, list) else None
+        if self.x is None and upper is None:
+            return self
+        name = "x" if self.x is None else column_name(self.x.name, self.x.unit)
+        values = (self.model_extra or {}).get(name)
+        if not (isinstance(values, list) and upper == len(values)):
+            raise ValueError(f"{name} and upper must be lists of one length")
+        if not all(isinstance(v, (int, float)) and math.isfinite(v) for v in values):
+            raise ValueError(f"{name} must be finite numbers")
         return self
 
 
@@ -63,20 +79,13 @@ class ProfileRow(Row):
     parameter: str
     unit: str
     values: list[Finite]
-    delta_chi2: list[Finite]
+    delta_chi2: list[Finite | None]
 
     @model_validator(mode="after")
     def _lengths(self) -> ProfileRow:
         if len(self.values) != len(self.delta_chi2):
             raise ValueError("values and delta_chi2 must be lists of one length")
         return self
-
-
-class AxisForm(Form):
-    """A parameter with its unit."""
-
-    name: str
-    unit: str
 
 
 class ContourRow(Row):
@@ -91,8 +100,8 @@ class ContourRow(Row):
 
 
 def _kind(row: Any) -> str:
-    """``region``, or ``mass curve`` of a row without polylines that has values of a mass."""
-    found = isinstance(row, dict) and "m4_mev" in row and "polylines" not in row
+    """``region``, or ``mass curve`` of a row whose upper ends are a list."""
+    found = isinstance(row, dict) and isinstance(row.get("upper"), list)
     return "mass curve" if found else "region"
 
 

@@ -44,11 +44,18 @@ def _bounded(likelihood: AnyLikelihood, parameter: str, values: Array) -> None:
 
 
 def _qtilde(
-    solver: Solver, observed: Observed, parameter: str, values: Array
+    solver: Solver,
+    observed: Observed,
+    parameter: str,
+    values: Array,
+    start: Array | None = None,
 ) -> tuple[Array, BestFit, bool]:
-    """Return q-tilde (P,) of the tested values, the free fit, and whether all is certified."""
+    """Return q-tilde (P,) of the tested values, the free fit, and whether all is certified.
+
+    ``start`` (n,) are the parameters of Asimov data, where their free fit is.
+    """
     likelihood, options = solver.likelihood, solver.options
-    first = solver.fit(observed)
+    first = solver.fit(observed, None, start)
     best = named(likelihood, first)
     held = conditional(solver, observed, {parameter: values}, best)
     certified = require(likelihood, observed, first, Asked({}), options)
@@ -99,7 +106,7 @@ def _hypotests(
     asimov = likelihood.observe(
         likelihood.expected(background)[0], likelihood.expected_auxdata(background)[0]
     )
-    q_asimov, _, again = _qtilde(solver, asimov, parameter, values)
+    q_asimov, _, again = _qtilde(solver, asimov, parameter, values, background[0])
     certified &= again
     root, root_a = np.sqrt(q), np.sqrt(np.maximum(q_asimov, 0.0))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -253,9 +260,16 @@ def _toy_root(
     x = x[x <= bound]
     tests = [hypotest_toys(likelihood, data, parameter, float(v), toys) for v in x]
     value = np.log([max(t.cls, 0.5 / toys.n_toys) for t in tests]) - np.log(alpha)
-    below = np.flatnonzero(value < 0)
-    if not len(below) or below[0] == 0:
+    root = first_crossing(x, value)
+    if root is None:
         raise FitError(f"CLs of {parameter} from toys does not cross {alpha:g} near {near:g}")
+    return root, tests
+
+
+def first_crossing(x: Array, y: Array) -> float | None:
+    """Where a falling curve crosses zero, linear between points; None if it does not."""
+    below = np.flatnonzero(y < 0)
+    if not len(below) or below[0] == 0:
+        return None
     k = int(below[0])
-    root = x[k - 1] - value[k - 1] * (x[k] - x[k - 1]) / (value[k] - value[k - 1])
-    return float(root), tests
+    return float(x[k - 1] - y[k - 1] * (x[k] - x[k - 1]) / (y[k] - y[k - 1]))

@@ -27,7 +27,7 @@ from scipy.special import ndtr, ndtri
 
 from histnu.core.errors import FitError
 from histnu.inference.batch import CrossingTask, asimov_data, crossings
-from histnu.inference.cls import hypotest_toys
+from histnu.inference.cls import first_crossing, hypotest_toys
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
@@ -347,17 +347,8 @@ def _cls_toys(
     rows = [hypotest_toys(likelihood, data, name, float(v), options.toys) for v in values]
     floor = 0.5 / options.toys.n_toys
     curves = np.log(np.maximum([r.expected for r in rows], floor)) - np.log(1 - options.cl)
-    upper = tuple(_first_crossing(values, curve) for curve in curves.T)
+    upper = tuple(first_crossing(values, curve) for curve in curves.T)
     return ExpectedLimit(
         name, options.method, "toys", options.cl, None, SIGMAS, upper, options.toys.n_toys,
         nuisances=options.nuisances,
     )  # fmt: skip
-
-
-def _first_crossing(x: Array, y: Array) -> float | None:
-    """Where a falling curve crosses zero, linear between points; None if it does not."""
-    below = np.flatnonzero(y < 0)
-    if not len(below) or below[0] == 0:
-        return None
-    k = int(below[0])
-    return float(x[k - 1] - y[k - 1] * (x[k] - x[k - 1]) / (y[k] - y[k - 1]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from histnu.core.errors import FitError
 from histnu.inference.certification import Asked, require
@@ -151,10 +151,10 @@ class ProfileFunction:
 
     def at_most(self, values: Array) -> Array:
         """Return what Delta does not exceed at values (P,), from one descent each; not kept."""
-        held = {**self._options.fixed, self.parameter: values}
+        held: dict[str, ArrayLike] = {**self._options.fixed, self.parameter: values}
         start = start_of(self.likelihood, self.best)
         problems = Problems.make(self.likelihood, len(values), held, start)
-        options = replace(self._options.minimise, stragglers=False, boundary=False)
+        options = replace(self._options.minimise, migrad=False, boundary=False)
         found = minimise(self.likelihood, self.observed, problems, options)
         return np.nan_to_num(found.twice_nll - self.best.twice_nll, nan=np.inf)
 

@@ -11,7 +11,7 @@ nodes) the integrals over each interval are closed forms, so no grid in E_nu lim
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -64,14 +64,7 @@ class Flux:
 
     def scaled(self, total_cm2_s: float) -> Flux:
         """Return the same spectrum with another total flux (cm^-2 s^-1)."""
-        return Flux(
-            self.name,
-            self.e_nu_mev,
-            self.shape_per_mev,
-            total_cm2_s,
-            self.relative_uncertainty,
-            self.source,
-        )
+        return replace(self, total_cm2_s=total_cm2_s)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import spherical_jn
 
 from histnu.core.constants import HBAR_C
-from histnu.core.errors import PhysicsError
+from histnu.core.errors import PhysicsError, named
 
 FormFactor = Callable[[ArrayLike, int], NDArray[np.float64]]
 
@@ -144,8 +144,4 @@ def form_factor(name: str) -> FormFactor:
     Raises:
         PhysicsError: for an unknown name.
     """
-    try:
-        return FORM_FACTORS[name]
-    except KeyError:
-        known = ", ".join(sorted(FORM_FACTORS))
-        raise PhysicsError(f"unknown form factor {name!r}; known: {known}") from None
+    return named(FORM_FACTORS, name, "form factor", PhysicsError)

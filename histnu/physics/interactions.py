@@ -35,7 +35,7 @@ from histnu.core.constants import (
     PROTON_MASS,
     TAU_MASS,
 )
-from histnu.core.errors import PhysicsError
+from histnu.core.errors import PhysicsError, named
 from histnu.core.units import CM2_PER_INVERSE_MEV2
 from histnu.physics.cross_sections import Electroweak, vector_coefficients
 from histnu.physics.electron_scattering import ElectronCoupling, eves_coefficients
@@ -315,18 +315,4 @@ def nsi_charge(isotope: Isotope, quark: str) -> float:
         PhysicsError: for another quark.
     """
     z, n = isotope.protons, isotope.neutrons
-    try:
-        return float({"u": 2 * z + n, "d": z + 2 * n}[quark])
-    except KeyError:
-        raise PhysicsError(f"unknown quark {quark!r}; known: u, d") from None
-
-
-def contact_limit(neutrino_quark_coupling: float, mediator_mass_mev: float) -> float:
-    """NSI of a heavy mediator, ``eps_q = g_nu g_q/(sqrt(2) G_F M^2)``.
-
-    >>> f"{contact_limit(1e-2, 1e5):.2e}"
-    '6.06e-02'
-    """
-    return neutrino_quark_coupling / (
-        np.sqrt(2.0) * float(FERMI_CONSTANT) * _mass(mediator_mass_mev) ** 2
-    )
+    return float(named({"u": 2 * z + n, "d": z + 2 * n}, quark, "quark", PhysicsError))

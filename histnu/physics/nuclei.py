@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from histnu.core.constants import ATOMIC_MASS_UNIT, ELECTRON_MASS
-from histnu.core.errors import PhysicsError
+from histnu.core.errors import PhysicsError, named
 from histnu.core.units import targets_per_tonne
 
 AME2020 = "AME2020, Chinese Phys. C 45 (2021) 030003"
@@ -82,10 +82,7 @@ XENON = Material(
 
 CESIUM_IODIDE = Material(
     "cesium_iodide",
-    (
-        Isotope("I127", 53, 127, 126.904471853, 0.5),
-        Isotope("Cs133", 55, 133, 132.905451961, 0.5),
-    ),
+    (Isotope("I127", 53, 127, 126.904471853, 0.5), Isotope("Cs133", 55, 133, 132.905451961, 0.5)),
     f"{AME2020}; CsI, both elements monoisotopic; sodium doping (1e-4) neglected",
 )
 """Cesium iodide: an "atom" of this target is half of a CsI pair."""
@@ -112,9 +109,4 @@ def material(name: str) -> Material:
     >>> round(material("xenon").molar_mass_g, 2)
     131.29
     """
-    try:
-        return MATERIALS[name]
-    except KeyError:
-        raise PhysicsError(
-            f"unknown target {name!r}; known: {', '.join(sorted(MATERIALS))}"
-        ) from None
+    return named(MATERIALS, name, "target", PhysicsError)

@@ -102,9 +102,7 @@ def survival_probability_at(
 
 
 def survival_probability(
-    e_nu_mev: ArrayLike,
-    profile: ProductionProfile,
-    parameters: OscillationParameters | None = None,
+    e_nu_mev: ArrayLike, profile: ProductionProfile, parameters: OscillationParameters | None = None
 ) -> NDArray[np.float64]:
     """P(nu_e -> nu_e) averaged over the production region, shape (...).
 

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import exponnorm, norm
 
 from histnu.core.constants import MUON_LIFETIME, MUON_MASS, PION_LIFETIME, PION_MASS
-from histnu.core.errors import PhysicsError
+from histnu.core.errors import PhysicsError, named
 from histnu.physics.flux import Flux
 
 Array = NDArray[np.float64]
@@ -117,8 +117,7 @@ def decay_at_rest_flux(
     Raises:
         PhysicsError: for an unknown component.
     """
-    if component not in EMISSION:
-        raise PhysicsError(f"unknown component {component!r}; known: {', '.join(EMISSION)}")
+    named(EMISSION, component, "component", PhysicsError)
     if component == "numu":
         line = np.array([prompt_energy_mev()])
         return Flux(component, line, np.ones(1), total_cm2_s, relative_uncertainty, source)

@@ -67,11 +67,6 @@ class NeutrinoSource:
             raise PhysicsError(f"unknown flavour {flavour!r}; the source has {known}")
         return self._moments[flavour]
 
-    def coherence_moments(self, first: str, second: str) -> FluxMoments | None:
-        """Moments of the flux times ``Re rho_ab``; None where the coherence is zero."""
-        found = self._moments.get((first, second), self._moments.get((second, first)))
-        return found if first != second else self.moments(first)
-
     def scaled(self, total_cm2_s: float) -> NeutrinoSource:
         """The same source with another total flux (cm^-2 s^-1)."""
         return replace(self, flux=self.flux.scaled(total_cm2_s))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,6 +131,16 @@ def finish(figure: Figure, axes: Axes, header: Header) -> None:
         )  # fmt: skip
 
 
+def columns_of(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, list[Any]]:
+    """Columns by name of rows of cells, for the table beside a figure.
+
+    >>> columns_of(("x", "y"), [(1, 2), (3, 4)]), columns_of(("x",), [])
+    ({'x': [1, 3], 'y': [2, 4]}, {'x': []})
+    """
+    cells = list(rows)
+    return {name: [row[k] for row in cells] for k, name in enumerate(names)}
+
+
 def targets_of(path: Path) -> list[Path]:
     """The files a figure is written to: one for a path with a suffix, else PNG, PDF and SVG.
 
@@ -181,6 +191,8 @@ def write_figure(figure: Figure, columns: Mapping[str, Column], path: Path) -> l
     import matplotlib.pyplot as plt
 
     files = targets_of(path)
+    figure.draw_without_rendering()  # the layout is found once, for all files
+    figure.set_layout_engine("none")
     for file in files:
         metadata = METADATA[file.suffix]
         write_with(file, lambda p, m=metadata: figure.savefig(p, metadata=m))  # type: ignore[misc]

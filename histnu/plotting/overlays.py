@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.core.errors import ConfigError, DataError, PhysicsError, located
+from histnu.core.errors import ConfigError, DataError, PhysicsError, located, named
 from histnu.core.installed import installed_files
 from histnu.core.tables import read_csv, read_source
 from histnu.core.units import unit_ratio
@@ -82,10 +82,7 @@ def load_published(name: str) -> Published:
     Raises:
         ConfigError: for an unknown name. DataError: for a table without its source.
     """
-    known = installed_files(PATTERN)
-    if name not in known:
-        raise ConfigError(f"unknown published limit {name!r}; known: {', '.join(known)}")
-    return _read(known[name], None)
+    return _read(named(installed_files(PATTERN), name, "published limit"), None)
 
 
 def _read(path: Path, label: str | None) -> Published:

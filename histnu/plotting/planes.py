@@ -14,6 +14,7 @@ from histnu.plotting.canvas import (
     COLORS,
     DASHES,
     Header,
+    columns_of,
     finish,
     label_axes,
     plain_ticks,
@@ -34,14 +35,14 @@ class Region:
     Attributes:
         label: of the data set. lines: polylines, each (N, 2); NaN splits a line.
         best_fit: (x, y) or None. published: drawn in grey, thin, as somebody else's.
-        excluded_above: the region above the line is excluded; it is shaded.
+        excluded: what is ruled out above the first piece, shaded: (x, low, high) each (N,).
     """
 
     label: str
     lines: tuple[Array, ...]
     best_fit: tuple[float, float] | None = None
     published: bool = False
-    excluded_above: bool = False
+    excluded: tuple[tuple[Array, Array, Array], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,90 @@ class PlaneFigure:
     header: Header = Header()
     zero: bool = True
     limits: tuple[tuple[str, float], ...] = ()
+
+
+Segments = Sequence[Mapping[str, Any]]
+SIDES = ("lower", "upper")
+
+
+def _closed(segment: Mapping[str, Any], side: str) -> bool:
+    """Whether a segment ends there, and not at a bound or nowhere."""
+    return segment[side] is not None and segment[f"{side}_end"] in ("crossing", "edge")
+
+
+def end_lines(
+    values: Sequence[float] | Array, allowed: Sequence[Segments | None]
+) -> tuple[Array, ...]:
+    """Lines (N, 2) through the ends of allowed sets at ascending values.
+
+    Sets of neighbouring values with equally many segments are joined in order, others where
+    segments overlap; a line ends where its segment vanishes or grows together with another one.
+
+    Args:
+        values: (N,). allowed: segments of each as in results; None or empty where there are none.
+    """
+    lines: list[list[tuple[float, float]]] = []
+    last: Segments = ()
+    drawn: dict[tuple[int, str], list[tuple[float, float]]] = {}
+    for value, found in zip(values, allowed, strict=True):
+        now, before = found or (), _followed(last, found or ())
+        ends = [(k, side) for k, s in enumerate(now) for side in SIDES if _closed(s, side)]
+        following = {}
+        for end in ends:
+            line = drawn.get(before.get(end, (-1, "")))
+            if line is None:
+                line = []
+                lines.append(line)
+            line.append((value, now[end[0]][end[1]]))
+            following[end] = line
+        last, drawn = now, following
+    return tuple(map(np.array, lines))
+
+
+def _followed(last: Segments, now: Segments) -> dict[tuple[int, str], tuple[int, str]]:
+    """Which end of the last set an end of this one follows: (segment, side) -> (segment, side)."""
+    if len(last) == len(now):
+        return {(k, side): (k, side) for k in range(len(now)) for side in SIDES}
+    spans = sorted(
+        (-np.inf if s["lower"] is None else s["lower"],
+         np.inf if s["upper"] is None else s["upper"], which, k)
+        for which, segments in enumerate((last, now)) for k, s in enumerate(segments)
+    )  # fmt: skip
+    groups: list[tuple[list[int], list[int]]] = []
+    reach = -np.inf
+    for low, high, which, k in spans:
+        if not groups or low > reach:
+            groups.append(([], []))
+        groups[-1][which].append(k)
+        reach = max(reach, high)
+    found: dict[tuple[int, str], tuple[int, str]] = {}
+    for a, b in groups:
+        if len(a) == len(b):
+            found |= {(m, side): (k, side) for k, m in zip(a, b, strict=True) for side in SIDES}
+        elif a and b:
+            found |= {(b[0], "lower"): (a[0], "lower"), (b[-1], "upper"): (a[-1], "upper")}
+    return found
+
+
+def excluded(
+    values: Sequence[float] | Array, allowed: Sequence[Segments | None]
+) -> tuple[tuple[Array, Array, Array], ...]:
+    """What is ruled out above the lowest positive segment: (values, low, high), each (N,).
+
+    The first is everything above the uppermost end, the others are gaps between segments; NaN
+    where there is none.
+    """
+    positive = [[s for s in a or () if s["upper"] is None or s["upper"] > 0] for a in allowed]
+    top = [s[-1]["upper"] if s and _closed(s[-1], "upper") else np.nan for s in positive]
+    gaps = [(np.array(top, dtype=float), np.full(len(top), np.inf))]
+    for k in range(max((len(s) for s in positive), default=0) - 1):
+        pairs = [
+            (s[k]["upper"], s[k + 1]["lower"]) if len(s) > k + 1 else (np.nan, np.nan)
+            for s in positive
+        ]
+        low, high = np.array(pairs, dtype=float).T
+        gaps.append((low, high))
+    return tuple((np.array(values, dtype=float), *gap) for gap in gaps)
 
 
 def draw_plane(spec: PlaneFigure, path: Path) -> list[Path]:
@@ -129,10 +214,10 @@ def _region(axes: Axes, region: Region, color: str, dash: Any) -> None:
 def _shade(axes: Axes, regions: Sequence[Region]) -> None:
     """Shade what the first exclusion rules out, up to the top of the figure."""
     low, high = axes.get_ylim()
-    for line in regions[0].lines if regions and regions[0].excluded_above else ():
-        xy = np.asarray(line)
-        axes.fill_between(xy[:, 0], xy[:, 1], high, color=COLORS[0], alpha=0.12, linewidth=0,
-                          label=f"excluded, {regions[0].label}")  # fmt: skip
+    for k, (x, below, above) in enumerate(regions[0].excluded if regions else ()):
+        label = f"excluded, {regions[0].label}" if k == 0 else None
+        axes.fill_between(x, below, np.minimum(above, high), color=COLORS[0], alpha=0.12,
+                          linewidth=0, label=label)  # fmt: skip
     axes.set_ylim(low, high)
 
 
@@ -144,5 +229,4 @@ def _columns(spec: PlaneFigure) -> dict[str, list[Any]]:
         for x, y in np.asarray(line)
     ]
     rows += [(label, 0, np.nan, value) for label, value in spec.limits]
-    columns = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return dict(zip(("region", "line", "x", "y"), map(list, columns), strict=True))
+    return columns_of(("region", "line", "x", "y"), rows)

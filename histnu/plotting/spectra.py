@@ -15,6 +15,7 @@ from histnu.plotting.canvas import (
     DASHES,
     Column,
     Header,
+    columns_of,
     finish,
     label_axes,
     plain_ticks,
@@ -127,10 +128,10 @@ def draw_response(spec: ResponseFigure, path: Path) -> list[Path]:
 
 
 def _response_columns(panels: Sequence[ResponsePanel]) -> dict[str, list[Any]]:
-    out: dict[str, list[Any]] = {"channel": [], "e_recoil_kev": [], "bin": [], "probability": []}
-    for p in panels:
-        for name, row in zip(p.bins, p.probability, strict=True):
-            for e, value in zip(p.e_recoil_kev, row, strict=True):
-                for key, x in zip(out, (p.title, float(e), name, float(value)), strict=True):
-                    out[key].append(x)
-    return out
+    rows = (
+        (p.title, float(e), name, float(value))
+        for p in panels
+        for name, row in zip(p.bins, p.probability, strict=True)
+        for e, value in zip(p.e_recoil_kev, row, strict=True)
+    )
+    return columns_of(("channel", "e_recoil_kev", "bin", "probability"), rows)

@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from histnu.core.errors import DataError, located
-from histnu.core.units import unit_ratio
-from histnu.plotting.canvas import COLORS, DASHES, Column, quantity, typeset, write_figure
-from histnu.plotting.overlays import Published, load_published
-from histnu.plotting.planes import draw_number
-from histnu.plotting.prediction import poisson_interval, pulls
-from histnu.plotting.style import (
-    PROVENANCE_MARK,
-    figure_style,
-    provenance_note,
-    threshold_line,
+from histnu.core.units import column_name, unit_ratio
+from histnu.plotting.canvas import (
+    COLORS,
+    DASHES,
+    Column,
+    columns_of,
+    quantity,
+    typeset,
+    write_figure,
 )
+from histnu.plotting.overlays import Published, load_published
+from histnu.plotting.planes import draw_number, end_lines
+from histnu.plotting.prediction import poisson_interval, pulls
+from histnu.plotting.style import PROVENANCE_MARK, figure_style, provenance_note, threshold_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,15 +75,13 @@ class Drawing:
 
     def columns(self, fields: Mapping[str, str]) -> dict[str, Column]:
         """Numbers of all panels: ``panel``, ``data`` and, by title, lists of the rows."""
-        out: dict[str, list[Any]] = {k: [] for k in ("panel", "data", *fields)}
-        for panel in self.section["panels"]:
-            for row in self.rows(panel["id"]):
-                lists = [row[name] for name in fields.values()]
-                for values in zip(*lists, strict=True):
-                    head = (panel["id"], row["experiment"])
-                    for key, value in zip(out, (*head, *values), strict=True):
-                        out[key].append(value)
-        return dict(out)
+        cells = (
+            (panel["id"], row["experiment"], *values)
+            for panel in self.section["panels"]
+            for row in self.rows(panel["id"])
+            for values in zip(*(row[name] for name in fields.values()), strict=True)
+        )
+        return dict(columns_of(("panel", "data", *fields), cells))
 
     @contextmanager
     def panels(self, **options: Any) -> Iterator[tuple[Figure, list[tuple[Axes, Json]]]]:
@@ -176,7 +177,7 @@ def _published_ends(axes: Axes, d: Drawing, name: str, cut: float) -> None:
 
 def regions(d: Drawing, stem: Path) -> list[Path]:
     """Regions in planes of two parameters, with their best fits."""
-    numbers: dict[str, list[Any]] = {k: [] for k in ("panel", "data", "line", "x", "y")}
+    numbers: list[tuple[Any, ...]] = []
     with d.panels() as (figure, drawn):
         used, level = set(), ""
         for axes, panel in drawn:
@@ -188,10 +189,8 @@ def regions(d: Drawing, stem: Path) -> list[Path]:
                 for i, line in enumerate(row["polylines"]):
                     xy = np.asarray(line)
                     axes.plot(xy[:, 0], xy[:, 1], **style, label=name if i == 0 else None)
-                    for x, y in xy:
-                        place = (panel["id"], row["experiment"], i, float(x), float(y))
-                        for key, value in zip(numbers, place, strict=True):
-                            numbers[key].append(value)
+                    place = (panel["id"], row["experiment"], i)
+                    numbers += [(*place, x, y) for x, y in xy.tolist()]
                 _best_fit(axes, row["best_fit"], style.get("color"), name)
                 used.add(row["provenance"])
             axes.axhline(0, color="0.8", linewidth=0.8, zorder=0)
@@ -204,7 +203,7 @@ def regions(d: Drawing, stem: Path) -> list[Path]:
                 axes.set_ylabel(d.axis(y["name"], y["unit"]), loc="center")
         _legend(figure, drawn, title=level)
         provenance_note(figure, used)
-        return write_figure(figure, numbers, stem)
+        return write_figure(figure, columns_of(("panel", "data", "line", "x", "y"), numbers), stem)
 
 
 def _best_fit(axes: Axes, at: Sequence[float], color: Any, name: str) -> None:
@@ -214,32 +213,47 @@ def _best_fit(axes: Axes, at: Sequence[float], color: Any, name: str) -> None:
 
 
 def mass_curves(d: Drawing, stem: Path) -> list[Path]:
-    """Exclusion curves against a held parameter, logarithmic, without powers of ten in units."""
+    """Exclusion curves against a held parameter, logarithmic, without powers of ten in units.
+
+    Where a set comes in pieces every positive end is drawn, the uppermost one first.
+    """
     limits = [*map(load_published, d.section.get("published", ())), *d.overlays]
-    numbers: dict[str, list[Any]] = {k: [] for k in ("panel", "data", "x", "upper")}
+    numbers: list[tuple[Any, ...]] = []
     with d.panels(sharey=True) as (figure, drawn):
         used, level = set(), ""
         for axes, panel in drawn:
             axes.set(xscale="log", yscale="log", ylim=d.section["ylim"], title=panel["title"])
             for row in d.rows(panel["id"]):
                 x = row["x"]
-                upper = np.array([np.nan if u is None else u for u in row["upper"]])
-                power = float(row["unit"].partition(" ")[0])
-                values = row[f"{x['name']}_{x['unit'].lower()}"]
-                axes.plot(values, upper * power, **d.style(row))
+                power, style = float(row["unit"].partition(" ")[0]), d.style(row)
+                for k, line in enumerate(_curves(row)):
+                    values, ends = line[:, 0], power * line[:, 1]
+                    axes.plot(values, ends, **style)
+                    place = (panel["id"], row["experiment"])
+                    points = zip(values.tolist(), ends.tolist(), strict=True)
+                    numbers += [(*place, x, upper, k) for x, upper in points]
                 level = f"{100 * row['cl']:g} % CL ({row['dof']} dof)"
                 axes.set_xlabel(f"{d.axis(x['name'])} [{x['unit']}]", loc="center")
                 used.add(row["provenance"])
-                place = ([panel["id"]] * len(values), [row["experiment"]] * len(values))
-                for key, column in zip(numbers, (*place, values, upper * power), strict=True):
-                    numbers[key].extend(column)
             if panel["xlim"]:
                 axes.set_xlim(*panel["xlim"])
             _published(axes, limits)
         drawn[0][0].set_ylabel(d.section["ylabel"], loc="center")
         _legend(figure, drawn, title=level)
         provenance_note(figure, used)
-        return write_figure(figure, dict(numbers), stem)
+        columns = columns_of(("panel", "data", "x", "upper", "line"), numbers)
+        return write_figure(figure, columns, stem)
+
+
+def _curves(row: Json) -> list[np.ndarray]:
+    """Lines (N, 2) of a mass curve: upper ends, and where it comes in pieces all positive ends."""
+    values = row[column_name(row["x"]["name"], row["x"]["unit"])]
+    upper = np.column_stack([values, np.array(row["upper"], dtype=float)])
+    allowed = row.get("allowed") or ()
+    if not any(a and len(a) > 1 for a in allowed):
+        return [upper]
+    inner = (line for line in end_lines(values, allowed) if np.all(line[:, 1] > 0))
+    return [upper, *(line for line in inner if not np.isin(line[:, 1], upper[:, 1]).all())]
 
 
 def _published(axes: Axes, limits: Sequence[Published]) -> None:

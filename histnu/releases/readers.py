@@ -156,27 +156,6 @@ def read_curve(path: Path) -> tuple[Array, Array]:
     return x, y
 
 
-def read_recoil_spectrum(path: Path) -> tuple[Array, Array]:
-    """Read a recoil spectrum stored as inverse cumulative distribution and total rate.
-
-    ``dR/dT = rate d(cdf)/dT`` between neighbouring points.
-
-    Returns:
-        Recoil energies (keV) and dR/dT in events/(t yr keV), each of shape (N,).
-
-    Raises:
-        DataError: as :func:`read_curve`, or if the total rate is missing.
-    """
-    cdf, energy = read_curve(path)
-    rate = _json(path).get("rate")
-    if not isinstance(rate, (int, float)) or not np.isfinite(rate) or rate <= 0:
-        problem = f"{rate!r} is not a positive rate"
-        raise DataError(located(path, "rate", problem, "fetch the release again"))
-    if np.any(np.diff(energy) <= 0):
-        raise DataError(located(path, "map", "energies must increase", "fetch the release again"))
-    return energy, np.gradient(cdf, energy) * float(rate)
-
-
 def read_parameters(path: Path) -> dict[str, RateParameter]:
     """Read ``parameter_definition`` of a statistical model.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from histnu.core.errors import ConfigError
+from histnu.core.errors import named
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,4 @@ def release(name: str) -> Release:
     >>> release("xenonnt_cevns_2026").doi
     '10.5281/zenodo.20576156'
     """
-    try:
-        return RELEASES[name]
-    except KeyError:
-        known = ", ".join(sorted(RELEASES))
-        raise ConfigError(f"unknown release {name!r}; known: {known}") from None
+    return named(RELEASES, name, "release")

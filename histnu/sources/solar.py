@@ -21,7 +21,7 @@ from histnu.core.constants import (
     PP_FLUX,
     Constant,
 )
-from histnu.core.errors import ConfigError
+from histnu.core.errors import named
 from histnu.core.tables import load_table
 from histnu.physics.flavour_density import (
     MixingParameters,
@@ -72,15 +72,8 @@ def flux_parameter(component: str) -> str:
     >>> flux_parameter("be7_862"), flux_parameter("b8")
     ('be7_flux', 'b8_flux')
     """
-    _known(component)
+    named(TOTALS, component, "solar component")
     return f"{SHARED_FLUX.get(component, component)}_flux"
-
-
-def _known(component: str) -> None:
-    """Raise a ConfigError for a name that is not a solar component."""
-    if component not in TOTALS:
-        known = ", ".join(sorted(TOTALS))
-        raise ConfigError(f"unknown solar component {component!r}; known: {known}")
 
 
 @lru_cache(maxsize=16)
@@ -93,7 +86,7 @@ def load_flux(component: str) -> Flux:
     Raises:
         ConfigError: for an unknown component.
     """
-    _known(component)
+    named(TOTALS, component, "solar component")
     table = load_table(f"flux/{component}.csv")
     energy, shape = table["e_nu_mev"], table["shape_per_mev"]
     constant = TOTALS[component]
@@ -113,7 +106,7 @@ def load_flux(component: str) -> Flux:
 @lru_cache(maxsize=16)
 def load_production(component: str) -> ProductionProfile:
     """Load the production profile of a component with the electron density at its nodes."""
-    _known(component)
+    named(TOTALS, component, "solar component")
     profile = load_table(f"sun/production_{SHARED_FLUX.get(component, component)}.csv")
     sun = load_table("sun/electron_density.csv")
     log_density = PchipInterpolator(sun["radius"], sun["log10_ne_mol_cm3"])
@@ -156,9 +149,7 @@ COHERENCE_NODES = 48
 
 
 def coherences(
-    e_nu_mev: ArrayLike,
-    profile: ProductionProfile,
-    parameters: OscillationParameters | None = None,
+    e_nu_mev: ArrayLike, profile: ProductionProfile, parameters: OscillationParameters | None = None
 ) -> dict[tuple[str, str], NDArray[np.float64]]:
     """Real parts of the off-diagonal density matrix at Earth, pair of flavours -> (N,).
 

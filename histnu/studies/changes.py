@@ -16,17 +16,12 @@ import numpy as np
 
 from histnu.analysis.assemble import templates_for
 from histnu.analysis.schema import Analysis
-from histnu.core.errors import ConfigError
+from histnu.core.errors import ConfigError, named
 from histnu.core.installed import entries
 from histnu.core.tables import load_table
 from histnu.experiments.model import Background, Channel, Experiment
 from histnu.experiments.response import Response
-from histnu.experiments.smearing import (
-    Efficiency,
-    Resolution,
-    declared_detector,
-    smeared_response,
-)
+from histnu.experiments.smearing import Efficiency, Resolution, declared_detector, smeared_response
 from histnu.experiments.us2 import Us2Assumptions
 from histnu.physics.electrons import XENON_SHELLS
 from histnu.physics.models.standard_model import ManyBodyCorrection, StandardModel
@@ -83,15 +78,9 @@ def function_of(name: str) -> Callable[..., Any]:
     Raises:
         ConfigError: for an unknown name.
     """
-    if name in CHANGES:
-        return CHANGES[name]
-    if name in SETUP_CHANGES:
-        return SETUP_CHANGES[name]
-    found = entries("histnu.changes")
-    if name not in found:
-        known = ", ".join(sorted({*CHANGES, *SETUP_CHANGES, *found}))
-        raise ConfigError(f"unknown change {name!r}; known: {known}")
-    function: Callable[..., Any] = found[name].load()
+    known: dict[str, Any] = {**entries("histnu.changes"), **SETUP_CHANGES, **CHANGES}
+    found = named(known, name, "change")
+    function: Callable[..., Any] = found if callable(found) else found.load()
     return function
 
 

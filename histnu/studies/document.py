@@ -9,20 +9,12 @@ from histnu.core.constants import B8_FLUX, DM2_21, SIN2_THETA12, SIN2_THETA13, S
 from histnu.core.serialize import jsonable
 from histnu.studies.numbers import derived
 from histnu.studies.plan import Plan, Settings
-from histnu.studies.rows import Row
+from histnu.studies.rows import NoAnswerRow, Row
 from histnu.studies.schema import Study
 from histnu.verbs.envelope import versions
 
 SCHEMA = "histnu-results/1"
-SECTIONS = (
-    "bounds",
-    "reference",
-    "alternatives",
-    "profiles",
-    "contours",
-    "rates",
-    "variations",
-)
+SECTIONS = ("bounds", "reference", "alternatives", "profiles", "contours", "rates", "variations")
 """Lists that every document has, empty or not."""
 
 
@@ -59,15 +51,18 @@ def results_document(
     settings: Settings,
     rows: Mapping[str, Sequence[Row]],
     experiments: Sequence[Mapping[str, Any]],
+    failed: Sequence[NoAnswerRow] = (),
 ) -> dict[str, Any]:
     """Assemble the document.
 
     Args:
         made: the plan. settings: what the user changed.
         rows: by section. experiments: descriptions of the data.
+        failed: questions without an answer; the section ``no_answer`` is there if they are.
     """
     study = made.studies[0]
-    sections = {name: [r.to_json() for r in found] for name, found in rows.items()}
+    every = {**rows, "no_answer": failed} if failed else rows
+    sections = {name: [r.to_json() for r in found] for name, found in every.items()}
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "study": described(made.studies),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from histnu.core.errors import ConfigError, DataError, HistnuError
 from histnu.core.executor import executor
 from histnu.studies.answers import answer
 from histnu.studies.cache import Cache
@@ -45,10 +46,11 @@ def run_tasks(tasks: Sequence[tuple[str, Task]], running: Running) -> list[Answe
     """Answers of labelled tasks, in their order; equal tasks are answered once.
 
     Each answer is stored as soon as it is there, by the process that found it (from a cluster, by
-    this one), so an interrupted run goes on where it was.
+    this one), so an interrupted run goes on where it was. A question whose fit fails does not stop
+    the others: its answer says the problem, and it is asked again by the next run.
 
     Raises:
-        HistnuError: of the first task that fails.
+        ConfigError, DataError: of the first task whose study, analysis or data are wrong.
     """
     cache = Cache(running.cache, running.fresh)
     keys = [identity(task) for _, task in tasks]
@@ -75,7 +77,7 @@ def run_tasks(tasks: Sequence[tuple[str, Task]], running: Running) -> list[Answe
             longest = next(iter(waiting.values()), own)
             for (key, _, task), content in zip(bundles[number], contents, strict=True):
                 found[key] = Answer.model_validate(content)
-                if run.remote:
+                if run.remote and found[key].problem is None:
                     cache.put(key, task, found[key])
                 running.progress(longest)
 
@@ -106,4 +108,13 @@ def answer_bundle(item: tuple[Bundle, Path | None]) -> list[dict[str, Any]]:
     """Answer some tasks one after the other, storing each; runs in a process of its own."""
     bundle, folder = item
     cache = Cache(folder)
-    return [cache.put(key, task, answer(task)).to_json() for key, _, task in bundle]
+    found = []
+    for key, label, task in bundle:
+        try:
+            found.append(cache.put(key, task, answer(task)))
+        except (ConfigError, DataError):
+            raise
+        except HistnuError as error:
+            log.warning("%s: no answer: %s", label, error)
+            found.append(Answer(problem=str(error)))
+    return [a.to_json() for a in found]

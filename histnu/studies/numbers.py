@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from histnu.core.units import column_name
 from histnu.physics.cross_sections import Electroweak, millicharge_coupling
 from histnu.physics.nuclei import XENON
 from histnu.studies.paths import look_up
@@ -45,7 +46,7 @@ def crossing(first: Mapping[str, Any], second: Mapping[str, Any]) -> float | Non
     Linear in the logarithms between the values of the held parameter; None where they do not
     cross, or are given at different values.
     """
-    axis = f"{first['x']['name']}_{first['x']['unit'].lower()}"
+    axis = column_name(first["x"]["name"], first["x"]["unit"])
     x, ours = np.asarray(first[axis], dtype=float), _ends(first)
     theirs = _ends(second)
     if first["unit"] != second["unit"] or not np.array_equal(x, np.asarray(second[axis])):

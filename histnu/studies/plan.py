@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from histnu.analysis.hypothesis import signal_model
 from histnu.analysis.schema import Analysis, load_analysis
 from histnu.core.errors import ConfigError, DataError, located
-from histnu.experiments.loader import explain
+from histnu.core.forms import explain
 from histnu.studies.changes import function_of
 from histnu.studies.schema import (
     FILE,

@@ -13,9 +13,9 @@ from histnu.plotting.studies import draw_all
 from histnu.studies.document import results_document
 from histnu.studies.jobs import Running, run_tasks
 from histnu.studies.plan import Plan, Settings, of_experiment, plan
-from histnu.studies.rows import rows_of
+from histnu.studies.rows import rows_of, unanswered
 from histnu.studies.schema import LoadedStudy
-from histnu.studies.tasks import Answer, Task
+from histnu.studies.tasks import Task
 from histnu.studies.text import report_text
 from histnu.workspace.digests import document_digests
 
@@ -53,6 +53,12 @@ class Outcome:
     results: dict[str, Any]
     workspaces: dict[str, dict[str, Any]]
 
+    @property
+    def problems(self) -> list[str]:
+        """Every question that has no answer, with the reason, in one line each."""
+        rows = self.results.get("no_answer", [])
+        return [f"{r['question']}: no answer: {r['problem']}" for r in rows]
+
 
 def compute(prepared: Prepared, running: Running) -> Outcome:
     """Answer all questions; nothing is written but the cache."""
@@ -60,20 +66,17 @@ def compute(prepared: Prepared, running: Running) -> Outcome:
     made = prepared.plan
     n, m = len(made.items), len(made.experiments)
     rows = rows_of(made.items, answers[:n])
-    experiments = [_document(a) for a in answers[n : n + m]]
-    workspaces = dict(zip(made.workspaces, map(_document, answers[n + m :]), strict=True))
-    return Outcome(results_document(made, prepared.settings, rows, experiments), workspaces)
-
-
-def _document(answer: Answer) -> dict[str, Any]:
-    return dict(answer.document or {})
+    failed = [unanswered(*asked, a) for asked, a in zip(prepared.tasks, answers, strict=True)
+              if a.problem]  # fmt: skip
+    experiments = [a.document for a in answers[n : n + m] if a.document]
+    written = zip(made.workspaces, answers[n + m :], strict=True)
+    workspaces = {name: a.document for name, a in written if a.document}
+    document = results_document(made, prepared.settings, rows, experiments, failed)
+    return Outcome(document, workspaces)
 
 
 def write_study(
-    outcome: Outcome,
-    loaded: LoadedStudy,
-    folder: Path,
-    overlays: Sequence[Published] = (),
+    outcome: Outcome, loaded: LoadedStudy, folder: Path, overlays: Sequence[Published] = ()
 ) -> list[Path]:
     """Write ``results.json``, ``results.md``, figures and workspaces; return the paths.
 
@@ -86,10 +89,7 @@ def write_study(
 
 
 def _write(
-    outcome: Outcome,
-    loaded: LoadedStudy,
-    folder: Path,
-    overlays: Sequence[Published],
+    outcome: Outcome, loaded: LoadedStudy, folder: Path, overlays: Sequence[Published]
 ) -> list[Path]:
     text = report_text(outcome.results, loaded.report)
     paths = [folder / "results.json", folder / "results.md"]

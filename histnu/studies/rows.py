@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field
 
-from histnu.core.errors import FitError
+from histnu.core.units import column_name
 from histnu.studies.plan import Planned
 from histnu.studies.schema import (
     AgreementQuestion,
@@ -21,19 +21,9 @@ from histnu.studies.schema import (
     SpectrumQuestion,
     VariationQuestion,
 )
-from histnu.studies.tasks import Answer
-from histnu.verbs.envelope import Axis, Model, Numbers, Segment
-from histnu.verbs.results import (
-    Agreement,
-    Bound,
-    ChannelCounts,
-    Estimate,
-    MassCurve,
-    Profile,
-    Rates,
-    Region,
-    Spectrum,
-)
+from histnu.studies.tasks import Answer, Task
+from histnu.verbs.envelope import Axis, Envelope, Model, Numbers, Segment
+from histnu.verbs.results import Bound, ChannelCounts, Estimate, MassCurve
 
 Json = dict[str, Any]
 
@@ -113,12 +103,12 @@ class BoundRow(Row):
 
 
 class ProfileRow(Row):
-    """A profile: Delta chi^2 at values of a parameter."""
+    """A profile: Delta chi^2 at values of a parameter, None where the likelihood is undefined."""
 
     parameter: str
     unit: str
     values: Numbers
-    delta_chi2: Numbers
+    delta_chi2: tuple[float | None, ...]
 
 
 class RegionRow(Row):
@@ -133,7 +123,7 @@ class RegionRow(Row):
 
 
 class MassCurveRow(Row):
-    """Upper ends against a held parameter, written as ``m4_mev`` for ``m4`` in MeV."""
+    """The allowed set against a held parameter, written as ``m4_mev`` for ``m4`` in MeV."""
 
     parameter: str
     method: str
@@ -143,6 +133,7 @@ class MassCurveRow(Row):
     unit: str
     x: Axis
     values: Numbers
+    allowed: tuple[tuple[Segment, ...] | None, ...] = ()
     lower: tuple[float | None, ...] | None
     upper: tuple[float | None, ...]
     best_fit: float
@@ -156,7 +147,7 @@ class MassCurveRow(Row):
     def to_json(self) -> Json:
         """The row with the values named after the held parameter and its unit."""
         row = super().to_json()
-        name = f"{self.x.name}_{self.x.unit.lower()}" if self.x.unit else self.x.name
+        name = column_name(self.x.name, self.x.unit)
         row[name], row[f"best_fit_{name}"] = row.pop("values"), row.pop("best_fit_x")
         return {**row, **row.pop("base")}
 
@@ -209,15 +200,41 @@ class VariationRow(Row):
     shift: dict[str, float | None]
 
 
-def _place(item: Planned, answer: Answer, identifier: str) -> Json:
-    """The fields of :class:`Row`."""
-    return {
-        "id": identifier,
-        "experiment": item.data,
-        "model": answer.model,
-        "provenance": answer.provenance,
-        "tags": item.question.tags,
-    }
+class NoAnswerRow(Model):
+    """A question that has no answer.
+
+    Attributes:
+        question: kind, parameters and data set. held: parameters held at values.
+        problem: why, in one line.
+    """
+
+    question: str
+    held: dict[str, float]
+    problem: str
+
+
+def unanswered(question: str, task: Task, answer: Answer) -> NoAnswerRow:
+    """The row of a question that has no answer."""
+    return NoAnswerRow(question=question, held=task.held, problem=answer.problem or "")
+
+
+R = TypeVar("R", bound=Row)
+
+
+def row_of(
+    kind: type[R], item: Planned, answer: Answer, identifier: str, found: Envelope, **more: Any
+) -> R:
+    """A row with its place in the study, ``more``, and the fields it shares with a result."""
+    shared = set(kind.model_fields) - set(Row.model_fields) - set(more)
+    return kind(
+        id=identifier,
+        experiment=item.data,
+        model=answer.model,
+        provenance=answer.provenance,
+        tags=item.question.tags,
+        **found.model_dump(include=shared),
+        **more,
+    )
 
 
 def published_entry(item: Planned, identifier: str) -> PublishedEntry | None:
@@ -255,12 +272,9 @@ def bound_row(item: Planned, answer: Answer) -> BoundRow:
     published = published_entry(item, found.parameter)
     several = any(p in found.parameters for p in answer.physical)
     known = {*answer.physical, *answer.strengths, found.parameter}
-    kept = {"parameter", "method", "engine", "cl", "dof", "unit", "data", "held", "lower", "upper"}
-    kept |= {"intervals", "best_fit", "twice_nll", "converged", "certified"}
     best = {p: found.parameters.get(p, 0.0) for p in answer.physical}  # zero: left out
-    return BoundRow(
-        **_place(item, answer, found.parameter),
-        **found.model_dump(include=kept),
+    return row_of(
+        BoundRow, item, answer, found.parameter, found,
         interpolation=item.task.analysis.interpolation,
         correction=item.task.analysis.correction,
         best_fit_all=best if several else None,
@@ -270,7 +284,7 @@ def bound_row(item: Planned, answer: Answer) -> BoundRow:
         equal_to=None,
         published=published,
         ratio=_ratio(found.upper, published),
-    )
+    )  # fmt: skip
 
 
 def _bounds(item: Planned, answer: Answer) -> Iterator[Row]:
@@ -292,33 +306,22 @@ def _bounds(item: Planned, answer: Answer) -> Iterator[Row]:
             )
 
 
-def _defined(found: Profile) -> Numbers:
-    """Delta of a profile that is defined everywhere.
+def _rows(
+    kind: type[Row], identify: Callable[[Planned, Any], str], **renamed: str
+) -> Callable[[Planned, Answer], Iterator[Row]]:
+    """One row for every result of an answer.
 
-    Raises:
-        FitError: otherwise.
+    Args:
+        kind: of the rows. identify: their id. renamed: field of the row -> field of the result.
     """
-    if None in found.delta_twice_nll:
-        raise FitError(f"profile of {found.parameter}: -2 log L is not finite everywhere")
-    return tuple(d for d in found.delta_twice_nll if d is not None)
 
+    def make(item: Planned, answer: Answer) -> Iterator[Row]:
+        for found in answer.results:
+            if isinstance(found, Envelope):
+                more = {name: getattr(found, field) for name, field in renamed.items()}
+                yield row_of(kind, item, answer, identify(item, found), found, **more)
 
-def _profiles(item: Planned, answer: Answer) -> Iterator[Row]:
-    for found in answer.results:
-        if isinstance(found, Profile):
-            yield ProfileRow(
-                **_place(item, answer, found.parameter),
-                **found.model_dump(include={"parameter", "unit", "values"}),
-                delta_chi2=_defined(found),
-            )
-
-
-def _regions(item: Planned, answer: Answer) -> Iterator[Row]:
-    for found in answer.results:
-        if isinstance(found, Region):
-            kept = {"cl", "dof", "x", "y", "best_fit", "polylines"}
-            identifier = f"{found.x.name}-{found.y.name}"
-            yield RegionRow(**_place(item, answer, identifier), **found.model_dump(include=kept))
+    return make
 
 
 def _mass_curves(item: Planned, answer: Answer) -> Iterator[Row]:
@@ -332,16 +335,14 @@ def _mass_curves(item: Planned, answer: Answer) -> Iterator[Row]:
     for name, identifier in question.parameters.items():
         original = question.copies.get(name, name)
         found, expected = observed[original], asimov.get(original)
-        kept = {"method", "engine", "cl", "dof", "unit", "x", "values", "upper"}
-        yield MassCurveRow(
-            **_place(item, answer, identifier),
-            **found.model_dump(include=kept | {"best_fit", "best_fit_x"}),
+        yield row_of(
+            MassCurveRow, item, answer, identifier, found,
             parameter=name,
             lower=found.lower if any(v is not None for v in found.lower) else None,
             expected=None if expected is None else EndsPair(lower=None, upper=expected.upper),
             equal_to=None if original == name else question.parameters.get(original),
             base=in_base_unit(found) if question.base_unit else {},
-        )
+        )  # fmt: skip
 
 
 def in_base_unit(found: MassCurve) -> Json:
@@ -354,46 +355,28 @@ def in_base_unit(found: MassCurve) -> Json:
     }
 
 
-def _rates(item: Planned, answer: Answer) -> Iterator[Row]:
-    for found in answer.results:
-        if isinstance(found, Rates):
-            kept = {"channels", "flux_cm2_s", "strength"}
-            yield RatesRow(**_place(item, answer, "rates"), **found.model_dump(include=kept))
-
-
-def _agreements(item: Planned, answer: Answer) -> Iterator[Row]:
-    for found in answer.results:
-        if isinstance(found, Agreement):
-            own = set(Agreement.model_fields) & set(AgreementRow.model_fields)
-            own -= set(Row.model_fields)
-            yield AgreementRow(**_place(item, answer, "agreement"), **found.model_dump(include=own))
-
-
-def _spectra(item: Planned, answer: Answer) -> Iterator[Row]:
-    for found in answer.results:
-        if isinstance(found, Spectrum):
-            kept = {"parameter", "unit", "value", "channels", "signal"}
-            yield SpectrumRow(**_place(item, answer, item.data), **found.model_dump(include=kept))
-
-
 MAKERS: Mapping[type, Callable[[Planned, Answer], Iterator[Row]]] = {
     BoundQuestion: _bounds,
     MedianQuestion: _bounds,
-    ProfileQuestion: _profiles,
-    RegionQuestion: _regions,
+    ProfileQuestion: _rows(
+        ProfileRow, lambda item, found: str(found.parameter), delta_chi2="delta_twice_nll"
+    ),
+    RegionQuestion: _rows(RegionRow, lambda item, found: f"{found.x.name}-{found.y.name}"),
     MassCurveQuestion: _mass_curves,
-    RatesQuestion: _rates,
-    AgreementQuestion: _agreements,
-    SpectrumQuestion: _spectra,
+    RatesQuestion: _rows(RatesRow, lambda item, found: "rates"),
+    AgreementQuestion: _rows(AgreementRow, lambda item, found: "agreement"),
+    SpectrumQuestion: _rows(SpectrumRow, lambda item, found: item.data),
 }
 
 
 def rows_of(items: Sequence[Planned], answers: Sequence[Answer]) -> dict[str, list[Row]]:
-    """Rows of all answers by section, in the order of the study."""
+    """Rows of all questions that have an answer by section, in the order of the study."""
     sections: dict[str, list[Row]] = {}
     varied: list[tuple[Planned, Answer]] = []
     for item, answer in zip(items, answers, strict=True):
         rows = sections.setdefault(item.section, [])
+        if answer.problem:
+            continue
         if isinstance(item.question, VariationQuestion):
             varied.append((item, answer))
         else:

@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from histnu.analysis.schema import Analysis
 from histnu.core.errors import ConfigError, located
+from histnu.core.forms import read_form
 from histnu.core.tables import data_path
-from histnu.experiments.loader import explain, read_yaml
 
 SCHEMA = "histnu-study/1"
 FILE, REPORT = "study.yaml", "report.md"
-DEFAULT = "deromeri2024"
 Others = Literal["profiled", "zero"] | None
 """The companions of a parameter that is asked; None: as the model says."""
 Word = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_]+$")]
@@ -474,7 +473,7 @@ class LoadedStudy:
 def builtin_studies() -> tuple[str, ...]:
     """Names of the studies of the package.
 
-    >>> DEFAULT in builtin_studies()
+    >>> "deromeri2024" in builtin_studies()
     True
     """
     return tuple(sorted(p.parent.name for p in data_path("studies").glob(f"*/{FILE}")))
@@ -498,14 +497,7 @@ def load_study(name_or_path: str | Path) -> LoadedStudy:
 
 
 def _read(folder: Path) -> LoadedStudy:
-    path = folder / FILE
-    document = read_yaml(path)
-    if not isinstance(document, dict):
-        raise ConfigError(located(path, "", "is not a mapping", f"start with schema: {SCHEMA}"))
-    try:
-        study = Study.model_validate(document)
-    except ValidationError as error:
-        raise ConfigError(explain(path, error)) from None
+    study = read_form(Study, folder / FILE, SCHEMA)
     if not (folder / REPORT).is_file():
         raise ConfigError(located(folder / REPORT, "", "does not exist", "write the study's prose"))
     return LoadedStudy(study, folder)

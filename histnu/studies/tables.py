@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from histnu.core.errors import ConfigError
-from histnu.core.units import unit_ratio
+from histnu.core.units import column_name, held_parts, unit_ratio
 from histnu.studies.paths import rows_where
 
 if TYPE_CHECKING:
@@ -283,13 +283,15 @@ def agreement(w: Writer, options: Options) -> Table:
 
 
 def curves(w: Writer, options: Options) -> Table:
-    """Curves at some values of the held parameter: ``at=0.01,1,5``, nearest ones are shown."""
+    """Curves at some values of the held parameter: ``at=0.01,1,5``, nearest ones are shown.
+
+    Upper ends; the whole set where it comes in pieces.
+    """
     found = w.rows(options)
     if not found:
         return Table((), ())
-    name = found[0]["x"]["name"]
-    unit = found[0]["x"]["unit"]
-    axis = f"{name}_{unit.lower()}"
+    name, unit = found[0]["x"]["name"], found[0]["x"]["unit"]
+    axis = column_name(name, unit)
     wanted = [float(v) for v in options["at"].split(",")]
     rows = []
     for r in found:
@@ -298,6 +300,9 @@ def curves(w: Writer, options: Options) -> Table:
             i = min(range(len(r[axis])), key=lambda k: abs(r[axis][k] - value))
             expected = (r.get("expected") or {}).get("upper")
             text = "closed" if r["upper"][i] is None else number(r["upper"][i])
+            pieces = (r.get("allowed") or {i: None})[i]
+            if pieces and len(pieces) > 1:
+                text = region({"unit": r["unit"], "intervals": pieces}, ".2f")
             cells.append(text if not expected else f"{text} ({number(expected[i])})")
         rows.append((r["id"], r["unit"], w.title(r), *cells))
     shown = [min(found[0][axis], key=lambda m: abs(m - v)) for v in wanted]
@@ -346,7 +351,7 @@ def sets(w: Writer, options: Options) -> Table:
     labels.sort(key=options.get("data", ",".join(labels)).split(",").index)
     rows: dict[tuple[str, str], dict[str, Json]] = {}
     for r in found:
-        at = ", ".join(f"{k} = {v:g}" for k, v in w.held(r).items())
+        at = ", ".join(held_parts(w.held(r)))
         rows.setdefault((r["id"], at), {})[r["experiment"]] = r
     form, lines = options.get("form", ".3g"), []
     for (name, at), own in rows.items():
@@ -402,6 +407,15 @@ def overlaps(w: Writer, options: Options) -> Table:
     return Table(("", "and", "share the data sets"), tuple(rows))
 
 
+def no_answer(w: Writer, options: Options) -> Table:
+    """Questions without an answer, and why."""
+    rows = [
+        (", ".join([r["question"], *held_parts(r["held"])]), f"no answer: {r['problem']}")
+        for r in w.results.get("no_answer", [])
+    ]
+    return Table(("question", ""), tuple(rows))
+
+
 KINDS: Mapping[str, Callable[[Writer, Options], Table]] = {
     f.__name__: f
     for f in (
@@ -417,6 +431,7 @@ KINDS: Mapping[str, Callable[[Writer, Options], Table]] = {
         sets,
         combinations,
         overlaps,
+        no_answer,
     )
 }
 """Tables by kind."""

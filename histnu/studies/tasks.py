@@ -92,6 +92,7 @@ class Answer(Model):
         physical, strengths: parameters of the hypothesis, to tell them from nuisances.
         gain: how much -2 log L improves over the hypothesis without a signal.
         document: of tasks that make one (a workspace with its manifest, an experiment).
+        problem: why there is no answer, in one line; such an answer has nothing else.
     """
 
     results: tuple[AnyResult, ...] = ()
@@ -101,6 +102,7 @@ class Answer(Model):
     strengths: tuple[str, ...] = ()
     gain: float | None = None
     document: dict[str, Any] | None = None
+    problem: str | None = None
 
 
 def identity(task: Task) -> str:

@@ -32,7 +32,7 @@ _BLOCK = re.compile(
 
 
 def report_text(results: Results, template: Path) -> str:
-    """The report: the template with every place filled.
+    """The report: the template with every place filled, and what has no answer at its end.
 
     Raises:
         DataError: if the template cannot be read.
@@ -53,6 +53,8 @@ def report_text(results: Results, template: Path) -> str:
             raise ConfigError(located(template, match[0], str(error), mend)) from None
 
     filled = _PLACE.sub(fill, text)
+    if results.get("no_answer"):
+        filled += f"\n\n## Without an answer\n\n{make_table(results, 'no_answer', {}).markdown()}"
     return re.sub(r"\n{3,}", "\n\n", filled).strip() + "\n"
 
 

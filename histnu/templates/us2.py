@@ -32,10 +32,7 @@ def bare_signal(
 
 
 def reconstruct(
-    channel: Channel,
-    assumptions: us2.Us2Assumptions,
-    source: NeutrinoSource,
-    model: SignalModel,
+    channel: Channel, assumptions: us2.Us2Assumptions, source: NeutrinoSource, model: SignalModel
 ) -> Channel:
     """Return the US2 channel rebuilt under the given assumptions.
 

@@ -14,13 +14,7 @@ from histnu.verbs.intervals import limit
 from histnu.verbs.options import Options, inputs_of
 from histnu.verbs.results import Bound, Comparison, NoAnswer
 from histnu.verbs.results import Difference as DifferenceRow
-from histnu.workspace.compare import (
-    CHANGED,
-    ONLY_FIRST,
-    ONLY_SECOND,
-    Difference,
-    compare_documents,
-)
+from histnu.workspace.compare import CHANGED, ONLY_FIRST, ONLY_SECOND, Difference, compare_documents
 
 
 def compare(
@@ -55,10 +49,7 @@ def compare(
 
 
 def _comparison(
-    first: str,
-    second: str,
-    rows: Sequence[Difference],
-    answers: tuple[Bound | NoAnswer, ...] = (),
+    first: str, second: str, rows: Sequence[Difference], answers: tuple[Bound | NoAnswer, ...] = ()
 ) -> Comparison:
     differences = tuple(DifferenceRow(**r.to_json()) for r in rows)
     return Comparison(first=first, second=second, differences=differences, answers=answers)

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histnu.analysis.target import ParameterOfInterest, Target
+from histnu.core.serialize import jsonable
 from histnu.inference import impacts as ranking
 from histnu.inference import significance as discovery
 from histnu.inference import summary as summaries
 from histnu.verbs.fit_results import FitSummary, Goodness, Impacts, Significance
-from histnu.verbs.options import Options, common_fields, required
+from histnu.verbs.options import Options, common_fields, required, shared_fields
 
 Array = NDArray[np.float64]
 
@@ -33,21 +34,14 @@ def summary_of(
     toys = options.toy_options if options.method == "toys" else None
     how = summaries.SummaryOptions(options.fit, profile, toys)
     found = summaries.summarise(interest.likelihood, options.counts(interest), how)
-    plain = found.to_json()
-    goodness = {k: v for k, v in plain["goodness"].items() if k != "toys"}
     result = FitSummary(
         **_asked(target, interest, options, found.goodness.n_toys),
         method="maximum likelihood",
         unit=interest.unit,
-        parameters=plain["parameters"],
-        correlation=plain["correlation"],
-        covariance=plain["covariance"],
-        twice_nll=found.twice_nll,
-        converged=found.converged,
-        certified=found.certified,
-        goodness=Goodness(**goodness),
-        prefit=plain["prefit"]["channels"],
-        postfit=plain["postfit"]["channels"],
+        goodness=Goodness(**shared_fields(found.goodness, Goodness)),
+        prefit=jsonable(found.prefit.channels, exact=True),
+        postfit=jsonable(found.postfit.channels, exact=True),
+        **shared_fields(found, FitSummary, "engine", "goodness", "prefit", "postfit"),
     )
     return result, found.goodness.toys
 
@@ -62,10 +56,7 @@ def impacts_of(target: Target, interest: ParameterOfInterest, options: Options) 
         unit="" if interest.squared else interest.unit,
         parameter=interest.name,
         ranked=found.parameter,
-        best_fit=found.best_fit,
-        error=found.error,
-        impacts=found.to_json()["impacts"],
-        certified=found.certified,
+        **shared_fields(found, Impacts, "parameter", "engine"),
     )
 
 
@@ -88,8 +79,7 @@ def significance_of(
     )
     data = options.counts(interest)
     found = discovery.significance(interest.likelihood, data, interest.parameter, how)
-    same = ("null", "q0", "p_value", "significance", "expected")
-    toys = ("p_value_toys", "p_value_toys_error", "significance_toys")
+    own = ("parameter", "best_fit", "signal", "n_toys", "engine")
     result = Significance(
         **_asked(target, interest, options, found.n_toys),
         method="q0",
@@ -97,8 +87,7 @@ def significance_of(
         parameter=interest.name,
         best_fit=required(interest.value(found.best_fit)),
         signal=interest.value(found.signal),
-        certified=found.certified,
-        **{name: getattr(found, name) for name in (*same, *toys)},
+        **shared_fields(found, Significance, *own),
     )
     return result, found.toys
 

@@ -195,7 +195,7 @@ def scan_curve(
     return replace(curve, label=header(target).title), found
 
 
-def _crossings(found: Interval) -> list[float]:
+def _crossings(found: Interval | Bound) -> list[float]:
     """All values at which the profile crosses the level, in ascending order."""
     ends = [
         end
@@ -246,12 +246,7 @@ def limit_figure(
     if found.dof is not None:
         cut = threshold(found.cl, found.dof)
         levels = {f"{percent} ({found.dof} dof)": cut}
-        crossings = tuple(
-            (end, cut)
-            for s in found.intervals
-            for end, kind in ((s.lower, s.lower_end), (s.upper, s.upper_end))
-            if kind == CROSSING and end is not None
-        )
+        crossings = tuple((end, cut) for end in _crossings(found))
     sides = (("lower", found.lower), ("upper", found.upper))
     method = found.method.replace("cls", "CLs")
     marks = {} if levels else {f"{k} end, {percent}, {method}": e for k, e in sides}

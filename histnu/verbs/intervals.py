@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from histnu.analysis.target import ParameterOfInterest, Target, parameter_of_interest
 from histnu.core.errors import ConfigError
@@ -13,7 +13,15 @@ from histnu.inference.limits import interval
 from histnu.inference.results import Interval
 from histnu.inference.toys import feldman_cousins
 from histnu.verbs.envelope import Segment
-from histnu.verbs.options import METHODS, Options, common_fields, required, settled, toy_fields
+from histnu.verbs.options import (
+    METHODS,
+    Options,
+    common_fields,
+    required,
+    settled,
+    shared_fields,
+    toy_fields,
+)
 from histnu.verbs.results import Bound, Expected, Test
 
 log = logging.getLogger(__name__)
@@ -101,28 +109,14 @@ def expected_of(interest: ParameterOfInterest, from_toys: bool, options: Options
             toys=options.toy_options,
         ),
     )
-    return Expected(
-        method=found.method,
-        ensemble=found.ensemble,
-        cl=found.cl,
-        dof=found.dof,
-        sigmas=found.sigmas,
-        upper=tuple(interest.value(u) for u in found.upper),
-        n_toys=found.n_toys,
-        open_fraction=found.open_fraction,
-        nuisances=found.nuisances,
-    )
+    upper = tuple(interest.value(u) for u in found.upper)
+    return Expected(upper=upper, **shared_fields(found, Expected, "upper"))
 
 
 def _intervals(found: Interval, interest: ParameterOfInterest) -> tuple[Segment, ...]:
     """The allowed set in what was asked."""
     return tuple(
-        Segment(
-            lower=interest.value(s.lower),
-            upper=interest.value(s.upper),
-            lower_end=s.lower_end,
-            upper_end=s.upper_end,
-        )
+        Segment(**{**asdict(s), "lower": interest.value(s.lower), "upper": interest.value(s.upper)})
         for s in found.intervals
     )
 
@@ -144,20 +138,12 @@ def hypothesis_test(
     best = found.best_fit
     return Test(
         **common_fields(target, options),
-        method=found.method,
         **toy_fields(options),
         unit=interest.unit,
         parameter=interest.name,
         value=value,
-        cls=found.cls,
-        cl_b=found.cl_b,
-        cl_sb=found.cl_sb,
-        expected=found.expected,
-        test_statistic=found.test_statistic,
-        errors=found.errors,
         best_fit=None if best is None else interest.value(best.parameters[interest.parameter]),
         twice_nll=None if best is None else best.twice_nll,
-        certified=found.certified,
         measurement=interest.measurement,
-        search=found.search,
+        **shared_fields(found, Test, "parameter", "value", "best_fit", "n_toys"),
     )

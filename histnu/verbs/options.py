@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from histnu.analysis.target import ParameterOfInterest, Target
 from histnu.core.errors import FitError
 from histnu.core.executor import Executor, Local
-from histnu.core.serialize import digest
+from histnu.core.serialize import digest, jsonable
 from histnu.inference.asimov import asimov
 from histnu.inference.engine.fit import FitOptions
 from histnu.inference.engine.global_min import GlobalOptions
 from histnu.inference.engine.problems import MinimiseOptions
 from histnu.inference.limits import IntervalOptions
+from histnu.inference.results import Result
 from histnu.inference.toys import Chunk, ToyOptions, ToyStatistics
+from histnu.verbs.envelope import Model
 
 Array = NDArray[np.float64]
 
@@ -128,6 +130,12 @@ def common_fields(target: Target, options: Options) -> dict[str, Any]:
         "data": options.data,
         "provenance": target.provenance,
     }
+
+
+def shared_fields(found: Result, kind: type[Model], *without: str) -> dict[str, Any]:
+    """The fields of a result of the statistics that a verb's result has as well."""
+    names = {f.name for f in fields(found)} & set(kind.model_fields) - set(without)
+    return {name: jsonable(getattr(found, name), exact=True) for name in names}
 
 
 def settled(interest: ParameterOfInterest, options: Options) -> Options:

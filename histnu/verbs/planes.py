@@ -21,8 +21,9 @@ from histnu.analysis.target import (
 )
 from histnu.core.errors import ConfigError, located
 from histnu.plotting.canvas import Header, quantity
-from histnu.plotting.planes import PlaneFigure
+from histnu.plotting.planes import PlaneFigure, end_lines, excluded
 from histnu.plotting.planes import Region as DrawnRegion
+from histnu.verbs.envelope import region_text
 from histnu.verbs.intervals import find_interval
 from histnu.verbs.options import Options
 from histnu.verbs.profiles import contour_of, mass_curves
@@ -128,14 +129,21 @@ def _held_curve(
 
 
 def polylines(result: Region | MassCurve) -> tuple[Array, ...]:
-    """Lines (N, 2) of a region, or of both ends of a curve."""
+    """Lines (N, 2) of a region, or of all ends against a held parameter."""
     if isinstance(result, Region):
         return tuple(np.asarray(line) for line in result.polylines)
-    sides = [
-        np.array([(v, e) for v, e in zip(result.values, side, strict=True) if e is not None])
-        for side in (result.lower, result.upper)
+    return end_lines(result.values, result.to_json()["allowed"])
+
+
+def sets_in_pieces(result: Region | MassCurve) -> list[str]:
+    """The allowed sets of a curve that are more than one segment, in words."""
+    if isinstance(result, Region):
+        return []
+    return [
+        f"{result.x.name} = {value:g}: {result.parameter} in {region_text(allowed, result.unit)}"
+        for value, allowed in zip(result.values, result.allowed, strict=True)
+        if allowed and len(allowed) > 1
     ]
-    return tuple(side for side in sides if len(side))
 
 
 def plane_figure(results: Sequence[Region | MassCurve]) -> PlaneFigure:
@@ -144,10 +152,12 @@ def plane_figure(results: Sequence[Region | MassCurve]) -> PlaneFigure:
     for result in results:
         star = "*" if result.provenance == "reconstructed" else ""
         name = result.target.removesuffix("/workspace.json").rsplit("/", 1)[-1]
-        held = isinstance(result, MassCurve)
-        best = None if isinstance(result, MassCurve) else result.best_fit
-        lines = polylines(result)
-        regions.append(DrawnRegion(f"{name}{star}", lines, best, excluded_above=held))
+        drawn = DrawnRegion(f"{name}{star}", polylines(result))
+        if isinstance(result, MassCurve):
+            ruled_out = excluded(result.values, result.to_json()["allowed"])
+            regions.append(replace(drawn, excluded=ruled_out))
+        else:
+            regions.append(replace(drawn, best_fit=result.best_fit))
     first = results[0]
     marked = "reconstructed" if any(r.provenance == "reconstructed" for r in results) else None
     if isinstance(first, MassCurve):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +22,7 @@ from histnu.inference.profile import best_fit, unrounded
 from histnu.inference.profile import profile as find_profile
 from histnu.inference.results import Profile1D
 from histnu.verbs.envelope import Axis
-from histnu.verbs.options import Options, common_fields, required, settled
+from histnu.verbs.options import Options, common_fields, required, settled, shared_fields
 from histnu.verbs.results import Fit, MassCurve, Profile, Region
 
 Array = NDArray[np.float64]
@@ -153,14 +153,10 @@ def contour_of(
         unit=x.unit,
         x=x,
         y=y,
-        cl=found.cl,
-        dof=found.dof,
-        threshold=found.threshold,
         best_fit=(best[plane[0]], best[plane[1]]),
         polylines=lines,
         converged=found.best_fit.converged,
-        certified=found.certified,
-        search=found.search,
+        **shared_fields(found, Region, "x", "y", "best_fit"),
     )
 
 
@@ -194,22 +190,8 @@ def mass_curves(
 
 
 def _mass_curve(name: str, found: HeldCurve, options: Options) -> MassCurve:
+    own = asdict(found)
+    x = Axis(name=own.pop("held"), unit=own.pop("held_unit"))
     return MassCurve(
-        target=name,
-        engine=options.engine,
-        held=dict(options.held),
-        data=options.data,
-        unit=found.unit,
-        provenance=found.provenance,
-        parameter=found.parameter,
-        x=Axis(name=found.held, unit=found.held_unit),
-        values=found.values,
-        cl=found.cl,
-        dof=found.dof,
-        lower=found.lower,
-        upper=found.upper,
-        best_fit=found.best_fit,
-        best_fit_x=found.best_fit_held,
-        threshold=found.threshold,
-        certified=found.certified,
+        target=name, engine=options.engine, held=dict(options.held), data=options.data, x=x, **own
     )

@@ -133,11 +133,13 @@ class Region(Envelope):
 
 
 class MassCurve(Envelope):
-    """Upper ends of a parameter against a held one: the contour of -2 log L in both.
+    """The allowed set of a parameter against a held one: the contour of -2 log L in both.
 
     Attributes:
-        x: the held parameter. values: where it was held. lower, upper: of ``parameter`` there,
-            None where there is no end or the process is closed.
+        x: the held parameter. values: where it was held.
+        allowed: set of ``parameter`` there, a union of segments, empty where the minimum at this
+            value is above the level; None where the process is closed.
+        lower, upper: outermost ends, None where there is none.
         best_fit: of ``parameter`` at the global minimum, and ``best_fit_x`` where that is.
     """
 
@@ -147,6 +149,7 @@ class MassCurve(Envelope):
     values: Numbers
     cl: float
     dof: int
+    allowed: tuple[tuple[Segment, ...] | None, ...] = ()
     lower: tuple[float | None, ...]
     upper: tuple[float | None, ...]
     best_fit: float
@@ -411,8 +414,4 @@ def parse_result(document: Mapping[str, Any]) -> AnyResult:
 def result_schema() -> dict[str, Any]:
     """JSON Schema of every kind of result."""
     schema = _ADAPTER.json_schema(by_alias=True)
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": SCHEMA,
-        **schema,
-    }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": SCHEMA, **schema}

@@ -11,7 +11,7 @@ from histnu.analysis.target import Target, parameter_of_interest
 from histnu.inference.profile import best_fit
 from histnu.inference.toys import coverage as find_coverage
 from histnu.inference.toys import neyman_scan
-from histnu.verbs.options import METHODS, Options, common_fields, required, settled
+from histnu.verbs.options import METHODS, Options, common_fields, required, settled, shared_fields
 from histnu.verbs.results import Coverage, Toys
 
 
@@ -37,13 +37,8 @@ def toys(
         seed=options.seed,
         unit=interest.unit,
         parameter=interest.name,
-        cl=options.cl,
         values=tuple(points),
-        n_toys=found.n_toys,
-        delta_twice_nll=tuple(map(float, found.delta_twice_nll)),
-        critical=tuple(map(float, found.critical)),
-        p_value=tuple(map(float, found.p_value)),
-        error=tuple(map(float, found.error)),
+        **shared_fields(found, Toys, "parameter", "values"),
     )
 
 
@@ -65,15 +60,7 @@ def coverage(
         unit=interest.unit,
         parameter=interest.name,
         truth={**options.held, interest.name: truth},
-        cl=options.cl,
-        n_toys=found.n_toys,
-        covered=found.covered,
-        coverage=found.coverage,
-        coverage_interval=found.coverage_interval,
-        error=found.error,
-        failed=found.failed,
         best_fit=required(interest.value(best)),
-        certified=found.certified,
         measurement=interest.measurement,
-        search=found.search,
+        **shared_fields(found, Coverage, "parameter", "truth"),
     )

@@ -21,12 +21,7 @@ from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.nuclei import material
 from histnu.physics.scattering import Scattering
 from histnu.plotting.canvas import Header
-from histnu.plotting.spectra import (
-    ResponseFigure,
-    ResponsePanel,
-    SpectraFigure,
-    Spectrum,
-)
+from histnu.plotting.spectra import ResponseFigure, ResponsePanel, SpectraFigure, Spectrum
 from histnu.sources.protocol import Component
 
 Array = NDArray[np.float64]
@@ -44,9 +39,7 @@ def experiments_of(name: str | Path) -> tuple[Experiment, ...]:
 
 
 def spectra_figure(
-    name: str | Path,
-    e_range_kev: tuple[float, float],
-    settings: Mapping[str, float] | None = None,
+    name: str | Path, e_range_kev: tuple[float, float], settings: Mapping[str, float] | None = None
 ) -> SpectraFigure:
     """Basis spectra of the hypothesis of an analysis beside the Standard Model.
 

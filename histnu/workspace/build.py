@@ -9,14 +9,7 @@ import numpy as np
 
 from histnu.core.errors import WorkspaceError
 from histnu.core.serialize import rounded
-from histnu.core.types import (
-    ChannelSpec,
-    Measurement,
-    Modifier,
-    ParameterConfig,
-    Sample,
-    Workspace,
-)
+from histnu.core.types import ChannelSpec, Measurement, Modifier, ParameterConfig, Sample, Workspace
 from histnu.experiments.model import Background, RateNuisance
 from histnu.templates.basis import ChannelTemplates, SignalTemplate
 from histnu.workspace.modifiers import (

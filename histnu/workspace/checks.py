@@ -11,16 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from histnu.core.errors import DataError, WorkspaceError, located
+from histnu.core.errors import WorkspaceError, located
 from histnu.workspace.checks_settings import KINDS, check_measurements, samples, uses_of
-from histnu.workspace.findings import (
-    Finding,
-    Findings,
-    error,
-    ordered,
-    pointer,
-    warning,
-)
+from histnu.workspace.findings import Finding, Findings, error, ordered, pointer, warning
 from histnu.workspace.rates import LowestRate, lowest_rates, parameter_ranges
 
 SHOWN = 5
@@ -323,22 +316,3 @@ def require_valid(document: Any, path: str) -> dict[str, Any]:
         mend = f"{first.mend}{more}; see histnu validate"
         raise WorkspaceError(located(path, first.path, first.problem, mend))
     return document
-
-
-def check_document(document: Any, background: Any = None) -> list[Finding]:
-    """Findings of a workspace or a PatchSet, whichever the document is.
-
-    Args:
-        document: the JSON document.
-        background: background-only workspace of a PatchSet, if there is one.
-
-    Raises:
-        DataError: if it is neither.
-    """
-    if isinstance(document, dict) and "patches" in document:
-        from histnu.workspace.patchset_checks import check_patchset
-
-        return check_patchset(document, background)
-    if isinstance(document, dict) and "channels" in document:
-        return check_workspace(document)
-    raise DataError("the document has neither channels nor patches; give a workspace or PatchSet")

@@ -91,11 +91,6 @@ class GridAxis:
         """Equally spaced coordinates, both ends included."""
         return cls(label, unit, tuple(np.linspace(low, high, n).tolist()))
 
-    @classmethod
-    def logarithmic(cls, label: str, unit: str, ends: tuple[float, float], n: int) -> GridAxis:
-        """Logarithmically spaced coordinates, both ends included."""
-        return cls(label, unit, tuple(np.geomspace(*ends, n).tolist()))
-
     def to_json(self) -> dict[str, Any]:
         """Label, unit and coordinates."""
         return {"label": self.label, "unit": self.unit, "values": list(self.values)}

@@ -120,7 +120,7 @@ class Manifest:
             files: JSON documents; each is listed with its SHA-256 and, for workspaces, with the
                 digests pyhf computes.
             with_environment: add the versions of this machine. Two manifests of the same build
-                differ only there (:func:`without_environment`).
+                differ only there.
 
         Raises:
             DataError: if a file cannot be read.
@@ -164,8 +164,3 @@ def _document(path: Path) -> dict[str, Any]:
             entry["kind"] = "patchset"
             entry["points"] = len(content["patches"])
     return entry
-
-
-def without_environment(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """A manifest without what differs between machines."""
-    return {k: v for k, v in manifest.items() if k != "environment"}

@@ -7,14 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from histnu.core.errors import PatchSetError
+from histnu.core.errors import DataError, PatchSetError
 from histnu.core.serialize import shortened
-from histnu.workspace.checks import (
-    check_finite,
-    check_workspace,
-    sample_findings,
-    schema_findings,
-)
+from histnu.workspace.checks import check_finite, check_workspace, sample_findings, schema_findings
 from histnu.workspace.checks_settings import KINDS
 from histnu.workspace.digests import ALGORITHMS, document_digest
 from histnu.workspace.findings import Finding, Findings, error, info, ordered, warning
@@ -228,3 +223,20 @@ def _applied(document: Mapping[str, Any], background: Any) -> list[Finding]:
                 problem = f"with patch {name}: {f.path}: {f.problem}"
                 found.append(Finding(f.severity, f.check, f"/patches/{i}", problem, f.mend))
     return found
+
+
+def check_document(document: Any, background: Any = None) -> list[Finding]:
+    """Findings of a workspace or a PatchSet, whichever the document is.
+
+    Args:
+        document: the JSON document.
+        background: background-only workspace of a PatchSet, if there is one.
+
+    Raises:
+        DataError: if it is neither.
+    """
+    if isinstance(document, dict) and "patches" in document:
+        return check_patchset(document, background)
+    if isinstance(document, dict) and "channels" in document:
+        return check_workspace(document)
+    raise DataError("the document has neither channels nor patches; give a workspace or PatchSet")

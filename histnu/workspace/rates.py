@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-SCALAR_FACTORS = ("normfactor", "lumi")
-BIN_FACTORS = ("shapefactor", "staterror", "shapesys")
 CONSTRAINED = ("normsys", "histosys")
 DEFAULT_RANGES: Mapping[str, tuple[float, float, float]] = {
     "normfactor": (1.0, 0.0, 10.0),

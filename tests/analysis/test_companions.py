@@ -42,6 +42,7 @@ def test_nothing_is_held_where_a_strength_or_a_nuisance_is_asked():
     assert parameter_of_interest(target, "b8_flux").fixed == {}
 
 
+@pytest.mark.slow
 def test_a_wider_set_when_companions_are_profiled():
     """A profile over more parameters is nowhere higher: its interval holds the other one."""
     one = verbs.limit(load_target(ANALYSIS), "r2_emu")
@@ -75,6 +76,7 @@ def test_manifest_carries_it(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_command_line_says_what_was_held():
     arguments = ["limit", ANALYSIS, "--poi", "r2_ee", "--set", "r2_emu=free"]
     text = CliRunner().invoke(cli, arguments, catch_exceptions=False)

@@ -10,9 +10,11 @@ from scipy.stats import chi2
 from histnu.analysis.assemble import assemble
 from histnu.analysis.mass_scan import ScanOptions, mass_scan
 from histnu.analysis.schema import load_analysis
+from histnu.analysis.target import load_target
 from histnu.core.errors import ConfigError, FitError
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.limits import interval
+from histnu.verbs import Options, limit
 
 
 def test_ends_are_those_of_the_likelihoods_one_by_one():
@@ -56,7 +58,7 @@ def test_value_above_the_level_has_no_end():
     """At a level so low that only the best mass is inside, the others have no end."""
     analysis, options = load_analysis("sterile_dipole_pandax4t"), ScanOptions(cl=1e-4)
     (curve,) = mass_scan(analysis, "m4", ["mu_e"], (0.1, 8.0, 12.0), options)
-    best = curve.values.index(curve.best_fit_held)
+    best = curve.values.index(curve.best_fit_x)
     assert [u is not None for u in curve.upper] == [i == best for i in range(3)]
     assert curve.certified
 
@@ -84,7 +86,24 @@ def test_values_are_added_where_a_curve_climbs():
     added = sorted(set(fine.values) - set(masses))
     assert added == [math.sqrt(8.0), math.sqrt(96.0)]
     at = dict(zip(fine.values, fine.upper, strict=True))
-    if fine.best_fit_held in masses:  # the common minimum is the same
+    if fine.best_fit_x in masses:  # the common minimum is the same
         for value, upper in zip(plain.values, plain.upper, strict=True):
             assert at[value] == pytest.approx(upper, rel=1e-9)
     assert at[8.0] < at[math.sqrt(96.0)] < at[12.0]
+
+
+def test_sets_in_pieces_are_kept():
+    """A vector that couples alike to all: the signal is the Standard Model's again where
+    interference has cancelled it and the square brings it back, so the set has three pieces."""
+    analysis, masses = load_analysis("universal_vector_solar_b8"), (3.0, 10.0)
+    (curve,) = mass_scan(analysis, "m_v", ["g_universal"], masses)
+    alone = limit(load_target("universal_vector_solar_b8", {"m_v": 10.0}), "g_universal",
+                  Options(dof=2))  # fmt: skip
+    for allowed, lower, upper in zip(curve.allowed, curve.lower, curve.upper, strict=True):
+        assert len(allowed) == 3
+        assert (allowed[0].lower, allowed[-1].upper) == (lower, upper)
+        assert allowed[1].upper < allowed[2].lower  # what was excluded between is not lost
+    # the common minimum is that of 10 MeV, whose set is the interval of 2 dof; roots to 1e-8
+    assert curve.best_fit_x == 10.0
+    for ours, own in zip(curve.allowed[1], alone.intervals, strict=True):
+        assert (ours.lower, ours.upper) == pytest.approx((own.lower, own.upper), rel=1e-6)

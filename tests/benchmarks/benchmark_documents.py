@@ -155,7 +155,7 @@ def measure(path: Path, with_jax: bool) -> Row:
     likelihood = BatchedLikelihood.from_workspace(document)
     observed = likelihood.observe(likelihood.observation)
     seconds, found = _timed(lambda: minimise(likelihood, observed, Problems.make(likelihood, 1)), 3)
-    certified_seconds, certified = _timed(lambda: fit(likelihood, observed), 1)
+    certified_seconds, certified = _timed(lambda: fit(likelihood, observed), 3)
     name, values = scanned(likelihood, found.parameters[0])
     profile_seconds, scan = _timed(lambda: profile(likelihood, None, name, values), 1)
     start = process_time()

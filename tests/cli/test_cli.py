@@ -82,6 +82,7 @@ def test_module_is_the_command():
     assert done.stdout.startswith("histnu, version ")
 
 
+@pytest.mark.slow
 def test_verbose_says_what_is_done():
     command = [sys.executable, "-m", "histnu", "-v", "limit", "magnetic_moment_xenonnt"]
     done = subprocess.run([*command, "--poi", "mu_e"], capture_output=True, text=True, check=True)

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from histnu.cli.figures import refined
 from histnu.cli.main import main
+from histnu.verbs.plots import refined
 
 
 @pytest.fixture
@@ -87,6 +87,7 @@ def test_significance(run, project_root):
     assert "standard deviations" in text and "seed 3" in text and "[reconstructed inputs]" in text
 
 
+@pytest.mark.slow
 def test_expected_beside_observed(run, folder):
     arguments = (
         "limit",
@@ -131,10 +132,10 @@ def test_plot_names_its_kinds(run):
     "arguments",
     [
         ("fit", "--poi", "mu_e"),
-        ("impacts", "--poi", "mu_e"),
-        ("correlation", "--poi", "mu_e"),
+        pytest.param(("impacts", "--poi", "mu_e"), marks=pytest.mark.slow),
+        pytest.param(("correlation", "--poi", "mu_e"), marks=pytest.mark.slow),
         ("scan", "--poi", "mu_e", "--points", "5", "--from", "0", "--to", "3"),
-        ("nuisances", "--poi", "mu_e"),
+        pytest.param(("nuisances", "--poi", "mu_e"), marks=pytest.mark.slow),
     ],
     ids=lambda a: a[0],
 )
@@ -152,6 +153,7 @@ def test_plot_draws_an_analysis(run, tmp_path, kind):
     assert (tmp_path / f"{kind}.png").exists()
 
 
+@pytest.mark.slow
 def test_spectra_are_the_models(run, tmp_path):
     """The Standard Model curve integrates to the 304 events/(t yr) above 0.51 keV of the design."""
     import csv

@@ -90,7 +90,9 @@ def test_a_very_long_line_is_cut(verb):
     assert len(err) < 2100
 
 
-@pytest.mark.parametrize("words", ["list", "list --json", "--help"])
+@pytest.mark.parametrize(
+    "words", ["list", pytest.param("list --json", marks=pytest.mark.slow), "--help"]
+)
 def test_a_reader_that_stops_early_is_no_error(words):
     line = f"{sys.executable} -m histnu.cli.main {words} | head -1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)

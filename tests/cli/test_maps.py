@@ -99,6 +99,7 @@ def test_a_map_over_a_held_axis() -> None:
         assert not np.any(delta[k, ~below] <= curve["threshold"] - 0.05)
 
 
+@pytest.mark.slow
 def test_a_map_of_two_parameters(tmp_path: Path) -> None:
     document = examples.workspace(
         {

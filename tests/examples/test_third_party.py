@@ -29,14 +29,15 @@ def run(tmp_path_factory, example):
     """The command line of an environment in which the example is installed."""
     folder = tmp_path_factory.mktemp("third_party")
     shutil.copytree(example, folder / "source")
-    venv.create(folder / "venv", with_pip=True)
+    venv.create(folder / "venv")
     python = folder / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     where = "import site; print(site.getsitepackages()[0])"
     theirs = subprocess.run([python, "-c", where], capture_output=True, text=True, check=True)
     ours = "; ".join(f"site.addsitedir({p!r})" for p in site.getsitepackages())
     (Path(theirs.stdout.strip()) / "project.pth").write_text(f"import site; {ours}\n")
     install = ("install", "-q", "--no-deps", "--no-build-isolation", "--no-index")
-    subprocess.run([python, "-m", "pip", *install, folder / "source"], check=True)
+    pip = [sys.executable, "-m", "pip", "--python", python]
+    subprocess.run([*pip, *install, folder / "source"], check=True)
 
     def call(*arguments) -> str:
         command = [python, "-m", "histnu.cli.main", *map(str, arguments)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import us2_flux
 
 from histnu.analysis.assemble import assemble
 from histnu.analysis.schema import load_analysis
 from histnu.core.errors import DataError
-from histnu.experiments import us2, us2_flux
+from histnu.experiments import us2
 from histnu.inference.engine.fit import FitOptions
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.limits import interval

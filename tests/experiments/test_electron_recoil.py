@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import sys
 from itertools import pairwise
 
@@ -121,11 +121,7 @@ def test_tables_are_fine_enough(name):
 
 @pytest.mark.release
 def test_script_again(project_root, releases, tmp_path, monkeypatch):
-    path = project_root / "scripts" / "derive_electron_recoil.py"
-    spec = importlib.util.spec_from_file_location("derive_electron_recoil", path)
-    script = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, script)  # dataclasses look their module up
-    spec.loader.exec_module(script)
+    script = importlib.import_module("derive_electron_recoil")
     monkeypatch.setattr(sys, "argv", ["script", str(releases), "-o", str(tmp_path)])
     script.main()
     written = sorted(tmp_path.rglob("*.csv"))

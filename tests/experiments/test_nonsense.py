@@ -7,11 +7,11 @@ import shutil
 
 import pytest
 
+from histnu.analysis.spectrum_table import read_spectra
 from histnu.analysis.validation import check_file
 from histnu.core.errors import DataError, HistnuError
 from histnu.core.tables import data_path, read_csv
 from histnu.experiments.loader import load_experiment
-from histnu.experiments.user_spectrum import read_spectra
 
 
 @pytest.fixture

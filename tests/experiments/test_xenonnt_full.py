@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from anchor_likelihood import blueice_events, multilinear
 
 from histnu.analysis.flux import components_of
 from histnu.analysis.schema import load_analysis
@@ -22,13 +23,16 @@ from histnu.physics.scattering import Scattering
 from histnu.releases.locate import find_release
 from histnu.sources.solar import solar_source
 from histnu.templates.basis import ChannelTemplates, anchor_templates, channel_templates
-from histnu.templates.morphing import blueice_events, multilinear
 from histnu.workspace.build import Poi, Strength, build_workspace
 
 pytestmark = pytest.mark.release
 
 
-@pytest.fixture(params=built_names())
+SLOW = pytest.mark.slow
+"""A likelihood in four dimensions is read from thousands of templates: five to ten seconds."""
+
+
+@pytest.fixture(params=[pytest.param(n, marks=SLOW) if "_4d_" in n else n for n in built_names()])
 def name(request: pytest.FixtureRequest) -> str:
     for release in BUILDERS[request.param].releases:
         try:
@@ -71,6 +75,7 @@ def test_backgrounds_are_positive_and_small_detectors_add_up(name: str) -> None:
         assert np.all(c.response.anchors.values.sum(axis=-2) <= 1.0)
 
 
+@SLOW
 def test_published_8b_expectation() -> None:
     """11.9 events at 5.25e6 (arXiv:2408.02877), from the release's own templates."""
     try:
@@ -86,7 +91,7 @@ def test_published_8b_expectation() -> None:
     # 2024: the released basis is coarse (16 energies, integer yields), 3 % at every anchor;
     # ionization-only: the response starts at 0.5 keV, below which up to 7 % of the CEvNS events
     # lie at the highest charge yield
-    [("xenonnt_4d_2024", 0.035), ("xenonnt_s2only_2026", 0.07)],
+    [pytest.param("xenonnt_4d_2024", 0.035, marks=SLOW), ("xenonnt_s2only_2026", 0.07)],
 )
 def test_folding_reproduces_the_releases_cevns(experiment: str, tolerance: float) -> None:
     """Our flux, cross section and folding against the release, at every yield anchor."""

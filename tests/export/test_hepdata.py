@@ -52,7 +52,22 @@ def results():
             bound("xenonnt", 1.8),
             bound("combined", 1.9, provenance="reconstructed"),
             bound("combined", 3.0, lower=-4.0, **charge, published=None),
-            bound("combined", [2.0, 3.0, None], id="dipole_e", m4_mev=[0.001, 1.0, 30.0], dof=2),
+            bound(
+                "combined",
+                2.5,
+                lower=-3.0,
+                **charge,
+                published=None,
+                held={"q_emu": 0.0, "q_mutau": 0.0},
+            ),
+            bound(
+                "combined",
+                [2.0, 3.0, None],
+                id="dipole_e",
+                m4_mev=[0.001, 1.0, 30.0],
+                dof=2,
+                x={"name": "m4", "unit": "MeV"},
+            ),
         ],
         "alternatives": [bound("combined", 1.8, interpolation="linear")],
         "profiles": [
@@ -118,6 +133,7 @@ def test_a_table_for_everything(documents):
     assert [d["name"] for d in documents[1:]] == [
         "Limits on mu_e 90 percent CL 1 dof",
         "Limits on q_ee 90 percent CL 1 dof",
+        "Limits on q_ee 90 percent CL 1 dof others zero",
         "Limits on mu_e 90 percent CL 1 dof linear",
         "Limit on dipole_e combined 90 percent CL",
         "Profile of mu_e combined",
@@ -146,6 +162,28 @@ def test_two_sided_limits_are_uncertainties_of_the_best_fit(submission, document
     best = next(d for d in content["dependent_variables"] if d["header"]["name"] == "best fit")
     errors = best["values"][0]["errors"]
     assert errors == [{"asymerror": {"minus": -4.5, "plus": 2.5}, "label": "90% interval"}]
+
+
+def test_limits_with_other_charges_zero_and_profiled_are_told_apart(submission, documents):
+    found = {}
+    for others, name in (("profiled", ""), ("zero", " others zero")):
+        entry, content = table(submission, documents, f"Limits on q_ee 90 percent CL 1 dof{name}")
+        assert f"the other parameters of the hypothesis {others}." in entry["description"]
+        upper = next(d for d in content["dependent_variables"] if "upper" in d["header"]["name"])
+        (value,) = upper["values"]
+        held = [q["value"] for q in upper["qualifiers"] if q["name"] == "HELD"]
+        found[others] = (value["value"], held)
+    assert found == {"profiled": (3.0, []), "zero": (2.5, ["q_emu = q_mutau = 0"])}
+
+
+def test_a_curve_in_pieces_shows_its_sets():
+    ends = {"lower_end": "crossing", "upper_end": "crossing"}
+    pieces = [{"lower": -1.0, "upper": 1.0, **ends}, {"lower": 3.0, "upper": 3.5, **ends}]
+    row = bound("combined", [3.5, 2.0, None], x={"name": "m_v", "unit": "MeV"},
+                m_v_mev=[1.0, 10.0, 99.0], allowed=[pieces, pieces[:1], None])  # fmt: skip
+    (spec,) = hepdata_tables.limit_tables([row])
+    assert spec.independent[0].values == (1.0, 10.0)
+    assert spec.dependent[-1].values == ("[-1, 1] u [3, 3.5]", "[-1, 1]")
 
 
 def test_curves_leave_out_closed_masses(submission, documents):

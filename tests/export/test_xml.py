@@ -38,7 +38,10 @@ def log_likelihoods(first, second, measurement, n_points=5):
 
 
 @pytest.mark.parametrize("interpolation", ["normsys", "linear"])
-@pytest.mark.parametrize("name", ["magnetic_moment_combined", "millicharge_xenonnt"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("magnetic_moment_combined", marks=pytest.mark.slow), "millicharge_xenonnt"],
+)
 def test_round_trip_is_the_same_likelihood(name, interpolation, tmp_path):
     """Required: 1e-10. ROOT files hold doubles, so nothing is lost at all."""
     analysis = load_analysis(name).model_copy(update={"interpolation": interpolation})

@@ -213,7 +213,8 @@ def results() -> Tree:
         "upper": 1.0,
         "published": {"lower": None, "upper": 1.1},
     }
-    dipole = {"lower": None, "best_fit": 0.1, "m4_mev": [1.0, 5.0], "upper": [1.0, None]}
+    dipole = {"lower": None, "best_fit": 0.1, "m4_mev": [1.0, 5.0], "upper": [1.0, None],
+              "x": {"name": "m4", "unit": "MeV"}}  # fmt: skip
     return {
         "schema": "histnu-results/1",
         "bounds": [

@@ -7,6 +7,7 @@ pickled cases from standard input and writes pickled outcomes to standard output
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import pickle
 import resource
@@ -181,7 +182,8 @@ def warm_up(cases: Sequence[Case]) -> None:
 
     import histnu.cli.main as entry
 
-    importlib.import_module("histnu.plotting.studies")
+    for name in ("histnu.plotting.studies", "histnu.studies.reproduce"):
+        importlib.import_module(name)
     with importlib.import_module("histnu.plotting.style").figure_style():
         pass  # imports matplotlib and reads its fonts
     for verb in entry.VERBS:
@@ -208,6 +210,8 @@ def serve() -> None:
     warming, cases = pickle.load(sys.stdin.buffer)
     stream = os.fdopen(os.dup(1), "wb")
     warm_up(warming)
+    gc.collect()
+    gc.freeze()  # a collection in a child would copy every page of the parent
     for outcome in run_all(cases):
         pickle.dump(outcome, stream)
         stream.flush()

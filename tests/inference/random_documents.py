@@ -124,6 +124,7 @@ class PyhfReference:
         self.empty = np.flatnonzero(self.data[: config.nmaindata] == 0)
         self.counted = np.flatnonzero(self.data[: config.nmaindata] > 0)
         self._names = config.par_names
+        self._last: tuple[bytes, Array] = (b"", self.init)
 
     def value(self, x: Array) -> float:
         """-2 log L; infinite at negative rates, which pyhf itself accepts in empty bins."""
@@ -137,17 +138,30 @@ class PyhfReference:
         """Expected counts of all bins."""
         return np.asarray(self.model.main_model.expected_data(x))
 
-    def slope(self, x: Array) -> tuple[float, Array]:
-        """-2 log L and its central differences, in one batched call."""
+    def _around(self, x: Array) -> tuple[Array, Array]:
+        """Points at both sides of each parameter and ``x`` (2 n + 1, n), and their steps (n,)."""
         n = len(x)
         step = 1e-6 * np.maximum(1.0, np.abs(x))
         points = np.tile(x, (2 * n + 1, 1))
         points[np.arange(n), np.arange(n)] += step
         points[n + np.arange(n), np.arange(n)] -= step
+        return points, step
+
+    def slope(self, x: Array) -> tuple[float, Array]:
+        """-2 log L and its central differences, in one batched call."""
+        points, step = self._around(x)
         with np.errstate(all="ignore"):
             value = -2 * np.asarray(self._batch.logpdf(points, self.data), dtype=float).ravel()
         value = np.where(np.isfinite(value), value, 1e8)
-        return float(value[-1]), (value[:n] - value[n : 2 * n]) / (2 * step)
+        return float(value[-1]), (value[: len(x)] - value[len(x) : -1]) / (2 * step)
+
+    def emptied(self, x: Array) -> tuple[Array, Array]:
+        """Rates (bins,) of the empty bins and their central differences (bins, n)."""
+        if self._last[0] != x.tobytes():  # SLSQP asks for rates and slopes at one point in turn
+            rates = np.asarray(self._batch.main_model.expected_data(self._around(x)[0]))
+            self._last = x.tobytes(), rates[:, self.empty]
+        rates, n = self._last[1], len(x)
+        return rates[-1], ((rates[:n] - rates[n:-1]) / (2 * self._around(x)[1][:, None])).T
 
     def starts(self, count: int, rng: np.random.Generator) -> list[Array]:
         """The suggested start and random points within three widths and the bounds."""
@@ -204,18 +218,22 @@ class PyhfReference:
 
         constraints = []
         if len(self.empty):
-            constraints.append({"type": "ineq", "fun": lambda z: self.rates(full(z))[self.empty]})
+            constraints.append({
+                "type": "ineq",
+                "fun": lambda z: self.emptied(full(z))[0],
+                "jac": lambda z: self.emptied(full(z))[1][:, free],
+            })  # fmt: skip
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # scipy 1.13: x outside its bounds
             found = minimize(
                 objective, x[free], jac=True, method="SLSQP", bounds=self.bounds[free],
-                constraints=constraints, options={"ftol": 1e-10, "maxiter": 200},
+                constraints=constraints, options={"ftol": 1e-8, "maxiter": 200},
             )  # fmt: skip
         low, high = self.bounds[free].T
         return self.value(full(np.clip(found.x, low, high)))
 
     def minuit(self, fixed: dict[str, float], start: Array) -> float:
-        """-2 log L where MIGRAD ends from one start."""
+        """-2 log L where MIGRAD ends from one start, with the same slopes."""
         x, free = self._free(fixed, start)
 
         def full(z: Array) -> Array:
@@ -223,7 +241,10 @@ class PyhfReference:
             y[free] = z
             return y
 
-        minuit = Minuit(lambda z: min(self.value(full(z)), 1e8), x[free])
+        minuit = Minuit(
+            lambda z: min(self.value(full(z)), 1e8), x[free],
+            grad=lambda z: self.slope(full(z))[1][free],
+        )  # fmt: skip
         minuit.limits = [tuple(b) for b in self.bounds[free]]
         minuit.errordef, minuit.tol = 1.0, 1e-3
         minuit.migrad(ncall=4000)

@@ -99,7 +99,7 @@ def test_a_ledger_counts_different_starts_that_agree() -> None:
 
 def test_uncertified_fits_are_an_error_that_names_the_value(example: Example) -> None:
     """One iteration is not enough for any fit, and MIGRAD is not asked."""
-    hasty = MinimiseOptions(max_iterations=1, stragglers=False)
+    hasty = MinimiseOptions(max_iterations=1, migrad=False)
     options = FitOptions(minimise=hasty, starts=StartOptions(patience=1))
     likelihood = example("correlated")
     with pytest.raises(FitError, match=r"the free fit: the fit did not converge .*of 1 fits"):

@@ -45,6 +45,7 @@ def test_extent_of_the_region_is_the_interval_of_the_profile(example: Example) -
     assert np.all(line[:, 0] <= limit.upper + 1e-6)
 
 
+@pytest.mark.slow
 def test_grid_order_does_not_matter(charges: MappedLikelihood) -> None:
     grid = (np.linspace(-3, 5, 7), np.linspace(-4, 6, 6))
     one = region(charges, None, ("q_ee", "q_mumu"), grid)

@@ -262,7 +262,7 @@ def test_many_events_do_not_stop_a_fit() -> None:
     counts = rng.poisson(likelihood.expected(likelihood.init)[0]).astype(float)
     observed = likelihood.observe(counts)
     best = fit(likelihood, observed)
-    assert best.converged.all() and not best.straggler.any()
+    assert best.converged.all() and not best.migrad.any()
     x = best.parameters.T.copy()
     at = likelihood.derivatives(x, observed)
     step = 1e-6 / np.sqrt(np.abs(np.diagonal(at.hessian[..., 0])))

@@ -99,6 +99,7 @@ def test_toys_of_many_events_follow_the_asimov_bands():
     assert found.n_toys == 4000
 
 
+@pytest.mark.slow
 def test_cls_from_toys_follows_the_formulae_for_many_events():
     likelihood = many_events()
     asimov = expected_limit(likelihood, None, "mu", ExpectedOptions("cls", 0.9))

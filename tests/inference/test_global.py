@@ -160,6 +160,7 @@ def test_relaxed_minimum_is_a_lower_bound(
     assert relaxed_minimum(two_minima, data) == pytest.approx(found, abs=1e-7)
 
 
+@pytest.mark.slow
 def test_long_scans_use_anchors_and_agree(charges: MappedLikelihood) -> None:
     values = np.linspace(-5, 6, 60)
     observed = charges.observe(charges.observation)

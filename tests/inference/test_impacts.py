@@ -13,7 +13,9 @@ from histnu.inference.summary import SummaryOptions, summarise
 from tests.inference.examples import workspace
 
 
-@pytest.mark.parametrize("name", ["correlated", "multichannel"])
+@pytest.mark.parametrize(
+    "name", ["correlated", pytest.param("multichannel", marks=pytest.mark.slow)]
+)
 def test_equal_to_fits_one_by_one_with_pyhf(example, name):
     likelihood = example(name)
     found = impacts(likelihood, None, "mu")

@@ -360,3 +360,31 @@ def test_bad_data_are_refused(data: Any, message: str) -> None:
         likelihood.index("x")
     with pytest.raises(FitError, match="last axis must be 3"):
         likelihood.expected([1.0])
+
+
+@pytest.mark.parametrize("name", ["textbook", "multichannel", "correlated", "combined"])
+def test_no_parameters_expect_more_exactly_what_was_observed(name: str) -> None:
+    """-2 log L is at its bound for data that the model expects, and above it elsewhere.
+
+    Rounding: 1e-9 of a sum of a hundred logarithms.
+    """
+    likelihood = BatchedLikelihood.from_workspace(getattr(examples, name)())
+    truth = likelihood.init
+    data, auxdata = likelihood.expected(truth)[0], likelihood.expected_auxdata(truth)[0]
+    observed = likelihood.observe(data, auxdata)
+    least = likelihood.least(observed)[0]
+    assert likelihood.value(truth[:, None], observed)[0] == pytest.approx(least, abs=1e-9)
+    x = truth[:, None] * (1 + 0.1 * np.random.default_rng(4).normal(size=(len(truth), 50)))
+    assert np.all(likelihood.value(x, observed) >= least - 1e-9)
+    empty = likelihood.observe(np.zeros_like(data), auxdata)
+    assert np.all(likelihood.value(x, empty) >= likelihood.least(empty)[0])
+
+
+def test_many_points_are_evaluated_as_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work arrays of 2 kB: the points are taken a few at a time, with the same digits."""
+    likelihood = BatchedLikelihood.from_workspace(examples.multichannel())
+    x = likelihood.init[:, None] * np.linspace(0.9, 1.1, 101)
+    observed = likelihood.observe(np.tile(likelihood.observation, (101, 1)))
+    whole = likelihood.value(x, observed)
+    monkeypatch.setattr("histnu.inference.engine.likelihood._WORK_BYTES", 2e3)
+    assert likelihood.value(x, observed) == pytest.approx(whole, rel=1e-14)

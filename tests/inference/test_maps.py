@@ -75,6 +75,7 @@ def bounded_critical(mu: float, cl: float) -> float:
     return float(brentq(lambda c: content(c) - cl, 1e-6, 20))
 
 
+@pytest.mark.slow
 def test_critical_values_of_a_bounded_gaussian() -> None:
     values = np.array([0.0, 0.3, 1.0, 2.0, 4.0])
     document = gaussian({"c": ("mu", 0.4)}, (0.0, 50.0))
@@ -88,7 +89,7 @@ def test_critical_values_of_a_bounded_gaussian() -> None:
     assert found.delta == pytest.approx((0.4 - values) ** 2, rel=5e-3, abs=1e-4)
 
 
-@pytest.mark.parametrize("cl", [0.68, 0.9])
+@pytest.mark.parametrize("cl", [0.9, pytest.param(0.68, marks=pytest.mark.slow)])
 def test_gaussian_limit_is_chi2(cl: float) -> None:
     document = gaussian({"c": ("a", 0.0), "d": ("b", 0.5)}, (-500.0, 500.0))
     axis = np.array([-2.0, 3.0])
@@ -108,6 +109,7 @@ def test_the_error_of_a_quantile_is_its_spread() -> None:
     assert np.mean(errors) == pytest.approx(spread, rel=0.15)
 
 
+@pytest.mark.slow
 def test_best_fits_run_over_a_held_axis() -> None:
     """Two hypotheses, each with a signal in its own bin: a family over one held value.
 
@@ -203,6 +205,7 @@ def test_more_toys_begin_with_the_fewer(example: Example) -> None:
     assert few.delta == pytest.approx(many.delta[: len(few.delta)], abs=1e-8)
 
 
+@pytest.mark.slow
 def test_toys_go_to_the_contour() -> None:
     document = gaussian({"c": ("mu", 1.0)}, (0.0, 50.0))
     values = np.append(np.linspace(0.0, 6.0, 13), 60.0)

@@ -20,6 +20,7 @@ from histnu.inference import (
     minimise,
 )
 from histnu.inference.engine.linalg import newton_step
+from histnu.inference.engine.problems import Met
 from tests.inference import examples
 
 Example = Callable[[str], BatchedLikelihood]
@@ -187,19 +188,17 @@ def test_an_undefined_start_falls_back_and_an_undefined_problem_is_reported() ->
     assert np.isfinite(found.parameters).all()
 
 
-def test_stragglers_are_finished_by_minuit(example: Example) -> None:
+def test_unconverged_fits_are_finished_by_migrad(example: Example) -> None:
     likelihood = example("combined")
     observed = likelihood.observe(likelihood.observation)
     problems = Problems.make(likelihood, 2, {"mu": [0.0, 2.0]})
     exact = minimise(likelihood, observed, problems)
     cut = minimise(likelihood, observed, problems, MinimiseOptions(max_iterations=1))
-    assert cut.straggler.all()
+    assert cut.migrad.all()
     assert cut.converged.all()
     # MIGRAD stops at an EDM of 2e-7
     np.testing.assert_allclose(cut.twice_nll, exact.twice_nll, rtol=0, atol=1e-6)
-    left = minimise(
-        likelihood, observed, problems, MinimiseOptions(max_iterations=1, stragglers=False)
-    )
+    left = minimise(likelihood, observed, problems, MinimiseOptions(max_iterations=1, migrad=False))
     assert not left.converged.any()
 
 
@@ -288,3 +287,40 @@ def test_a_plateau_of_idle_parameters_is_left(start: float) -> None:
     assert found.converged[0]
     assert named["s[0]"] == 10.0
     assert named["f"] == pytest.approx(f, rel=1e-6)  # edm 1e-9 at a curvature of 3e3
+
+
+def test_a_start_ends_where_another_has_come_to(example: Example) -> None:
+    """The same minimum to the last digit, in fewer steps; alone it is within 1e-8 in -2 log L."""
+    likelihood = example("multichannel")
+    observed = likelihood.observe(likelihood.observation)
+    one = Problems.make(likelihood, 1)
+    first = minimise(likelihood, observed, one)
+    start = one.start + 0.3
+    alone = minimise(likelihood, observed, Problems(start, one.fixed))
+    met = minimise(likelihood, observed, Problems(start, one.fixed, met=Met.of(first, 1)))
+    assert met.iterations[0] < alone.iterations[0]
+    assert np.array_equal(met.parameters, first.parameters) and met.converged.all()
+    assert abs(alone.twice_nll[0] - first.twice_nll[0]) < 1e-8
+
+
+def test_a_start_that_leads_elsewhere_is_not_ended() -> None:
+    """Two minima of a background that a normsys raises on both sides, at about -1.5 and 1.5."""
+    sample = {
+        "name": "background", "data": [20.0],
+        "modifiers": [
+            {"name": "rate", "type": "normsys", "data": {"lo": 1.5, "hi": 1.55}},
+            {"name": "mu", "type": "normfactor", "data": None},
+        ],
+    }  # fmt: skip
+    likelihood = BatchedLikelihood.from_workspace(
+        examples.workspace({"c": [sample]}, {"c": [44.0]}, "mu")
+    )
+    observed = likelihood.observe(likelihood.observation)
+    rate, fixed = likelihood.index("rate"), {"mu": 1.0}
+    low, high = (Problems.make(likelihood, 1, fixed) for _ in range(2))
+    low.start[rate], high.start[rate] = -1.0, 1.0
+    first = minimise(likelihood, observed, low)
+    known = Problems(high.start, high.fixed, met=Met.of(first, 1))
+    second = minimise(likelihood, observed, known)
+    assert first.parameters[0, rate] < -0.5 < 0.5 < second.parameters[0, rate]
+    assert second.twice_nll[0] < first.twice_nll[0] - 0.1

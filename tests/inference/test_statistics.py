@@ -43,7 +43,9 @@ def pyhf_statistic(
 
 @pytest.mark.parametrize("shape", sorted(POI))
 @pytest.mark.parametrize("name", ["t", "t_tilde", "q", "q_tilde"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, 4))]
+)
 def test_statistics_equal_those_of_pyhf(shape: str, name: str, seed: int) -> None:
     likelihood = BatchedLikelihood.from_workspace(getattr(examples, shape)())
     data = data_of(likelihood, seed)

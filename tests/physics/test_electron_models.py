@@ -194,7 +194,7 @@ def test_unit_of_another_quantity() -> None:
 
 @pytest.mark.parametrize("value", [-1.0, np.nan])
 def test_bad_masses(value: float) -> None:
-    with pytest.raises(PhysicsError, match=r"m4 = .* MeV must be finite and >= 0"):
+    with pytest.raises(PhysicsError, match=r"m4 = .* MeV must be finite and in \[0, 1e\+06\] MeV"):
         SterileDipole(value)
     with pytest.raises(PhysicsError, match=r"m4 = .* MeV must be finite and in \[0, 1e\+06\] MeV"):
         SterileDipole().holding({"m4": value})

@@ -234,7 +234,8 @@ def test_heavy_mediator_is_contact_is_nsi(quark):
     charges = new.VectorCharges({"mu": 1.0}, float(quark == "u"), float(quark == "d"), 0.0)
     t = np.array([1e-3, 1e-2])
     light = g**2 * new.mediator_shift(t, isotope, charges, "mu", mass)
-    nsi = new.contact_limit(g**2, mass) * new.nsi_charge(isotope, quark)
+    strength = g**2 / (np.sqrt(2.0) * float(FERMI_CONSTANT) * mass**2)
+    nsi = strength * new.nsi_charge(isotope, quark)
     correction = 2 * isotope.mass_mev * t.max() / mass**2
     np.testing.assert_allclose(light, nsi, rtol=2 * correction)
     assert np.all(light < nsi)
@@ -347,5 +348,5 @@ def test_no_coupling_is_the_standard_model():
 def test_refusals():
     with pytest.raises(PhysicsError, match="mediator mass -1"):
         new.vector_propagator([1e-3], 1e4, -1.0)
-    with pytest.raises(PhysicsError, match="unknown quark 's'; known: u, d"):
+    with pytest.raises(PhysicsError, match="unknown quark 's'; known: d, u"):
         new.nsi_charge(ARGON.isotopes[0], "s")

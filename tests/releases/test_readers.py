@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from full_validation import read_recoil_spectrum
 
 from histnu.core.errors import DataError
 from histnu.releases.readers import (
@@ -16,7 +17,6 @@ from histnu.releases.readers import (
     read_curve,
     read_matching,
     read_parameters,
-    read_recoil_spectrum,
     read_template,
 )
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import importlib
 import math
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from histnu.analysis.schema import load_analysis
+from histnu.analysis.spectrum_table import read_spectra
 from histnu.analysis.target import load_target
 from histnu.core.errors import DataError, FitError, PhysicsError
+from histnu.core.serialize import read_json
 from histnu.experiments.builders import BUILDERS, build_experiment
-from histnu.experiments.user_spectrum import read_spectra
 from histnu.physics.models.protocol import SignalModel
 from histnu.physics.models.tabulated import TabulatedSignal
 from histnu.releases.locate import find_release
+from histnu.studies.schema import load_study
+from histnu.studies.tables import make_table
+from histnu.studies.text import options_of
 from histnu.verbs import limit, mass_curves
 from histnu.workspace.shapes import split_shapes, with_bounds
 
@@ -37,6 +43,7 @@ def needs(name: str) -> None:
             pytest.skip(str(error))
 
 
+@pytest.mark.slow
 @pytest.mark.release
 def test_published_2024_flux_and_significance(validation) -> None:  # type: ignore[no-untyped-def]
     """arXiv:2408.02877: flux 4.7 (+3.6 -2.3) e6, background-only rejected at 2.73 sigma."""
@@ -52,6 +59,7 @@ def test_published_2024_flux_and_significance(validation) -> None:  # type: igno
     assert found.significance == pytest.approx(2.73, abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.release
 def test_same_model_as_the_collaborations(validation) -> None:  # type: ignore[no-untyped-def]
     """-2 log L of alea 0.3.5 at five points, from scripts/compare_alea.py (relative to point 0)."""
@@ -99,6 +107,7 @@ def test_bound_and_sensitivity(part) -> None:  # type: ignore[no-untyped-def]
     assert row["upper"] < row["expected"]["upper"]
 
 
+@pytest.mark.slow
 @pytest.mark.release
 def test_pyhf_gives_the_same_bound() -> None:
     """The batched engine against pyhf itself (minuit) on the ionization-only workspace."""
@@ -138,6 +147,7 @@ def test_dipole_of_zero_mass_is_the_magnetic_moment() -> None:
     assert curve.dof == 2
 
 
+@pytest.mark.slow
 @pytest.mark.release
 def test_unknown_parameter_of_the_reference(validation) -> None:  # type: ignore[no-untyped-def]
     needs("xenonnt_4d_2024")
@@ -211,5 +221,34 @@ def test_published_limits_are_read(validation) -> None:  # type: ignore[no-untyp
 
 @pytest.mark.release
 def test_grid_is_cached_and_complete() -> None:
-    needs("xenonnt_4d_2026")
-    assert build_experiment("xenonnt_4d_2026") is build_experiment("xenonnt_4d_2026")
+    needs("xenonnt_s2only_2026")
+    assert build_experiment("xenonnt_s2only_2026") is build_experiment("xenonnt_s2only_2026")
+
+
+@pytest.fixture(scope="module")
+def documented(project_root):  # type: ignore[no-untyped-def]
+    return read_json(project_root / "docs" / "full_likelihoods.json")
+
+
+def test_documented_tables_are_those_of_the_run(documented, project_root):  # type: ignore[no-untyped-def]
+    """docs/full_likelihoods.md shows what docs/full_likelihoods.json says, as the report does."""
+    page = (project_root / "docs" / "full_likelihoods.md").read_text()
+    report = load_study("full_likelihoods").report.read_text()
+    places = re.findall(r"\{\{ table (\w+) (.*?) \}\}", report)
+    assert [kind for kind, _ in places] == ["compare", "curves"]
+    for kind, words in places:
+        assert make_table(documented, kind, options_of(shlex.split(words))).markdown() in page
+    assert ", ".join(f"{k} {v}" for k, v in documented["versions"].items()) in page
+
+
+@pytest.mark.slow
+@pytest.mark.release
+def test_documented_results_are_current(documented, part):  # type: ignore[no-untyped-def]
+    needs("xenonnt_s2only_2026")
+    label = "xenonnt_s2only_2026"
+    now = part("full_likelihoods", lambda i: i.data == label and i.task.parameters == ("mu_e",))
+    row = now.row("bounds", id="mu_e")
+    (shown,) = (r for r in documented["bounds"] if (r["id"], r["experiment"]) == ("mu_e", label))
+    # the root finder stops at 1e-8 in Delta
+    assert row["upper"] == pytest.approx(shown["upper"], rel=1e-6)
+    assert row["expected"]["upper"] == pytest.approx(shown["expected"]["upper"], rel=1e-6)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import yaml
 
-from histnu.core.errors import ConfigError, DataError
+from histnu.core.errors import ConfigError, DataError, FitError
 from histnu.core.serialize import dumps, read_json
 from histnu.core.strict_yaml import read_yaml
 from histnu.core.tables import data_path
@@ -17,8 +18,44 @@ from histnu.studies.jobs import Running, run_tasks
 from histnu.studies.plan import Settings, plan
 from histnu.studies.reproduce import compute, prepare, write_study
 from histnu.studies.schema import builtin_studies, load_study
-from histnu.studies.schemas import schemas, structure
+from histnu.studies.schemas import schemas
 from histnu.studies.tasks import Task, identity
+
+PROSE = frozenset(
+    {"title", "description", "default", "examples", "$schema", "$defs", "discriminator"}
+)
+"""Keywords of a JSON Schema that allow and forbid nothing here (definitions are written out)."""
+
+
+def structure(schema: Any) -> Any:
+    """What a JSON Schema allows: without prose, definitions written out where they are named.
+
+    Two versions of pydantic may name and place definitions differently and word titles in other
+    ways; the structure is the same.
+    """
+    return _structure(schema, schema.get("$defs", {}), ())
+
+
+def _structure(part: Any, definitions: dict, inside: tuple[str, ...]) -> Any:
+    if isinstance(part, list):
+        found = [_structure(p, definitions, inside) for p in part]
+        return sorted(found, key=dumps) if all(isinstance(p, (str, dict)) for p in part) else found
+    if not isinstance(part, dict):
+        return part
+    name = str(part.get("$ref", "")).rpartition("/")[2]
+    if name:
+        if name in inside:
+            return {"again": inside.index(name) - len(inside)}
+        return _structure(definitions[name], definitions, (*inside, name))
+    if "const" in part:  # {"const": x} and {"const": x, "enum": [x], "type": ...} are the same
+        return {"const": part["const"]}
+    kept = {k: v for k, v in part.items() if k not in PROSE}
+    return {
+        k: {name: _structure(p, definitions, inside) for name, p in v.items()}
+        if k == "properties"
+        else _structure(v, definitions, inside)
+        for k, v in kept.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +216,56 @@ def test_an_interrupted_study_goes_on_where_it_was(example, tmp_path, monkeypatc
     monkeypatch.setattr(jobs, "answer", lambda task: later.append(task.kind) or real(task))
     compute(prepared, Running(1, tmp_path))
     assert len(done) + len(later) == len({identity(t) for _, t in prepared.tasks})
+
+
+def test_a_failing_question_stops_no_other(own, tmp_path, monkeypatch, capsys):
+    """Two fits fail: one for real (CLs of a charge without a bound at 0), one as not certified."""
+    from histnu.cli.main import main
+
+    def change(document):
+        document["analyses"]["charges"] = {"paper_flux": "millicharge_xenonnt"}
+        usual = {"kind": "bound", "section": "bounds"}
+        document["questions"] = [
+            {**usual, "analyses": "charges", "parameters": ["q_ee"], "method": "cls"},
+            {**usual, "analyses": "moments", "parameters": ["mu_e", "mu_universal"]},
+        ]
+
+    real = jobs.answer
+
+    def answer(task):
+        if (task.parameters, task.analysis and task.analysis.name) == (
+            ("mu_e",),
+            "magnetic_moment_our_flux",
+        ):
+            raise FitError("mu_e: the best fit is not certified")
+        return real(task)
+
+    monkeypatch.setattr(jobs, "answer", answer)
+    folder, out = own(change), tmp_path / "out"
+    with pytest.raises(SystemExit) as stop:
+        main(["reproduce", str(folder), "-o", str(out), "-q", "-j", "1"])
+    assert stop.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.err == "histnu: error: 2 of 7 questions have no answer\n"
+    first = "bound q_ee paper_flux", "q-tilde needs q_ee bounded at 0, not at -inf; set its bounds"
+    second = "bound mu_e our_flux", "mu_e: the best fit is not certified"
+    results = read_json(out / "results.json")
+    assert [(r["question"], r["problem"]) for r in results["no_answer"]] == [first, second]
+    for name, problem in (first, second):
+        assert f"{name}: no answer: {problem}" in shown.out
+        assert f"| {name} | no answer: {problem} |" in (out / "results.md").read_text()
+    found = {(r["id"], r["experiment"]) for r in results["bounds"]}
+    assert found == {("mu_e", "paper_flux"), ("mu_universal", "paper_flux"),
+                     ("mu_universal", "our_flux")}  # fmt: skip
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = read_json(data_path("schemas/results.json"))
+    jsonschema.Draft202012Validator(schema).validate(results)
+    # what failed is asked again by the next run, nothing else is
+    monkeypatch.setattr(
+        jobs, "answer", lambda t: real(t) if t.parameters == ("mu_e",) else answer(t)
+    )
+    again = compute(prepare(load_study(folder)), Running(1, out / "cache"))
+    assert again.problems == [f"{first[0]}: no answer: {first[1]}"]
 
 
 def test_fresh_computes_again(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from histnu.analysis.assemble import assemble
-from histnu.analysis.schema import builtin, load_analysis
+from histnu.analysis.schema import load_analysis
 from histnu.analysis.validation import check_file
 from histnu.cli.validate import command
 from histnu.core.errors import DataError
@@ -20,12 +20,12 @@ from histnu.core.serialize import write_json
 from histnu.physics.models.millicharge import Millicharge
 from histnu.physics.models.protocol import linear
 from histnu.workspace import rates
-from histnu.workspace.checks import check_document, check_workspace
+from histnu.workspace.checks import check_workspace
 from histnu.workspace.digests import document_digests
 from histnu.workspace.findings import SEVERITIES, pointer
 from histnu.workspace.grids import make_grid
 from histnu.workspace.patchset import Basis, PatchSetInfo, build_patchset
-from histnu.workspace.patchset_checks import check_patchset
+from histnu.workspace.patchset_checks import check_document, check_patchset
 
 
 def published():
@@ -134,27 +134,6 @@ def test_a_published_set_is_clean_and_asked_for_units():
     found = check_patchset(published_set(), published())
     assert severe(found) == []
     assert [(f.check, f.problem) for f in found] == [("units", "no units are stated for mass")]
-
-
-PULSED = sorted(n for n, a in builtin().items() if any("coherent" in e for e in a.experiments))
-
-
-@pytest.mark.parametrize("interpolation", ["normsys", "linear"])
-@pytest.mark.parametrize("name", sorted(set(builtin()) - set(PULSED)))
-def test_our_workspaces_are_clean(assembled, name, interpolation):
-    found = check_workspace(assembled(name, interpolation).workspace)
-    if name.startswith("universal_vector"):
-        # g^2 alone, without the g^4 that goes with it, is destructive: the linter says so
-        found = [f for f in found if (f.severity, f.check) != ("warning", "rates")]
-    assert found == []
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [n for n in PULSED if n.startswith("standard_model")])
-def test_workspaces_of_pulsed_sources_have_negative_rates_at_most(assembled, name):
-    """Their shape variations, linear in bins of little content, are negative before -5 sigma."""
-    found = severe(check_workspace(assembled(name).workspace))
-    assert {(f.severity, f.check) for f in found} <= {("warning", "rates")}
 
 
 def test_our_patchset_is_clean(tmp_path):

@@ -89,6 +89,7 @@ def test_digest_is_pyhfs(documents):
             assert ours == pyhf.utils.digest(document, algorithm=algorithm)
 
 
+@pytest.mark.slow
 def test_pyhf_verifies_and_applies_every_patch(plane, documents):
     import pyhf
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from histnu.core.errors import ConfigError
+from histnu.core.errors import named
 from histnu.experiments.model import Experiment
 
 
@@ -50,9 +50,7 @@ def build_experiment(name: str) -> Experiment:
         ConfigError: for an unknown name.
         DataError: if a release is absent, incomplete or damaged.
     """
-    if name not in BUILDERS:
-        raise ConfigError(f"unknown experiment {name!r}; known: {', '.join(BUILDERS)}")
-    builder = BUILDERS[name]
+    builder = named(BUILDERS, name, "experiment")
     module = importlib.import_module(f"{__name__}.{builder.module}")
     built: Experiment = getattr(module, builder.function)()
     return built

@@ -289,12 +289,7 @@ def build_2026() -> Experiment:
     return _experiment("xenonnt_4d_2026", title, channels, log)
 
 
-def _experiment(
-    name: str,
-    title: str,
-    channels: Sequence[Channel],
-    log: FileLog,
-) -> Experiment:
+def _experiment(name: str, title: str, channels: Sequence[Channel], log: FileLog) -> Experiment:
     assumptions = [THRESHOLD_NOTE]
     references = [RELEASE_2026]
     if name == "xenonnt_4d_2024":

@@ -302,7 +302,7 @@ class Block:
 
     def _slopes(self, at: Point, order: int) -> Array:
         """Return the derivatives of u and d of the histosys of each channel, (2, C, P, J')."""
-        return np.moveaxis(at.differences[order][:, self.added], -1, 2)
+        return at.differences[order][:, self.added].transpose(0, 1, 3, 2)
 
     def _add_differences(
         self, at: Point, parts: Counts, weights: tuple[Array, Array], sums: Sums
@@ -310,17 +310,19 @@ class Block:
         """Add what histosys do; return the derivatives of the counts of bins, (C, bins, P, J')."""
         c, r, b = self.shape
         slopes, curves = self._slopes(at, 1), self._slopes(at, 2)
-        factor = np.broadcast_to(parts.factor, (c, r, b, at.pars.shape[1]))
+        factor = parts.factor
+        if not self.layers:
+            factor = np.broadcast_to(factor, (c, r, b, at.pars.shape[1]))
         added = _fold(self._contract_rows(factor), slopes[:, :, None])
         weighted, s = weights
         by_row = np.ascontiguousarray((factor * s).swapaxes(2, 3)) @ self.tensor
-        per_point = np.moveaxis(added, 2, 0)
-        crossing = np.moveaxis(_fold(by_row, slopes[:, :, None]), 2, 0) + weighted @ per_point
+        per_point = added.transpose(2, 0, 1, 3)
+        crossing = _fold(by_row, slopes[:, :, None]).transpose(2, 0, 1, 3) + weighted @ per_point
         rows = np.arange(self.rows.start, self.rows.stop).reshape(c, r, 1)
         sums.crossing[:, rows, self.added[:, None]] = crossing
         sums.additive[:, self.bins[:, :, None], self.added[:, None]] = per_point
-        curve = np.moveaxis(_fold(by_row.sum(axis=1), curves), 1, 0)
-        np.add.at(sums.curve.T, self.added, np.moveaxis(curve, 0, -1))
+        curve = _fold(by_row.sum(axis=1), curves)  # (C, P, J')
+        np.add.at(sums.curve.T, self.added, curve.transpose(0, 2, 1))
         return added
 
     def _contract_rows(self, factor: Array) -> Array:
@@ -371,11 +373,10 @@ class Block:
         slopes = self._slopes(at, 1)
         products, second = weights
         out = products.swapaxes(0, 1)[..., None] * added  # (layers, C, bins, P, J')
-        full = (*self.shape, at.pars.shape[1])
         for m in range(self.layers):
-            factor = np.broadcast_to(
-                np.where(self.acts[:, m, :, None, None], parts.factor, 0.0), full
-            )
+            factor = parts.factor
+            if not self.acts_on_all:
+                factor = np.where(self.acts[:, m, :, None, None], factor, 0.0)
             moved = _fold(self._contract_rows(factor), slopes[:, :, None])
             out[m] += second[:, m][..., None] * moved
         return out.transpose(3, 1, 0, 2, 4)
@@ -397,7 +398,7 @@ class Block:
 
 def _first(x: Array) -> Array:
     """Return an array with its last axis, the points, in front, contiguous."""
-    return np.ascontiguousarray(np.moveaxis(x, -1, 0))
+    return np.ascontiguousarray(x.transpose(x.ndim - 1, *range(x.ndim - 1)))
 
 
 def _fold(values: Array, slopes: Array) -> Array:

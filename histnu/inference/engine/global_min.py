@@ -49,7 +49,7 @@ from histnu.inference.engine.problems import (
 )
 from histnu.inference.engine.relaxation import relaxed_fits
 from histnu.inference.engine.starts import halton
-from histnu.inference.engine.stragglers import finish
+from histnu.inference.engine.unconverged import finish_with_migrad
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -378,7 +378,7 @@ def _best_of(
         np.tile(problems.fixed, (1, s)),
     )
     data = observed if observed.size is None else observed.select(np.tile(np.arange(count), s))
-    fit = minimise(likelihood, data, many, replace(options, stragglers=False))
+    fit = minimise(likelihood, data, many, replace(options, migrad=False))
     return lowest(fit, count)
 
 
@@ -435,9 +435,9 @@ def _finish(
         again = _best_of(likelihood, observed.select(left), problems.select(left), start, longer)
         better = again.twice_nll <= fit.twice_nll[left]
         fit.put(left[better], again.select(better))
-    if not options.minimise.stragglers or fit.converged.all():
+    if not options.minimise.migrad or fit.converged.all():
         return fit
-    return finish(likelihood, observed, problems, fit)
+    return finish_with_migrad(likelihood, observed, problems, fit)
 
 
 def relaxed_minimum(

@@ -38,6 +38,7 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
+_WORK_BYTES = 4e6  # largest work array of an evaluation of many points
 _LOG_2PI = float(np.log(2 * np.pi))
 
 
@@ -122,6 +123,10 @@ class Likelihood(Protocol):
         """Return checked data."""
         ...
 
+    def least(self, observed: Observed) -> Array:
+        """Return a bound of -2 log L from below (P,) or (1,)."""
+        ...
+
     def value(self, pars: Array, observed: Observed) -> Array:
         """Return -2 log L (P,) at parameters (n, P), ``inf`` where a rate is not positive."""
         ...
@@ -152,9 +157,15 @@ class Likelihood(Protocol):
 
 
 class Rates(Protocol):
-    """Expected counts of a model and the derivatives of the Poisson part of -2 log L."""
+    """Expected counts of a model and the derivatives of the Poisson part of -2 log L.
+
+    Attributes:
+        floats_per_point: numbers that derivatives at a point hold at once.
+        floats_per_value: numbers of the largest array of a point without derivatives.
+    """
 
     floats_per_point: int
+    floats_per_value: int
 
     def rates(self, pars: Array, templates: Array | None = None) -> Array:
         """Return expected counts (B, P) at parameters (n, P)."""
@@ -194,6 +205,7 @@ class BatchedLikelihood:
         model: Callable[[], Any] | None = None,
         template_sample: str | None = None,
     ) -> None:
+        _keep_freed_memory()
         self.compiled = compiled
         self._make_model = model
         self.parameter_names = compiled.parameter_names
@@ -326,6 +338,12 @@ class BatchedLikelihood:
         constant = constant + (2 * np.log(c.scale[c.normal]) + _LOG_2PI).sum()
         return Observed(main, aux, constant, scale, scale_aux, yields)
 
+    def least(self, observed: Observed) -> Array:
+        """Return a bound from below (P,) or (1,): -2 log L with everything as it was observed."""
+        poisson = ~self.compiled.constraints.normal
+        none = (observed.main == 0).sum(axis=0) + (observed.aux[poisson] == 0).sum(axis=0)
+        return np.asarray(observed.constant - 2 * none)  # written with 1 in place of no counts
+
     def _checked(self, name: str, values: ArrayLike, width: int | None) -> Array:
         """Return (width, P) from (width,) or (P, width), all finite."""
         width = len(self.auxdata) if width is None else width
@@ -340,8 +358,13 @@ class BatchedLikelihood:
     def value(self, pars: Array, observed: Observed) -> Array:
         """Return -2 log L (P,) at parameters (n, P).
 
-        It is ``inf`` where an expected count is negative, or zero with events observed.
+        It is ``inf`` where an expected count is negative, or zero with events observed. Of large
+        models a few points are evaluated at a time, in work arrays about the size of a cache.
         """
+        points, step = pars.shape[1], max(int(_WORK_BYTES / 8 / self.rates.floats_per_value), 1)
+        if points > step:
+            parts = [slice(k, k + step) for k in range(0, points, step)]
+            return np.concatenate([self.value(pars[:, w], observed.select(w)) for w in parts])
         return self._twice_nll(pars, self.rates.rates(pars, observed.templates), observed)
 
     def _twice_nll(self, pars: Array, rates: Array, observed: Observed) -> Array:
@@ -454,6 +477,16 @@ class BatchedLikelihood:
     def _parameters(self, pars: ArrayLike) -> Array:
         """Return parameters as (n, P)."""
         return checked_parameters(pars, len(self.parameter_names))
+
+
+@functools.cache
+def _keep_freed_memory() -> None:
+    """Let the C library keep work arrays that are freed, for the next evaluation.
+
+    glibc maps large arrays anew in every call and clears their pages, until a larger one has been
+    freed; 32 MB is the largest that counts (mallopt(3), M_MMAP_THRESHOLD). This one is not touched.
+    """
+    np.empty(31 * 2**17)
 
 
 def _saturated(counts: Array, scale: Array) -> Array:

@@ -18,8 +18,10 @@ Mask = NDArray[np.bool_]
 
 _LAPACK_SIZE = 24  # above this size LAPACK beats the vectorised loop
 _FEW = 300  # problems below which the overhead of a numpy call counts
+_STACKED = 128  # problems up to which numpy's stacked LAPACK beats the vectorised loop
 _PIVOT = 1e-13  # smallest pivot of a unit-diagonal matrix that counts as positive
 _LONGEST = 20.0  # longest undamped step, in units of 1 / sqrt(diagonal of H)
+_REMOTE = 1e3  # length of the step with the diagonal of H alone, from which steps may be as long
 _FLOOR = 1e-6  # smallest eigenvalue used in the saddle-free step
 
 
@@ -70,15 +72,18 @@ def newton_step(hessian: Array, gradient: Array, move: Mask, ridge: Array) -> Ne
     matrix = hessian * (scale[:, None] * scale)
     matrix[np.arange(m), np.arange(m)] += np.where(move, ridge, 1.0)
     target = -gradient * scale
-    if m <= _LAPACK_SIZE:
+    found = _solve_definite(matrix, target) if m <= _LAPACK_SIZE else None
+    if found is not None:
+        solution, bad = found, np.zeros(gradient.shape[1], dtype=bool)
+    elif m <= _LAPACK_SIZE:
         solution, bad = _solve_vectorised(matrix.copy(), target)
     else:
         solution, bad = _solve_lapack(matrix, target)
-    long = ~bad & (np.abs(solution).max(axis=0, initial=0.0) > _LONGEST)
+    size = np.sqrt(np.square(target).sum(axis=0))
+    longest = np.maximum(_LONGEST, size * np.minimum(size / _REMOTE, 1.0))
+    long = ~bad & (np.abs(solution).max(axis=0, initial=0.0) > longest)
     if long.any():  # nearly singular: damp until the step has a sensible length
-        matrix[np.arange(m), np.arange(m)] += np.where(
-            long, np.linalg.norm(target, axis=0) / _LONGEST, 0.0
-        )
+        matrix[np.arange(m), np.arange(m)] += np.where(long, size / longest, 0.0)
         shorter = _solve_lapack(matrix[:, :, long], target[:, long])[0]
         solution[:, long] = shorter
     lowest = np.ones(gradient.shape[1])
@@ -95,6 +100,20 @@ def newton_step(hessian: Array, gradient: Array, move: Mask, ridge: Array) -> Ne
         valley[:, bad] = v[:, :, 0].T * scale[:, bad]
     edm = 0.5 * (target * solution).sum(axis=0)
     return NewtonStep(solution * scale, edm, bad, lowest, valley)
+
+
+def _solve_definite(a: Array, b: Array) -> Array | None:
+    """Solve (m, m, P) of few problems; None if there are many or one is not positive definite."""
+    if not (b.size and b.shape[1] <= _STACKED):
+        return None
+    systems = a.transpose(2, 0, 1)
+    try:
+        pivots = np.linalg.cholesky(systems).diagonal(axis1=1, axis2=2)
+    except np.linalg.LinAlgError:
+        return None
+    if not pivots.min() ** 2 > _PIVOT:  # NaN neither
+        return None
+    return np.asarray(np.linalg.solve(systems, b.T[..., None])[..., 0].T)
 
 
 def _solve_vectorised(a: Array, b: Array) -> tuple[Array, Mask]:

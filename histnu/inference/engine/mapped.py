@@ -217,6 +217,10 @@ class MappedLikelihood:
         out[self.rest] = pars[self.n_theta :]
         return out
 
+    def least(self, observed: Observed) -> Array:
+        """Return a bound of -2 log L from below, see the base likelihood."""
+        return self.base.least(observed)
+
     def value(self, pars: Array, observed: Observed) -> Array:
         """Return -2 log L (P,) at parameters (n, P)."""
         return self.base.value(self._base(pars), observed)

@@ -1,7 +1,7 @@
 """Minimise -2 log L of P problems, each from one start.
 
 Newton's method first (:mod:`.newton`); then minima on the boundary of the allowed rates
-(:mod:`.boundary`); what is left goes to MIGRAD (:mod:`.stragglers`). Several starts and the
+(:mod:`.boundary`); what is left goes to MIGRAD (:mod:`.unconverged`). Several starts and the
 certification of minima are in :mod:`.multistart`.
 """
 
@@ -13,8 +13,8 @@ from histnu.inference.engine.compiled import compiled_newton
 from histnu.inference.engine.likelihood import Likelihood, Observed
 from histnu.inference.engine.newton import newton
 from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
-from histnu.inference.engine.stragglers import finish
 from histnu.inference.engine.threads import one_blas_thread
+from histnu.inference.engine.unconverged import finish_with_migrad
 
 
 @one_blas_thread
@@ -51,6 +51,6 @@ def minimise(
             fit.put(left, rest)
     if options.boundary and not fit.converged.all():
         fit = on_the_boundary(likelihood, observed, problems, (fit, options))
-    if options.stragglers and not fit.converged.all():
-        fit = finish(likelihood, observed, problems, fit, options.most)
+    if options.migrad and not fit.converged.all():
+        fit = finish_with_migrad(likelihood, observed, problems, fit, options.most)
     return fit

@@ -40,9 +40,10 @@ from histnu.inference.engine.branches import (
     one_branch,
     straight_runs,
 )
+from histnu.inference.engine.convexity import convexity
 from histnu.inference.engine.likelihood import Likelihood, Observed
 from histnu.inference.engine.minimize import minimise
-from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
+from histnu.inference.engine.problems import BatchFit, Met, MinimiseOptions, Problems
 from histnu.inference.engine.starts import Spread
 from histnu.inference.engine.structure import is_plain, switches
 
@@ -53,7 +54,8 @@ Mask = NDArray[np.bool_]
 _LOOSE = 3e-5  # edm of a start that only has to confirm a minimum
 _SAME = 1e-6  # relative distance below which two start points are one
 _FIRST: Index = np.zeros(1, dtype=np.intp)
-_NODES = 4  # anchors through which minima are interpolated
+_LARGE = 24  # parameters from which a fit is cheaper in turn than all of its starts together
+_NODES = 6  # anchors through which minima are interpolated
 _NONE: Index = np.zeros((_NODES, 0), dtype=np.intp)
 
 
@@ -101,6 +103,7 @@ class Counts:
     Attributes:
         fits: problems solved. starts: minimisations. certified: minima two starts agree on.
         checked: problems started at least twice. second: problems that met a second minimum.
+        proven: minima that are the lowest because -2 log L is convex (:mod:`.convexity`).
     """
 
     fits: int = 0
@@ -108,6 +111,7 @@ class Counts:
     certified: int = 0
     checked: int = 0
     second: int = 0
+    proven: int = 0
 
     def to_json(self) -> dict[str, int]:
         """Return the counts by name."""
@@ -123,7 +127,7 @@ class Ledger:
         self.fit = BatchFit.of(problems.start.T.copy(), np.full(points, np.inf), none.copy())
         self.tries = np.zeros(points, dtype=np.intp)
         self.second = none.copy()
-        self.closed = none.copy()  # no allowed rates were found
+        self.closed = none.copy()  # no rates are allowed, or none can be lower
         self.inside = np.full(problems.start.shape, np.nan)  # points well inside, where looked for
         self.met: list[Array] = []
         self._agreement = agreement
@@ -190,8 +194,8 @@ class MultiStart:
     ) -> None:
         self._likelihood = likelihood
         self._starts = starts or StartOptions()
-        self._first = replace(options or MinimiseOptions(), stragglers=False)
-        self._finish = (options or MinimiseOptions()).stragglers
+        self._first = replace(options or MinimiseOptions(), migrad=False)
+        self._finish = (options or MinimiseOptions()).migrad
         self._spread: Spread | None = None
         self._basins: list[Array] = []
         self._rng = np.random.default_rng(0)
@@ -204,6 +208,7 @@ class MultiStart:
         self._scanned = self._starts.scanned
         size = len(likelihood.init)
         self._many = int(np.clip(self._starts.total // max(size, 1), 1, self._starts.many))
+        self._convex = convexity(likelihood)
         self.second = False
         self.counts = Counts()
 
@@ -231,6 +236,8 @@ class MultiStart:
         layers = self._layers(problems, hints)
         if near:
             self._near(observed, problems, ledger, near)
+        elif self._prove(observed, problems, (ledger, layers)):
+            pass
         elif ordered and points > self._starts.long and self._one_line(problems):
             self._along(observed, problems, (ledger, layers))
         elif ordered and points > 4 * self._starts.stride and not self.second:
@@ -247,22 +254,91 @@ class MultiStart:
         ledger = Ledger(problems, self._starts.agreement)
         every = np.arange(points)
         self._run(observed, problems, ledger, (every, self._layers(problems, hints)))
-        if not self.second:
+        self._note_proven(observed, problems, ledger)
+        if not self.second and not ledger.closed.all():
             self._check_share(observed, problems, ledger)
         self._settle(observed, problems, ledger, ordered=False, toys=True)
         return self._close(observed, problems, ledger)
 
     # ------------------------------------------------------------------ strategies
+    def _prove(
+        self, observed: Observed, problems: Problems, task: tuple[Ledger, list[Array]]
+    ) -> bool:
+        """Fit once where a proof may be had; return whether most minima are proven.
+
+        The others are started a second time, from a spread point.
+        """
+        ledger, layers = task
+        if not self._provable(observed, problems):
+            return False
+        if problems.start.shape[1] > 4 * self._starts.stride:
+            path, runs = _path(problems)
+            self._through(observed, problems, ledger, (path, [self._anchors(*r) for r in runs]))
+        else:
+            every = np.arange(problems.start.shape[1])
+            self._run(
+                observed, problems, ledger, (every, [self._beginning(observed, problems, layers)])
+            )
+        self._note_proven(observed, problems, ledger)
+        left = np.flatnonzero(~ledger.closed)
+        if 2 * len(left) > len(ledger.closed):
+            self._convex = None  # where the proof does not reach, it is not tried again
+            return False
+        self._run(observed, problems, ledger, (left, self._spread_starts(observed, 1, len(left))))
+        return True
+
+    def _through(
+        self,
+        observed: Observed,
+        problems: Problems,
+        ledger: Ledger,
+        line: tuple[Array, list[Index]],
+    ) -> None:
+        """Fit the anchors of a scan, and the points between from the polynomial through them."""
+        path, parts = line
+        anchors = np.concatenate(parts)
+        some = problems.select(anchors)
+        self._run(
+            observed, problems, ledger, (anchors, [self._beginning(observed, some, [some.start])])
+        )
+        rest = np.setdiff1d(np.arange(problems.start.shape[1]), anchors)
+        nodes = np.concatenate([_nodes(part, rest) for part in parts], axis=1)
+        start = lagrange(path[nodes], path[rest], ledger.fit.parameters[nodes]).T
+        self._run(observed, problems, ledger, (rest, [start]))
+
+    def _beginning(self, observed: Observed, problems: Problems, layers: list[Array]) -> Array:
+        """Return first starts (n, P): where the free minimum moves, or what the caller knows."""
+        return layers[0] if self._free is None else self._moved(observed, problems)
+
+    def _provable(self, observed: Observed, problems: Problems) -> bool:
+        """Whether all problems hold the same parameters, of which :mod:`.convexity` has proofs."""
+        fixed = problems.fixed[:, 0]
+        return (
+            self._convex is not None
+            and observed.templates is None
+            and bool((problems.fixed == fixed[:, None]).all())
+            and self._convex.covers(fixed)
+        )
+
+    def _note_proven(self, observed: Observed, problems: Problems, ledger: Ledger) -> None:
+        """Note the minima that are proven: nothing more is looked for there."""
+        if self._convex is None or not self._provable(observed, problems):
+            return
+        proven = self._convex.proven(self._likelihood, observed, ledger.fit, problems.fixed[:, 0])
+        ledger.join(proven)
+        ledger.closed |= proven
+        self.counts.proven += int(proven.sum())
+
     def _check_share(self, observed: Observed, problems: Problems, ledger: Ledger) -> None:
-        """Start some data sets from spread points."""
-        points = problems.start.shape[1]
+        """Start some data sets, of those without a proof, from spread points."""
+        unproven = np.flatnonzero(~ledger.closed)
         if self.counts.checked < self._starts.probed:
-            chosen = np.arange(min(self._starts.probed, points))
+            chosen = unproven[: self._starts.probed]
             self._run(observed, problems, ledger, (chosen, self._spread_starts(
                 observed, self._starts.spread, len(chosen)
             )))  # fmt: skip
-        size = min(points, int(np.ceil(self._starts.share * points)))
-        chosen = np.sort(self._rng.choice(points, size, replace=False))
+        size = int(np.ceil(self._starts.share * len(unproven)))
+        chosen = np.sort(self._rng.choice(unproven, size, replace=False))
         self._run(
             observed, problems, ledger, (chosen, self._spread_starts(observed, 1, len(chosen))),
             loose=True,
@@ -291,19 +367,43 @@ class MultiStart:
     def _alone(
         self, observed: Observed, problems: Problems, task: tuple[Ledger, list[Array]]
     ) -> None:
-        """Start one problem from what is known and a few spread points, or from many."""
+        """Start one problem from what is known and a few spread points, or from many.
+
+        A large document is started once before: the others may end as soon as they come near.
+        """
         ledger, layers = task
-        few = self._starts.few
-        init = self._likelihood.init[:, None]
-        layers = [*layers, init, *self._spread_starts(observed, few, 1)]
-        self._run(observed, problems, ledger, (_FIRST, layers))
+        known = self._inside(np.stack([*layers, self._likelihood.init[:, None]]), problems)
+        new = _distinct(known, np.full(known.shape[1:], np.nan), problems.fixed)[:, 0]
+        layers, count = list(known[new]), self._starts.few
+        large = len(problems.start) > _LARGE
+        if large:
+            self._run(observed, problems, ledger, (_FIRST, layers[:1]), patient=True)
+            if self._is_least(observed, ledger):
+                ledger.join(ledger.fit.converged)
+                ledger.closed |= ledger.fit.converged
+                return
+            self.plain = self._is_plain(observed, ledger)
+            layers, count = layers[1:], count if self.plain else self._starts.spread
+        layers += self._spread_starts(observed, count, 1)
+        self._run(observed, problems, ledger, (_FIRST, layers), patient=large)
+        if not large:
+            self.plain = self._is_plain(observed, ledger)
+        if count < self._starts.spread and (not self.plain or ledger.second.any()):
+            more = self._spread_starts(observed, self._starts.spread - count, 1)
+            self._run(observed, problems, ledger, (_FIRST, more), patient=large)
+
+    def _is_least(self, observed: Observed, ledger: Ledger) -> bool:
+        """Whether the minimum of the only problem expects all that was observed: none is lower."""
+        least = self._likelihood.least(observed)[0] + self._starts.agreement
+        return bool(ledger.fit.twice_nll[0] <= least)
+
+    def _is_plain(self, observed: Observed, ledger: Ledger) -> bool:
+        """Return whether a document is plain at the minimum of its only problem."""
         compiled = getattr(self._likelihood, "compiled", None)
-        if compiled is not None and observed.size is None and bool(ledger.fit.certified[0]):
-            rates = self._likelihood.expected(ledger.fit.parameters)[0]
-            self.plain = not self.second and is_plain(compiled, observed.main[:, 0], rates)
-        if not self.plain or ledger.second.any():
-            more = self._spread_starts(observed, self._starts.spread - few, 1)
-            self._run(observed, problems, ledger, (_FIRST, more))
+        if compiled is None or observed.size is not None or self.second:
+            return False
+        rates = self._likelihood.expected(ledger.fit.parameters)[0]
+        return bool(ledger.fit.converged[0]) and is_plain(compiled, observed.main[:, 0], rates)
 
     def _aside(self, observed: Observed, starts: Array) -> list[Array]:
         """Return starts (n, P) a width away from others, each in a direction of its own.
@@ -412,14 +512,9 @@ class MultiStart:
         ledger, layers = task
         assert self._free is not None
         points = problems.start.shape[1]
-        few = self._anchors(0, points - 1)
-        start = self._moved(observed, problems.select(few))
-        self._run(observed, problems, ledger, (few, [start]))
-        rest = np.setdiff1d(np.arange(points), few)
-        path, nodes = problems.start[problems.fixed.any(axis=1)], _nodes(few, rest)
+        path = problems.start[problems.fixed.any(axis=1)]
         path = path[np.ptp(path, axis=1).argmax()]
-        start = lagrange(path[nodes], path[rest], ledger.fit.parameters[nodes]).T
-        self._run(observed, problems, ledger, (rest, [start]))
+        self._through(observed, problems, ledger, (path, [self._anchors(0, points - 1)]))
         k = int(np.flatnonzero(np.ptp(problems.start, axis=1) > 0)[0])
         both = BatchFit.join([ledger.fit, self._free])
         order = np.argsort(both.parameters[:, k], kind="stable")
@@ -681,6 +776,7 @@ class MultiStart:
             np.ascontiguousarray(np.moveaxis(starts, 0, 1)).reshape(n, count * size),
             np.tile(part.fixed, (1, count)),
             np.tile(refuge, (1, count)),
+            Met.of(ledger.fit.select(where), count),
         )
         data = observed
         if observed.size is not None:
@@ -713,7 +809,7 @@ class MultiStart:
         if self._finish and len(left):
             again = problems.select(left)
             again = Problems(np.ascontiguousarray(fit.parameters[left].T), again.fixed)
-            longer = replace(self._first, stragglers=True, max_iterations=300)
+            longer = replace(self._first, migrad=True, max_iterations=300)
             found = minimise(self._likelihood, observed.select(left), again, longer)
             ledger.enter(left, found, np.ones((1, len(left)), dtype=bool))
         if observed.size is None:
@@ -752,7 +848,7 @@ def _path(problems: Problems) -> tuple[Array, list[tuple[int, int]]]:
 
 
 def _nodes(anchors: Index, rest: Index) -> Index:
-    """Return the nearest anchors (4, R) of the points that lie between the anchors of a run."""
+    """Return the nearest anchors (6, R) of the points that lie between the anchors of a run."""
     inside = rest[(rest > anchors[0]) & (rest < anchors[-1])]
     first = np.clip(np.searchsorted(anchors, inside) - 2, 0, max(len(anchors) - _NODES, 0))
     return np.asarray(anchors[first + np.arange(_NODES)[:, None]]) if len(inside) else _NONE

@@ -32,6 +32,9 @@ _SIDE = 1e-300  # a kink seen from one side: a value that is zero but has a sign
 _FAR = 1.0  # expected decrease above which the expected information replaces the Hessian
 _ROUNDING = 1e-14  # of -2 log L, relative: no fit can come closer to its minimum
 _RETREAT = (0.6, 0.3, 0.1, 0.0)  # shares of the way from the suggested start to an undefined one
+_MIDDLE = 1e-2  # widths, or relative, from a minimum within which a start has come to it
+_PROMISE = 0.1  # share of the expected decrease by which it may miss the minimum's value
+_AGREES = 1e-5  # and in -2 log L
 _PATIENCE = 8  # steps into undefined rates after which a problem with empty bins is left
 _CHUNK_BYTES = 4e6  # temporaries of one chunk; about the size of a second-level cache
 
@@ -241,7 +244,7 @@ class _Run:
         s.step[:, which], s.length[which] = step, 1.0
         s.far[which] = edm > _FAR
         self._finish(s, (which, finished), moved, edm)
-        done[which] = finished
+        done[which] = finished | self._arrive(s, (which, finished), moved, newton)
         s.fresh[:] = False
         return done
 
@@ -315,6 +318,43 @@ class _Run:
         self._value[number] = s.at.value[chosen][finished] - np.where(falls, edm[finished], 0.0)
         self._gradient[:, number] = gradient + np.where(falls, bend, 0.0)
         self._converged[number] = True
+        if self._problems.met is not None:
+            self._problems.met.enter(
+                number, self._result[:, number], self._value[number], self._gradient[:, number]
+            )
+
+    def _arrive(
+        self, s: _State, which: tuple[slice | Mask, Mask], moved: Array, newton: NewtonStep
+    ) -> Mask:
+        """Store the problems whose next point is a minimum that another start has reached.
+
+        Every coordinate is within 1 % of its conditional width of it, the second derivatives
+        are positive definite here, and the decrease that they promise leads to its value: from
+        there Newton's method converges to it.
+        """
+        chosen, finished = which
+        met = self._problems.met
+        none = np.zeros(len(finished), dtype=bool)
+        if met is None:
+            return none
+        problem = met.problem[s.number[chosen]]
+        value, there = met.twice_nll[problem], met.parameters[:, problem]
+        left = s.at.value[chosen] - newton.edm - value
+        with np.errstate(invalid="ignore"):
+            here = np.abs(left) <= _PROMISE * newton.edm + _AGREES
+        here &= ~finished & ~newton.indefinite
+        if not here.any():
+            return none
+        k = np.flatnonzero(here)
+        n = np.arange(len(moved))
+        width = np.sqrt(np.abs(s.at.hessian[n, n][:, chosen][:, k]))
+        off, size = np.abs(moved[:, k] - there[:, k]), 1 + np.abs(there[:, k])
+        here[k] = ((off * width <= _MIDDLE) & (off <= size * _MIDDLE)).all(axis=0)
+        number = s.number[chosen][here]
+        self._result[:, number], self._value[number] = there[:, here], value[here]
+        self._gradient[:, number] = met.gradient[:, problem[here]]
+        self._converged[number] = True
+        return here
 
     # ------------------------------------------------------------------ steps
     def _advance(self, s: _State) -> None:

@@ -25,10 +25,10 @@ class MinimiseOptions:
     """How to minimise.
 
     Attributes:
-        max_iterations: Newton iterations before a problem is a straggler.
+        max_iterations: Newton iterations before a problem is left as unconverged.
         edm: expected distance to the minimum of -2 log L at convergence.
         boundary: look for minima on the boundary of the allowed rates of empty bins.
-        stragglers: finish unconverged problems with MIGRAD, at most ``most`` of them.
+        migrad: finish unconverged problems with MIGRAD, at most ``most`` of them.
         most: problems that MIGRAD is given; the others stay unconverged.
         chunk: problems per chunk; chosen from the size of the model if None.
         memory_mb: most megabytes that the temporaries of a chunk of a large model take; one
@@ -40,7 +40,7 @@ class MinimiseOptions:
     max_iterations: int = 80
     edm: float = 1e-9
     boundary: bool = True
-    stragglers: bool = True
+    migrad: bool = True
     most: int = 20
     chunk: int | None = None
     memory_mb: float = 64.0
@@ -55,7 +55,7 @@ class BatchFit:
         parameters: (P, n). twice_nll: (P,) values of -2 log L.
         converged: (P,) whether the expected distance to the minimum is below the tolerance.
         iterations: (P,) Newton iterations used.
-        straggler: (P,) whether MIGRAD had to finish.
+        migrad: (P,) whether MIGRAD had to finish.
         agreeing: (P,) how many different starts reached the minimum.
         gradient: (P, n) of -2 log L there, NaN where it is not known.
     """
@@ -64,7 +64,7 @@ class BatchFit:
     twice_nll: Array
     converged: Mask
     iterations: Index
-    straggler: Mask
+    migrad: Mask
     agreeing: Index
     gradient: Array
 
@@ -101,7 +101,7 @@ class BatchFit:
         twice_nll: Array,
         converged: Mask,
         iterations: Index | None = None,
-        straggler: Mask | None = None,
+        migrad: Mask | None = None,
         gradient: Array | None = None,
     ) -> BatchFit:
         """Return fits from one start each."""
@@ -111,10 +111,46 @@ class BatchFit:
             twice_nll,
             converged,
             np.zeros(points, dtype=np.intp) if iterations is None else iterations,
-            np.zeros(points, dtype=bool) if straggler is None else straggler,
+            np.zeros(points, dtype=bool) if migrad is None else migrad,
             converged.astype(np.intp),
             np.full(parameters.shape, np.nan) if gradient is None else gradient,
         )
+
+
+@dataclass
+class Met:
+    """Minima of G problems that are started from several points each; more are added as they come.
+
+    Attributes:
+        problem: (P,) which of them each start belongs to.
+        parameters: (n, G) of the lowest minimum so far. twice_nll: (G,), infinite where none is.
+        gradient: (n, G) of -2 log L there.
+    """
+
+    problem: Index
+    parameters: Array
+    twice_nll: Array
+    gradient: Array
+
+    @classmethod
+    def of(cls, fit: BatchFit, starts: int) -> Met:
+        """Return the converged of G minima, for ``starts`` starts of each, start by start."""
+        value = np.where(fit.converged, fit.twice_nll, np.inf)
+        problem = np.tile(np.arange(len(fit)), starts)
+        return cls(problem, fit.parameters.T.copy(), value, fit.gradient.T.copy())
+
+    def select(self, which: slice | Mask | Index) -> Met:
+        """Return the same minima for some of the starts."""
+        return Met(self.problem[which], self.parameters, self.twice_nll, self.gradient)
+
+    def enter(self, starts: Index, x: Array, value: Array, gradient: Array) -> None:
+        """Note minima: x (n, M), -2 log L (M,) and gradient (n, M) that some starts reached."""
+        order = np.argsort(-value, kind="stable")  # of one problem the lowest comes last
+        problem = self.problem[starts[order]]
+        lower = value[order] < self.twice_nll[problem]
+        problem, order = problem[lower], order[lower]
+        self.parameters[:, problem], self.twice_nll[problem] = x[:, order], value[order]
+        self.gradient[:, problem] = gradient[:, order]
 
 
 @dataclass(frozen=True)
@@ -124,11 +160,14 @@ class Problems:
     Attributes:
         refuge: (n, P) points to which an undefined start is moved back; the suggested start
             where None.
+        met: minima of problems that have several starts here; a start that comes to one of them
+            need not walk the rest of the way.
     """
 
     start: Array
     fixed: Mask
     refuge: Array | None = None
+    met: Met | None = None
 
     @classmethod
     def make(
@@ -171,7 +210,8 @@ class Problems:
     def select(self, which: slice | Mask | Index) -> Problems:
         """Return a subset of the problems."""
         refuge = None if self.refuge is None else self.refuge[:, which]
-        return Problems(self.start[:, which], self.fixed[:, which], refuge)
+        met = None if self.met is None else self.met.select(which)
+        return Problems(self.start[:, which], self.fixed[:, which], refuge, met)
 
 
 def lowest(fit: BatchFit, count: int) -> BatchFit:

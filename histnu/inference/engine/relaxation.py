@@ -130,7 +130,7 @@ def relaxed_fits(
     if found is None:
         return None
     point = _relaxed(found, observed, problems)
-    short = replace(options, max_iterations=_POLISH, stragglers=False, boundary=False)
+    short = replace(options, max_iterations=_POLISH, migrad=False, boundary=False)
     many = Problems(point.start, problems.fixed)
     fit = minimise(found.likelihood, observed, many, short)
     with np.errstate(invalid="ignore"):

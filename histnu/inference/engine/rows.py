@@ -82,7 +82,7 @@ class Variables:
             if len(target):
                 x[:, target] += x[:, source]
                 x[:, :, target] += x[:, :, source]
-        return np.moveaxis(x.take(self._place, axis=1).take(self._place, axis=2), 0, -1)
+        return x.take(self._place, axis=1).take(self._place, axis=2).transpose(1, 2, 0)
 
 
 # ---------------------------------------------------------------------- the whole model
@@ -112,6 +112,7 @@ class RowRates:
         for block, mask in zip(self._blocks, self._replaced, strict=True):
             block.nominal = np.where(mask, 0.0, block.nominal)
         self.floats_per_point = self._floats(len(ordered))
+        self.floats_per_value = max(block.nominal.size for block in self._blocks)
 
     def _make_blocks(self, groups: list[list[list[Row]]]) -> None:
         """Make the blocks and number the variables."""
@@ -128,6 +129,7 @@ class RowRates:
             first = block.rows.stop
             self._blocks.append(block)
         self._rows = first
+        self._per_bin = np.unique(np.concatenate(variables[3:] or [np.zeros(0)])).astype(np.intp)
         self._variables = Variables(self._n, np.concatenate(variables).astype(np.intp))
 
     def _floats(self, rows: int) -> int:
@@ -184,7 +186,7 @@ class RowRates:
         rates = self._total(parts, pars.shape[1])
         weights = Weights.of(rates, *data)
         twice = Weights(2 * weights.residual, 2 * weights.product, 2 * weights.second)
-        moved = nonzero(pars)
+        moved = nonzero(pars) if np.any(pars[self._per_bin] == 0) else pars
         if factors.safe is not factors.exact or moved is not pars:
             parts = self._counts(moved, factors.safe, differences, templates)
         at = Point(pars, factors, self._effects.dense(factors.slope), differences, twice)

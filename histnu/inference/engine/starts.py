@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,12 +16,12 @@ _PRIMES = (
 )  # fmt: skip
 _REACH = 3.0  # widths within which constrained parameters are spread
 _TAIL = 0.45  # of the quantile range of a Cauchy distribution, for unconstrained ones
-_BLOCK = 8
 _FULL = 24  # parameters up to which all of them reach so far at once
 _ABSURD = 1e4  # above the suggested start in -2 log L: no fit needs to begin there
 _HALVINGS = 6
 
 
+@functools.lru_cache(maxsize=32)
 def halton(count: int, dimension: int) -> Array:
     """Return a Halton sequence (count, dimension) in (0, 1).
 
@@ -28,15 +30,14 @@ def halton(count: int, dimension: int) -> Array:
     >>> halton(3, 2).round(3).tolist()
     [[0.5, 0.333], [0.25, 0.667], [0.75, 0.111]]
     """
-    out = np.zeros((count, dimension))
-    for d in range(dimension):
-        turn, which = divmod(d, len(_PRIMES))
-        base = _PRIMES[which]
-        number, factor = np.arange(1, count + 1) + 7 * turn, 1.0
-        while number.any():
-            factor /= base
-            out[:, d] += factor * (number % base)
-            number = number // base
+    turn, which = np.divmod(np.arange(dimension), len(_PRIMES))
+    base = np.array(_PRIMES)[which]
+    number = np.arange(1, count + 1)[:, None] + 7 * turn
+    out, factor = np.zeros((count, dimension)), np.ones(dimension)
+    while number.any():
+        factor = factor / base
+        out += factor * (number % base)
+        number = number // base
     return out
 
 
@@ -84,8 +85,8 @@ class Spread:
 
     def take(self, count: int) -> Array:
         """Return the next ``count`` start points, shape (count, n)."""
-        while self._next + count > len(self._points):
-            self._points = self._make(len(self._points) + _BLOCK)
+        if self._next + count > len(self._points):
+            self._points = self._make(max(self._next + count, 2 * len(self._points)))
         found = self._points[self._next : self._next + count]
         self._next += count
         return found

@@ -73,6 +73,7 @@ class TermRates:
         starts = np.flatnonzero(np.diff(k.second_i * self._n + k.second_j, prepend=-1))
         self._second_starts = starts
         self._second_pairs = (k.second_i[starts], k.second_j[starts])
+        self.floats_per_value = max(compiled.n_bins, len(parts))
         self.floats_per_point = (
             3 * self._n**2
             + 5 * compiled.n_bins

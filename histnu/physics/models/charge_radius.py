@@ -15,40 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from histnu.physics import interactions as new
 from histnu.physics.cross_sections import Electroweak, Particle
-from histnu.physics.models.protocol import Axis, Model, Parameter, Term, linear, planes
-from histnu.physics.models.shifts import ShiftedCharge
+from histnu.physics.models.protocol import Axis, Model, linear, planes
+from histnu.physics.models.shifts import FlavourMatrix, ShiftedCharge
 from histnu.physics.nuclei import Isotope
-from histnu.physics.oscillation import FLAVOURS
 from histnu.physics.scattering import Scattering
 
 Array = NDArray[np.float64]
 
 UNIT = "1e-32 cm^2"
-DIAGONAL = {"e": "r2_ee", "mu": "r2_mumu", "tau": "r2_tautau"}
-TRANSITION = {("e", "mu"): "r2_emu", ("e", "tau"): "r2_etau", ("mu", "tau"): "r2_mutau"}
-RADII = (*DIAGONAL.values(), *TRANSITION.values())
-SYMBOLS = {
-    "r2_ee": r"\langle r^2_{ee}\rangle",
-    "r2_mumu": r"\langle r^2_{\mu\mu}\rangle",
-    "r2_tautau": r"\langle r^2_{\tau\tau}\rangle",
-    "r2_emu": r"|\langle r^2_{e\mu}\rangle|",
-    "r2_etau": r"|\langle r^2_{e\tau}\rangle|",
-    "r2_mutau": r"|\langle r^2_{\mu\tau}\rangle|",
-}
-LARGEST = 1000.0
-"""Largest radius squared of a fit in 1e-32 cm^2."""
-
-
-def _terms() -> tuple[Term, ...]:
-    """``r2_lin_l = r2_ll`` and ``r2_sq_l = r2_ll^2 + sum_{l' != l} r2_ll'^2``."""
-    terms = []
-    for flavour in FLAVOURS:
-        squared = [DIAGONAL[flavour], *(n for pair, n in TRANSITION.items() if flavour in pair)]
-        interference = ((1.0, {DIAGONAL[flavour]: 1}),)
-        terms.append(Term(f"r2_lin_{flavour}", interference, (-LARGEST, LARGEST), alone=False))
-        square = tuple((1.0, {name: 2}) for name in squared)
-        terms.append(Term(f"r2_sq_{flavour}", square, (0.0, LARGEST**2)))
-    return tuple(terms)
+RADII = FlavourMatrix("r2", 1000.0)
+"""Radii squared of a fit up to 1000e-32 cm^2."""
 
 
 def _shift(t: Array, particle: Particle, flavour: str) -> Array:
@@ -65,18 +41,13 @@ class ChargeRadius(Model):
     name = "charge_radius"
     companions = "zero"
     title = "neutrino charge radii"
-    parameters = tuple(
-        Parameter(
-            name,
-            SYMBOLS[name],
-            UNIT,
-            (-LARGEST, LARGEST),
-            f"charge radius squared {name}",
-            linear(-100.0, 100.0, 101),
-        )
-        for name in RADII
+    parameters = RADII.parameters(
+        (r"\langle r^2_{{}}\rangle", r"|\langle r^2_{{}}\rangle|"),
+        UNIT,
+        RADII.largest,
+        ("charge radius squared", 100.0),
     )
-    terms = _terms()
+    terms = RADII.terms
     reference = "docs/physics.md; Giunti and Studenikin, Rev. Mod. Phys. 87 (2015) 531"
 
     @property

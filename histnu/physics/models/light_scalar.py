@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.core.errors import PhysicsError
 from histnu.physics import interactions as new
 from histnu.physics.cross_sections import Electroweak, Particle
 from histnu.physics.models.protocol import HeldParameter, Model, Parameter, Term, logarithmic
@@ -53,10 +52,6 @@ class LightScalar(Model):
     )
     terms = (Term("g_s_4", ((1.0, {"g_s": 4}),), (0.0, LARGEST**4)),)
     reference = "docs/physics.md; arXiv:1604.01025"
-
-    def __post_init__(self) -> None:
-        if not (np.isfinite(self.m_s_mev) and self.m_s_mev >= 0):
-            raise PhysicsError(f"m_s = {self.m_s_mev} MeV must be finite and >= 0")
 
     def basis_spectra(self, scattering: Scattering, e_recoil_kev: ArrayLike) -> dict[str, Array]:
         """Return ``{"g_s_4": dR/dT}`` for g_s = 1e-5, events/(t yr keV), shape (N,)."""

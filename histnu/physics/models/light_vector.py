@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.core.errors import PhysicsError
 from histnu.physics import interactions as new
 from histnu.physics.cross_sections import Electroweak, Particle
 from histnu.physics.models.protocol import Axis, HeldParameter, Model, Parameter, Term, logarithmic
@@ -63,10 +62,6 @@ class VectorMediator(Model):
     held = (MASS,)
     charges = new.B_MINUS_L
     reference = "docs/physics.md; arXiv:1604.01025, 2202.11002"
-
-    def __post_init__(self) -> None:
-        if not (np.isfinite(self.m_v_mev) and self.m_v_mev >= 0):
-            raise PhysicsError(f"m_v = {self.m_v_mev} MeV must be finite and >= 0")
 
     @property
     def grids(self) -> Mapping[str, tuple[Axis, ...]]:

@@ -16,42 +16,18 @@ from histnu.physics.cross_sections import (
     millicharge_linear_coefficients,
     millicharge_squared_coefficients,
 )
-from histnu.physics.models.protocol import Axis, Model, Parameter, Term, linear, planes
+from histnu.physics.models.protocol import Axis, Model, linear, planes
+from histnu.physics.models.shifts import FlavourMatrix
 from histnu.physics.nuclei import Isotope
-from histnu.physics.oscillation import FLAVOURS
 from histnu.physics.scattering import Scattering
 
 Array = NDArray[np.float64]
 
 CHARGE_UNIT = "1e-8 e"
-DIAGONAL = {"e": "q_ee", "mu": "q_mumu", "tau": "q_tautau"}
-TRANSITION = {("e", "mu"): "q_emu", ("e", "tau"): "q_etau", ("mu", "tau"): "q_mutau"}
-CHARGES = (*DIAGONAL.values(), *TRANSITION.values())
-SYMBOLS = {
-    "q_ee": r"Q_{\nu_{ee}}",
-    "q_mumu": r"Q_{\nu_{\mu\mu}}",
-    "q_tautau": r"Q_{\nu_{\tau\tau}}",
-    "q_emu": r"Q_{\nu_{e\mu}}",
-    "q_etau": r"Q_{\nu_{e\tau}}",
-    "q_mutau": r"Q_{\nu_{\mu\tau}}",
-}
 PLANES = (("q_ee", "q_mumu"), ("q_ee", "q_emu"), ("q_ee", "q_mutau"))
 """The planes of the paper's Fig. 3."""
-LARGEST = 50.0
-"""Largest diagonal charge of a fit in the unit of the analysis, wide against every bound."""
-
-
-def charge_terms() -> tuple[Term, ...]:
-    """``q_lin_l = Q_ll`` and ``q_sq_l = Q_ll^2 + sum_{l' != l} Q_ll'^2`` for l = e, mu, tau."""
-    terms = []
-    for flavour in FLAVOURS:
-        squared = [DIAGONAL[flavour]]
-        squared += [name for pair, name in TRANSITION.items() if flavour in pair]
-        interference = ((1.0, {DIAGONAL[flavour]: 1}),)
-        terms.append(Term(f"q_lin_{flavour}", interference, (-LARGEST, LARGEST), alone=False))
-        square = tuple((1.0, {name: 2}) for name in squared)
-        terms.append(Term(f"q_sq_{flavour}", square, (0.0, LARGEST**2)))
-    return tuple(terms)
+CHARGES = FlavourMatrix("q", 50.0)
+"""Diagonal charges of a fit up to 50 in the unit of the analysis, wide against every bound."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +37,10 @@ class Millicharge(Model):
     weak: Electroweak = field(default_factory=Electroweak)
     name = "millicharge"
     title = "neutrino millicharges"
-    parameters = tuple(
-        Parameter(
-            name,
-            SYMBOLS[name],
-            CHARGE_UNIT,
-            (-1e3, 1e3),
-            f"electric charge {name}",
-            linear(-10.0, 10.0, 101),
-        )
-        for name in CHARGES
+    parameters = CHARGES.parameters(
+        (r"Q_{\nu_{{}}}", r"Q_{\nu_{{}}}"), CHARGE_UNIT, 1e3, ("electric charge", 10.0)
     )
-    terms = charge_terms()
+    terms = CHARGES.terms
     reference = (
         "Eqs. 5-6; Kouzakov and Studenikin, Phys. Rev. D 95 (2017) 055013; electrons: "
         "Giunti and Ternes, arXiv:2309.17380"

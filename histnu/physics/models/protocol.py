@@ -77,25 +77,13 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class HeldParameter:
+class HeldParameter(Parameter):
     """A parameter that is never fitted: it is given, or scanned, and echoed in every result.
 
     Attributes:
-        name: identifier, ``[a-zA-Z0-9_]+``.
-        symbol: LaTeX symbol for figures.
-        unit: unit of the values.
-        bounds: allowed values.
-        description: what it is, one line.
-        scan: values of a default scan and grid, increasing.
         attribute: attribute of the model that holds its value; ``name`` if empty.
     """
 
-    name: str
-    symbol: str
-    unit: str
-    bounds: tuple[float, float]
-    description: str = ""
-    scan: tuple[float, ...] = ()
     attribute: str = ""
 
 
@@ -182,6 +170,11 @@ class Model:
     parameters: tuple[Parameter, ...] = ()
     held: tuple[HeldParameter, ...] = ()
     terms: tuple[Term, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse values of held parameters that are outside their bounds."""
+        values = {h.name: getattr(self, h.attribute or h.name) for h in self.held}
+        _held_attributes(self.name, self.held, values)
 
     @property
     def polynomial(self) -> PolynomialMap:

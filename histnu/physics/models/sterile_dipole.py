@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from histnu.core.errors import PhysicsError
 from histnu.physics.cross_sections import Electroweak, sterile_dipole_coefficients
 from histnu.physics.models.magnetic_moment import moments, squares
 from histnu.physics.models.protocol import Axis, HeldParameter, Model, logarithmic
@@ -39,10 +38,6 @@ class SterileDipole(Model):
     held = (M4,)
     terms = squares(FLAVOURS)
     reference = "Eqs. 7-9; McKeen and Pospelov, Phys. Rev. D 82 (2010) 113018"
-
-    def __post_init__(self) -> None:
-        if not (np.isfinite(self.m4_mev) and self.m4_mev >= 0):
-            raise PhysicsError(f"m4 = {self.m4_mev} MeV must be finite and >= 0")
 
     @property
     def grids(self) -> Mapping[str, tuple[Axis, ...]]:

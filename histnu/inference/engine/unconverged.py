@@ -18,7 +18,7 @@ _TOLERANCE = 1e-4  # MIGRAD stops at an EDM of 0.002 * tolerance * errordef = 2e
 _PENALTY = 1e30  # finite stand-in for an undefined likelihood, which MIGRAD cannot use
 
 
-def finish(
+def finish_with_migrad(
     likelihood: Likelihood, observed: Observed, problems: Problems, fit: BatchFit, most: int = 20
 ) -> BatchFit:
     """Return ``fit`` with its unconverged problems, at most ``most``, minimised one by one.
@@ -31,7 +31,7 @@ def finish(
     left = np.flatnonzero(~fit.converged & np.isfinite(fit.twice_nll))[:most]
     log.debug("%d of %d fits are finished by MIGRAD", len(left), len(fit))
     for p in left:
-        out.straggler[p] = True
+        out.migrad[p] = True
         x, best, valid = _migrad(
             likelihood, observed.select(np.array([p])), problems.fixed[:, p], fit.parameters[p]
         )

@@ -24,7 +24,7 @@ from histnu.analysis.target import (
 from histnu.core.errors import ConfigError, FitError
 from histnu.inference.engine.fit import FitOptions
 from histnu.plotting.canvas import Header, quantity, unit_of
-from histnu.plotting.planes import PlaneFigure, Region, draw_plane
+from histnu.plotting.planes import PlaneFigure, Region, draw_plane, end_lines, excluded
 from histnu.verbs.options import Options
 
 log = logging.getLogger(__name__)
@@ -341,30 +341,31 @@ def draw_expected_band(targets: Targets, path: Path, options: PlotOptions) -> li
 
 
 def draw_mass_plane(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
-    """Upper ends of a coupling against a held mass, one curve per target."""
+    """Ends of a coupling against a held mass, one set of lines per target."""
     regions, marked, x, y = [], None, "", ""
     missing: list[float] = []
     for text in targets:
         scan = held_scan(text, options, "mass")
+        sets: dict[float, list[dict[str, Any]]] = {}
 
-        def upper(value: float, scan: HeldScan = scan) -> Array:
+        def upper(value: float, scan: HeldScan = scan, sets: dict[float, Any] = sets) -> Array:
             target = scan.target(value)
             interest = parameter_of_interest(target, options.poi)
-            end = (
-                observed_upper(interest, options.verb(interest.fixed))
-                if produced(interest)
-                else np.nan
-            )
-            return np.array([end])
+            if not produced(interest):
+                return np.array([np.nan])
+            found = verbs.limit_of(target, interest, options.verb(interest.fixed))
+            sets[value] = found.to_json()["intervals"]
+            return np.array([np.nan if found.upper is None else found.upper])
 
-        values, ends = refined(scan.values(), left_out(upper, 1, missing))
+        values, _ = refined(scan.values(), left_out(upper, 1, missing))
+        allowed = [sets.get(v) for v in values.tolist()]
         target = scan.target(values[0])
         interest = parameter_of_interest(target, options.poi)
         x, y = scan.label, quantity(interest.name, interest.unit)
         star = "*" if target.provenance == "reconstructed" else ""
         marked = target.provenance if star else marked
-        line = np.column_stack([values, ends[:, 0]])
-        regions.append(Region(f"{text}{star}", (line,), excluded_above=True))
+        lines, ruled_out = end_lines(values, allowed), excluded(values, allowed)
+        regions.append(Region(f"{text}{star}", lines, excluded=ruled_out))
     note = f"{100 * options.cl:g} % CL ({options.dof or 1} dof) at each {x}{missing_note(missing)}"
     figure = PlaneFigure(x, y, tuple(regions), (True, True), Header("", marked, note))
     return draw_plane(with_published(figure, options.overlay), path)
