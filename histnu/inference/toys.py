@@ -28,9 +28,11 @@ from histnu.core.errors import FitError
 from histnu.core.serialize import rounded
 from histnu.inference.certification import Asked, require
 from histnu.inference.engine.compile import Constraints
+from histnu.inference.engine.compiled import available
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver, observe
 from histnu.inference.engine.global_min import GlobalOptions
 from histnu.inference.engine.mapped import MappedLikelihood
+from histnu.inference.engine.relaxation import relaxation
 from histnu.inference.limits import IntervalOptions, interval, threshold
 from histnu.inference.profile import conditional, improved, named
 from histnu.inference.results import (
@@ -349,9 +351,14 @@ def check_toys(found: ToyStatistics, where: str, options: ToyOptions) -> None:
 
 def _toy_fit(likelihood: AnyLikelihood, options: FitOptions) -> FitOptions:
     """Return fit options with a search per toy that is smaller than for data."""
-    if not isinstance(likelihood, MappedLikelihood) or options.search != FitOptions().search:
+    minimise = options.search.minimise
+    if not isinstance(likelihood, MappedLikelihood) or options.search != GlobalOptions(
+        minimise=minimise
+    ):
         return options
-    return replace(options, search=_TOY_SEARCH)
+    if minimise.compiled and available() and relaxation(likelihood) is not None:
+        return options  # few toys are searched at all
+    return replace(options, search=replace(_TOY_SEARCH, minimise=minimise))
 
 
 def _statistics(

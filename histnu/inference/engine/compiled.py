@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import logging
 import multiprocessing
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -26,6 +28,8 @@ from histnu.inference.engine.kernel import pad
 from histnu.inference.engine.likelihood import BatchedLikelihood, Observed
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
+
+log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -49,6 +53,7 @@ class Tables(NamedTuple):
         slots: (R, W) effects that multiply a row (one sample of one channel), -1: none.
         nominal: (R, B) its yields; start, stop: (R,) the bins of its channel.
         owner: (D,) row of each additive difference; added: (D,) its effect; difference: (D, B).
+        pair: (G, 2) differences of one row and parameter, the same twice where it is alone.
         low, high: (n,) the bins that a parameter of the workspace can change.
         gauss, gauss_at, gauss_scale: parameters, places and 1 / sigma of Gaussian constraints.
         poisson, poisson_at, poisson_scale: of Poisson constraints.
@@ -71,6 +76,7 @@ class Tables(NamedTuple):
     owner: Index
     added: Index
     difference: Array
+    pair: Index
     low: Unsigned
     high: Unsigned
     gauss: Index
@@ -155,6 +161,7 @@ def _tables(likelihood: Compilable) -> Tables:
         np.array([a[0] for a in added], dtype=np.intp),
         np.array([a[1] for a in added], dtype=np.intp),
         _spread([(a[2], a[3]) for a in added], compiled.n_bins),
+        _pairs([(r, effects[e].parameter) for r, e, *_ in added]),
         low, high,
         c.parameters[gauss], gauss, 1 / c.scale[gauss],
         c.parameters[poisson], poisson, c.scale[poisson],
@@ -171,6 +178,17 @@ def _differences(row: Row, code: str) -> dict[Effect, Array]:
             effect = Effect(code, d.parameter, u, v)
             out[effect] = out.get(effect, 0.0) + h
     return out
+
+
+def _pairs(owners: list[tuple[int, int]]) -> Index:
+    """Number of each difference and of the next, where both have the same row and parameter."""
+    out: list[tuple[int, int]] = []
+    for d, owner in enumerate(owners):
+        if out and out[-1] == (d - 1, d - 1) and owners[d - 1] == owner:
+            out[-1] = (d - 1, d)
+        else:
+            out.append((d, d))
+    return np.array(out, dtype=np.intp).reshape(-1, 2)
 
 
 def _spread(parts: list[tuple[slice, Array]], bins: int) -> Array:
@@ -240,32 +258,74 @@ def compiled_newton(
     out = (np.empty((points, n)), np.empty(points), np.empty((points, n)),
            np.zeros(points, dtype=np.intp), np.zeros(points, dtype=bool),
            np.zeros(points, dtype=bool))  # fmt: skip
-    start, fixed = problems.start.T.copy(), problems.fixed.T.copy()
-    data = [
-        np.ascontiguousarray(np.asarray(a, dtype=float).T)
-        for a in (observed.main, observed.scale, observed.aux, observed.scale_aux)
-    ]
-    constant = np.atleast_1d(np.asarray(observed.constant, dtype=float))
     patience = 8 if options.boundary else options.max_iterations
     numbers = (options.edm, options.max_iterations, patience)
-
-    def piece(which: slice) -> None:
-        shared = [a if len(a) == 1 else a[which] for a in (*data, constant)]
-        given: tuple[Any, ...] = (
-            model,
-            start[which],
-            fixed[which],
-            *shared,
-            *numbers,
-            *(o[which] for o in out),
-        )
-        solve(*given)
-
-    pieces = [slice(k, min(k + PIECE, points)) for k in range(0, points, PIECE)]
-    for _ in _each(piece, pieces):
-        pass
+    in_pieces(
+        solve,
+        lambda data, given, results: solve(model, *given, *data, *numbers, *results),
+        observed, (problems.start.T.copy(), problems.fixed.T.copy()), out,
+    )  # fmt: skip
     x, value, gradient, iterations, converged, left = out
     return BatchFit.of(x, value, converged, iterations, gradient=gradient), left
+
+
+def in_pieces(
+    function: Any,
+    call: Callable[[list[Array], list[Any], list[Any]], None],
+    observed: Observed,
+    given: Sequence[Any],
+    results: Sequence[Any],
+) -> None:
+    """Call a compiled function for all problems, in pieces, on all free cores.
+
+    Args:
+        function: what numba compiles. call: takes data, what is given and where the results go,
+            all with problems first; it releases the lock of Python.
+        observed: one set of data, or one per problem.
+        given, results: arrays with P problems on the first axis.
+    """
+    points = len(results[0])
+    data = [
+        np.ascontiguousarray(np.atleast_2d(np.asarray(a, dtype=float).T))
+        for a in (observed.main, observed.scale, observed.aux, observed.scale_aux)
+    ]
+    data.append(np.atleast_1d(np.asarray(observed.constant, dtype=float)))
+
+    def piece(which: slice) -> None:
+        shared = [a if len(a) == 1 else a[which] for a in data]
+        call(shared, [a[which] for a in given], [a[which] for a in results])
+
+    pieces = [slice(k, min(k + PIECE, points)) for k in range(0, points, PIECE)]
+    if pieces and not function.signatures:
+        _aside(lambda: piece(pieces.pop()))
+    for _ in _each(piece, pieces):
+        pass
+
+
+def _aside(call: Callable[[], None]) -> None:
+    """Make a call that compiles for a while in a thread of its own.
+
+    An interrupt then ends the process at once, and not after the compiler has finished.
+    """
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            try:
+                call()
+            except OSError as error:  # it is compiled, and could not be written to disk
+                log.info("compiled fits are not kept: %s", error)
+                call()
+        except BaseException as error:
+            failed.append(error)
+
+    log.info("compiling the fits, once per installation")
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.1)
+    if failed:
+        raise failed[0]
 
 
 def _each(piece: Any, pieces: list[slice]) -> Iterator[None]:

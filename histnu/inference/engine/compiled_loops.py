@@ -6,19 +6,38 @@ Every function is the scalar form of its namesake in :mod:`.newton`, :mod:`.lina
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+log = logging.getLogger(__name__)
+
 Array = NDArray[np.float64]
 
-_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
-_sums = numba.njit(
-    cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}
-)
+_SUMS = {"reassoc", "contract", "nsz"}
+_call = numba.njit(nogil=True, error_model="numpy")
+_call_sums = numba.njit(nogil=True, error_model="numpy", fastmath=_SUMS)
 """Of long sums, whose order is free."""
+_jit = numba.njit(nogil=True, error_model="numpy", forceinline=True)
+_sums = numba.njit(nogil=True, error_model="numpy", forceinline=True, fastmath=_SUMS)
+"""Inlined: a call hands over the model and the memory in hundreds of words."""
+
+
+def entry(function: Callable[..., None]) -> Any:
+    """Compile a function that Python calls, kept on disk where some folder can be written.
+
+    Only such functions are kept: each has the ones it calls in it.
+    """
+    try:
+        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError as error:  # numba finds no folder it may write to
+        log.info("%s; set NUMBA_CACHE_DIR to keep compiled fits", error)
+        return _call(function)
+
 
 _PIVOT = 1e-13
 _LONGEST = 20.0
@@ -26,6 +45,10 @@ _ROUNDING = 1e-14
 _FAR = 1.0
 _NOTHING = 1e-9
 _FLOOR = 1e-6
+_CLOSE = 1e-3
+_LEFT = 1e-14
+_SHRINKING = 0.05
+_TINY = 3e-12
 
 
 class Work(NamedTuple):
@@ -33,7 +56,8 @@ class Work(NamedTuple):
 
     Attributes:
         theta: (n,) parameters of the workspace; rows: (R,) of the map.
-        effect: (3, E) values and two derivatives. shape: (R, B) of the rows.
+        effect: (3, E) values and two derivatives. shape: (R, B) of the rows. every, without:
+            (R,) and (R, W) products of the factors of a row, of all but one.
         rate, residual, weight, second, heavy: (B,). jacobian: (n, B).
         g, h: gradient and Hessian of the workspace. active: (R,) rows that are not zero for all
             values of the free parameters. moves: (n,) parameters that change. live: (m + 1,)
@@ -46,6 +70,8 @@ class Work(NamedTuple):
     rows: Array
     effect: Array
     shape: Array
+    every: Array
+    without: Array
     rate: Array
     residual: Array
     weight: Array
@@ -70,23 +96,23 @@ class Work(NamedTuple):
     move: Any
 
 
-@_jit
+@_call
 def _workspace(m: Any, fitted: int) -> Work:
     n, bins = len(m.source), m.nominal.shape[1]
     return Work(
         np.zeros(n), np.zeros(max(len(m.pointer) - 1, 0)), np.zeros((3, len(m.kind))),
-        np.zeros(m.nominal.shape), np.zeros(bins), np.zeros(bins), np.zeros(bins),
-        np.zeros(bins), np.zeros(bins), np.zeros((n, bins)), np.zeros(n), np.zeros((n, n)),
+        np.zeros(m.nominal.shape), np.zeros(len(m.nominal)), np.zeros(m.slots.shape),
+        np.zeros(bins), np.zeros(bins), np.zeros(bins), np.zeros(bins), np.zeros(bins),
+        np.zeros((n, bins)), np.zeros(n), np.zeros((n, n)),
         np.ones(len(m.nominal), dtype=np.bool_), np.ones(n, dtype=np.bool_),
         np.zeros(fitted + 1, dtype=np.intp), np.zeros((fitted, fitted)),
         np.zeros(fitted), np.zeros(fitted), np.zeros(fitted), np.zeros(1),
-        np.zeros(fitted), np.zeros(fitted),
-        np.zeros((fitted, fitted)), np.zeros(fitted),
+        np.zeros(fitted), np.zeros(fitted), np.zeros((fitted, fitted)), np.zeros(fitted),
         np.zeros(fitted), np.zeros(fitted, dtype=np.bool_),
     )  # fmt: skip
 
 
-@_jit
+@_call
 def _prepare(m: Any, w: Any, x: Array, fixed: Any) -> None:
     """Find what can change: rows with a factor that is held at zero are left out."""
     count = 0
@@ -193,28 +219,33 @@ def _rates(m: Any, w: Any) -> None:
         if w.active[r]:
             for b in range(m.start[r], m.stop[r]):
                 w.shape[r, b] = m.nominal[r, b]
-    for d in range(len(m.owner)):
+    for k in range(len(m.pair)):
+        d, e = m.pair[k, 0], m.pair[k, 1]
         r, value = m.owner[d], w.effect[0, m.added[d]]
-        if not w.active[r]:
-            continue
-        for b in range(m.start[r], m.stop[r]):
-            w.shape[r, b] += value * m.difference[d, b]
+        other = w.effect[0, m.added[e]] if e != d else 0.0
+        if w.active[r]:
+            for b in range(m.start[r], m.stop[r]):
+                w.shape[r, b] += value * m.difference[d, b] + other * m.difference[e, b]
     for r in range(len(m.nominal)):
         if not w.active[r]:
             continue
         value = _product(w.effect, m.slots, r, -1, -1)
+        w.every[r] = value
         for b in range(m.start[r], m.stop[r]):
             w.rate[b] += value * w.shape[r, b]
 
 
-@_jit
-def _value(
-    m: Any, w: Any, x: Array, main: Array, scale: Array, aux: Array, scale_aux: Array
-) -> float:
-    """-2 log L without the constant of the data; ``inf`` where it is undefined."""
+@_call
+def _evaluate(m: Any, w: Any, x: Array) -> None:
+    """Expected counts at fitted parameters."""
     _strengths(m, w, x)
     _effects(m, w)
     _rates(m, w)
+
+
+@_jit
+def _twice_nll(m: Any, w: Any, main: Array, scale: Array, aux: Array, scale_aux: Array) -> float:
+    """-2 log L without the constant of the data, of the counts evaluated last."""
     total = 0.0
     for b in range(len(main)):
         rate, n = w.rate[b], main[b]
@@ -237,8 +268,34 @@ def _value(
     return np.inf if np.isnan(out) else out
 
 
+@_call
+def _value(
+    m: Any, w: Any, x: Array, main: Array, scale: Array, aux: Array, scale_aux: Array
+) -> float:
+    """-2 log L without the constant of the data; ``inf`` where it is undefined."""
+    _evaluate(m, w, x)
+    return _twice_nll(m, w, main, scale, aux, scale_aux)
+
+
+@_jit
+def _leave_out(m: Any, w: Any, r: int) -> None:
+    """Products of all factors of a row but one, for every one."""
+    product, last = 1.0, 0
+    for k in range(m.slots.shape[1]):
+        if m.slots[r, k] < 0:
+            break
+        w.without[r, k] = product
+        product *= w.effect[0, m.slots[r, k]]
+        last = k
+    product = 1.0
+    for k in range(last, -1, -1):
+        w.without[r, k] *= product
+        if m.slots[r, k] >= 0:
+            product *= w.effect[0, m.slots[r, k]]
+
+
 @_sums
-def _jacobian(m: Any, w: Any) -> None:
+def _jacobian(m: Any, w: Any, far: bool) -> None:
     """Derivatives of the counts, and the part of the Hessian of second derivatives."""
     n = len(w.g)
     for i in range(n):
@@ -249,19 +306,23 @@ def _jacobian(m: Any, w: Any) -> None:
     for r in range(len(m.nominal)):
         if not w.active[r]:
             continue
+        _leave_out(m, w, r)
         pull = 0.0
-        for b in range(m.start[r], m.stop[r]):
-            pull += 2 * w.second[b] * w.shape[r, b]
+        if not far:
+            for b in range(m.start[r], m.stop[r]):
+                pull += 2 * w.second[b] * w.shape[r, b]
         for k in range(m.slots.shape[1]):
             if m.slots[r, k] < 0:
                 break
             p = m.parameter[m.slots[r, k]]
             if not w.moves[p]:
                 continue
-            others = _product(w.effect, m.slots, r, k, -1)
+            others = w.without[r, k]
             slope = others * w.effect[1, m.slots[r, k]]
             for b in range(m.start[r], m.stop[r]):
                 w.jacobian[p, b] += slope * w.shape[r, b]
+            if far:
+                continue
             w.h[p, p] += pull * others * w.effect[2, m.slots[r, k]]
             for q in range(k + 1, m.slots.shape[1]):
                 if m.slots[r, q] < 0:
@@ -275,29 +336,37 @@ def _jacobian(m: Any, w: Any) -> None:
 
 
 @_sums
-def _added(m: Any, w: Any) -> None:
-    """What the additive differences contribute to both."""
-    for d in range(len(m.owner)):
-        r, e = m.owner[d], m.added[d]
-        if not w.active[r] or not w.moves[m.parameter[e]]:
+def _added(m: Any, w: Any, far: bool) -> None:
+    """What the additive differences contribute to both; up and down of a parameter together."""
+    for k in range(len(m.pair)):
+        d, e = m.pair[k, 0], m.pair[k, 1]
+        r, one, two = m.owner[d], m.added[d], m.added[e]
+        p, alone = m.parameter[one], e == d
+        if not w.active[r] or not w.moves[p]:
             continue
-        p, every = m.parameter[e], _product(w.effect, m.slots, r, -1, -1)
-        slope, pull = every * w.effect[1, e], 0.0
+        slope = w.effect[1, one]
+        other = 0.0 if alone else w.effect[1, two]
+        first, second = w.every[r] * slope, w.every[r] * other
+        if far:
+            for b in range(m.start[r], m.stop[r]):
+                w.jacobian[p, b] += first * m.difference[d, b] + second * m.difference[e, b]
+            continue
+        pull, push = 0.0, 0.0
         for b in range(m.start[r], m.stop[r]):
-            w.jacobian[p, b] += slope * m.difference[d, b]
-            pull += 2 * w.second[b] * m.difference[d, b]
-        w.h[p, p] += pull * every * w.effect[2, e]
-        for k in range(m.slots.shape[1]):
-            if m.slots[r, k] < 0:
+            up, down = m.difference[d, b], m.difference[e, b]
+            w.jacobian[p, b] += first * up + second * down
+            pull += w.second[b] * up
+            push += w.second[b] * down
+        w.h[p, p] += 2 * w.every[r] * pull * w.effect[2, one]
+        if not alone:
+            w.h[p, p] += 2 * w.every[r] * push * w.effect[2, two]
+        both = 2 * (pull * slope + push * other)
+        for j in range(m.slots.shape[1]):
+            f = m.slots[r, j]
+            if f < 0:
                 break
-            both = (
-                pull
-                * w.effect[1, e]
-                * w.effect[1, m.slots[r, k]]
-                * _product(w.effect, m.slots, r, k, -1)
-            )
-            w.h[p, m.parameter[m.slots[r, k]]] += both
-            w.h[m.parameter[m.slots[r, k]], p] += both
+            w.h[p, m.parameter[f]] += both * w.effect[1, f] * w.without[r, j]
+            w.h[m.parameter[f], p] += both * w.effect[1, f] * w.without[r, j]
 
 
 @_sums
@@ -323,17 +392,20 @@ def _contract(m: Any, w: Any) -> None:
                 w.h[j, i] += total
 
 
-@_jit
+@_call
 def _derivatives(m: Any, w: Any, main: Array, aux: Array, far: bool, g: Array, h: Array) -> None:
-    """Gradient and Hessian in the fitted parameters, at the point of the last value."""
+    """Gradient and Hessian in the fitted parameters, at the point of the last value.
+
+    Without a map they are ``w.g`` and ``w.h``, else ``g`` and ``h``.
+    """
     for b in range(len(main)):
         safe = w.rate[b] if w.rate[b] > 0 else 1.0
         ratio = main[b] / safe
         w.residual[b] = 1 - ratio
         w.weight[b] = (1.0 if far else ratio) / safe
         w.second[b] = 0.0 if far else w.residual[b]
-    _jacobian(m, w)
-    _added(m, w)
+    _jacobian(m, w, far)
+    _added(m, w, far)
     _contract(m, w)
     for k in range(len(m.gauss)):
         i, inverse = m.gauss[k], 2 * m.gauss_scale[k] ** 2
@@ -343,10 +415,11 @@ def _derivatives(m: Any, w: Any, main: Array, aux: Array, far: bool, g: Array, h
         i, n = m.poisson[k], aux[m.poisson_at[k]]
         w.g[i] += 2 * (m.poisson_scale[k] - n / w.theta[i])
         w.h[i, i] += 2 * n / w.theta[i] ** 2
-    _chain(m, w, g, h)
+    if len(m.output):
+        _chain(m, w, g, h)
 
 
-@_sums
+@_call_sums
 def _gradient(m: Any, w: Any, main: Array, aux: Array, g: Array) -> None:
     """Gradient in all fitted parameters, also those that are held, at the last value."""
     for b in range(len(main)):
@@ -357,17 +430,17 @@ def _gradient(m: Any, w: Any, main: Array, aux: Array, g: Array) -> None:
         pull = 0.0
         for b in range(m.start[r], m.stop[r]):
             pull += w.residual[b] * w.shape[r, b]
+        _leave_out(m, w, r)
         for k in range(m.slots.shape[1]):
             e = m.slots[r, k]
-            if e >= 0:
-                others = _product(w.effect, m.slots, r, k, -1)
-                w.g[m.parameter[e]] += pull * others * w.effect[1, e]
+            if e < 0:
+                break
+            w.g[m.parameter[e]] += pull * w.without[r, k] * w.effect[1, e]
     for d in range(len(m.owner)):
         r, e, pull = m.owner[d], m.added[d], 0.0
         for b in range(m.start[r], m.stop[r]):
             pull += w.residual[b] * m.difference[d, b]
-        every = _product(w.effect, m.slots, r, -1, -1)
-        w.g[m.parameter[e]] += pull * every * w.effect[1, e]
+        w.g[m.parameter[e]] += pull * w.every[r] * w.effect[1, e]
     for k in range(len(m.gauss)):
         i = m.gauss[k]
         w.g[i] += 2 * m.gauss_scale[k] ** 2 * (w.theta[i] - aux[m.gauss_at[k]])
@@ -383,7 +456,7 @@ def _gradient(m: Any, w: Any, main: Array, aux: Array, g: Array) -> None:
         g[m.slope[r, 1]] += w.rows[len(m.output) + r] * w.g[m.output[m.slope[r, 0]]]
 
 
-@_jit
+@_call
 def _chain(m: Any, w: Any, g: Array, h: Array) -> None:
     """Chain rule of the map."""
     for i in range(len(g)):
@@ -416,6 +489,21 @@ def _chain(m: Any, w: Any, g: Array, h: Array) -> None:
 
 
 @_jit
+def _substitute(a: Array, target: Array, n: int, step: Array) -> None:
+    """Solve with the factor in the lower triangle, whose diagonal is inverse."""
+    for i in range(n):
+        total = target[i]
+        for k in range(i):
+            total -= a[i, k] * step[k]
+        step[i] = total * a[i, i]
+    for i in range(n - 1, -1, -1):
+        total = step[i]
+        for k in range(i + 1, n):
+            total -= a[k, i] * step[k]
+        step[i] = total * a[i, i]
+
+
+@_jit
 def _solve(a: Array, target: Array, n: int, step: Array) -> bool:
     """Solve by Cholesky of the lower triangle; False where ``a`` is not definite."""
     for j in range(n):
@@ -429,16 +517,7 @@ def _solve(a: Array, target: Array, n: int, step: Array) -> bool:
                 a[j, j] = 1 / np.sqrt(total)
             else:
                 return False
-    for i in range(n):
-        total = target[i]
-        for k in range(i):
-            total -= a[i, k] * step[k]
-        step[i] = total * a[i, i]
-    for i in range(n - 1, -1, -1):
-        total = step[i]
-        for k in range(i + 1, n):
-            total -= a[k, i] * step[k]
-        step[i] = total * a[i, i]
+    _substitute(a, target, n, step)
     return True
 
 
@@ -452,7 +531,7 @@ def _system(matrix: Array, scale: Array, live: Any, h: Array, move: Any, damping
         matrix[p, p] = h[i, i] * scale[p] ** 2 + (damping if move[i] else 1.0)
 
 
-@_jit
+@_call
 def _saddle_free(w: Any, n: int) -> bool:
     """Solve with the absolute eigenvalues; False where the matrix is not finite."""
     matrix = np.empty((n, n))
@@ -477,7 +556,7 @@ def _saddle_free(w: Any, n: int) -> bool:
     return True
 
 
-@_jit
+@_call
 def _newton_step(w: Any, g: Array, h: Array, move: Any, ridge: float, step: Array) -> float:
     """The damped Newton step and its expected decrease; negative where H is not finite.
 
@@ -507,6 +586,7 @@ def _newton_step(w: Any, g: Array, h: Array, move: Any, ridge: float, step: Arra
         longest = max(longest, abs(solution[p]))
         norm += w.target[p] ** 2
     if definite and longest > _LONGEST:
+        w.lowest[0] = 2.0  # damped
         _system(w.matrix, w.scale, w.live, h, move, ridge + np.sqrt(norm) / _LONGEST)
         if not _solve(w.matrix, w.target, n, solution):
             return -1.0
@@ -541,7 +621,7 @@ def _direction(
     return edm
 
 
-@_jit
+@_call
 def _idle(m: Any, x: Array, fixed: Any, g: Array, h: Array, move: Any) -> bool:
     """Whether one parameter is held at a bound while another does nothing."""
     n = len(x)
@@ -576,7 +656,7 @@ def _copy(a: Array, b: Array) -> None:
         b[i] = a[i]
 
 
-@_jit
+@_call
 def _last_step(x: Array, there: Array, g: Array, h: Array) -> bool:
     """Move ``x`` there unless -2 log L would rise; whether it was moved."""
     change = 0.0
@@ -624,6 +704,55 @@ def _shortened(rise: float, slope: float) -> float:
 
 
 @_jit
+def _inside(m: Any, x: Array, fixed: Any, move: Any) -> bool:
+    """Whether every parameter that is not fixed moves, and is inside its bounds."""
+    for i in range(len(x)):
+        if not fixed[i] and not (move[i] and m.lower[i] < x[i] < m.upper[i]):
+            return False
+    return True
+
+
+@_call
+def _again(
+    m: Any, w: Any, x: Array, main: Array, scale: Array, aux: Array, scale_aux: Array,
+    edm: float, wanted: float, gradient: Array,
+) -> float:  # fmt: skip
+    """Go on with the Hessian of the last step as long as each gains little compared to the last.
+
+    The Hessian hardly changes over such steps: a step costs a gradient. Returns -2 log L without
+    its constant once converged, infinite if it does not.
+    """
+    n, last = w.live[0], edm
+    for _ in range(5):
+        _gradient(m, w, main, aux, gradient)
+        edm = 0.0
+        for p in range(n):
+            w.target[p] = -gradient[w.live[p + 1]] * w.scale[p]
+        _substitute(w.matrix, w.target, n, w.solution)
+        for p in range(n):
+            edm += 0.5 * w.target[p] * w.solution[p]
+        if not edm < _SHRINKING * last:
+            return np.inf
+        left, last, f = edm * edm / last, edm, 0.0
+        done = edm < wanted and left < _LEFT
+        if done:
+            f = _twice_nll(m, w, main, scale, aux, scale_aux) - edm
+        for p in range(n):
+            i = w.live[p + 1]
+            x[i] += w.solution[p] * w.scale[p]
+            if not m.lower[i] < x[i] < m.upper[i]:
+                return np.inf
+            gradient[i] = 0.0
+        if done and edm < _TINY:
+            return f
+        _evaluate(m, w, x)
+        if done:
+            _gradient(m, w, main, aux, gradient)
+            return f
+    return np.inf
+
+
+@_jit
 def _one(
     m: Any, w: Any, x: Array, fixed: Any, main: Array, scale: Array, aux: Array,
     scale_aux: Array, constant: float, edm_wanted: float, most: int, patience: int, gradient: Array,
@@ -633,13 +762,16 @@ def _one(
     -1 iterations: it is left to numpy, -2: more than ``most`` are needed.
     """
     g, h, step, trial, move = w.slope, w.bend, w.step, w.trial, w.move
+    if not len(m.output):
+        g, h = w.g, w.h
     step[:] = 0.0
     _prepare(m, w, x, fixed)
     f = _value(m, w, x, main, scale, aux, scale_aux) + constant
     if not np.isfinite(f):
         return -1, np.inf
     _derivatives(m, w, main, aux, True, g, h)
-    ridge, length, far, fresh, walls = 1e-10, 1.0, True, True, 0
+    ridge, length, far, fresh, walls, close = 1e-10, 1.0, True, True, 0, False
+    saddle, slope = False, 0.0
     for iteration in range(1, most + 1):
         if fresh:
             edm = _direction(m, w, x, fixed, g, h, ridge, step, move)
@@ -657,13 +789,17 @@ def _one(
                     f -= edm
                 for r in range(len(m.nominal)):
                     w.active[r] = True
-                _value(m, w, x, main, scale, aux, scale_aux)
+                _evaluate(m, w, x)
                 _gradient(m, w, main, aux, gradient)
                 return iteration - 1, f
             if slope >= 0 and not saddle:
                 _downhill(g, h, move, step)
             far, length = edm > _FAR, 1.0
-        slope = _try(m, x, step, length, move, g, trial)
+            close = edm < _CLOSE and w.lowest[0] == 1.0 and _inside(m, trial, fixed, move)
+            if close:
+                w.active[:] = True
+        if not fresh or saddle or slope >= 0:
+            slope = _try(m, x, step, length, move, g, trial)
         there = _value(m, w, trial, main, scale, aux, scale_aux) + constant
         if not np.isfinite(there):
             walls += 1
@@ -675,13 +811,19 @@ def _one(
             ridge = min(max(ridge, 1e-10), 1.0)
             f = there
             _copy(trial, x)
+            if close:
+                there = _again(m, w, x, main, scale, aux, scale_aux, edm, edm_wanted, gradient)
+                if np.isfinite(there):
+                    return iteration, there + constant
+                _copy(trial, x)
+                _evaluate(m, w, x)
             _derivatives(m, w, main, aux, far, g, h)
         else:
             length *= _shortened(there - f, slope)
     return -2, f
 
 
-@_jit
+@entry
 def solve(
     m: Any, start: Array, fixed: Any, main: Array, scale: Array, aux: Array, scale_aux: Array,
     constant: Array, edm: float, most: int, patience: int, out_x: Array, out_f: Array,

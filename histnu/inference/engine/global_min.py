@@ -18,6 +18,10 @@ charge) and flat directions (parameters that enter in one combination only). Str
    nothing improves: a basin found at one point is carried to all others. Scans of more than
    192 points are searched fully at 96 of them, with fewer starts at the points between.
 
+Where every strength is a sum of squares and linear terms, a convex relaxation comes first
+(:mod:`.relaxation`, compiled): it proves most minima to be global from one start, and only the
+others are searched for.
+
 :func:`relaxed_minimum` bounds the result from below: with ``s`` free the likelihood is that
 of a linear model, whose minimum no theta can undercut.
 """
@@ -36,14 +40,20 @@ from histnu.core.polynomial import PolynomialMap
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.engine.minimize import minimise
-from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
+from histnu.inference.engine.problems import (
+    AGREE,
+    BatchFit,
+    MinimiseOptions,
+    Problems,
+    lowest,
+)
+from histnu.inference.engine.relaxation import relaxed_fits
 from histnu.inference.engine.starts import halton
 from histnu.inference.engine.unconverged import finish_with_migrad
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 
-_AGREE = 1e-5  # difference in -2 log L of two starts that agree
 _RANK = 1e-9  # singular values below this fraction of the largest are zero
 _PATTERNS = 729  # sign patterns of six parameters; more parameters use a subset
 _SCAN_CHUNK = 400_000  # evaluations of the design at once
@@ -168,6 +178,31 @@ def global_minimise(
         ordered: neighbouring problems are neighbours in a scan; sweep between them.
     """
     options = options or GlobalOptions()
+    quick = relaxed_fits(likelihood, observed, problems, options.minimise)
+    if quick is None:
+        return _search_all(likelihood, observed, problems, options, ordered)
+    fit, attained = quick
+    left = np.flatnonzero(~attained)
+    if len(left):
+        part, data = problems.select(left), observed.select(left)
+        found = _search_all(likelihood, data, part, options, ordered)
+        near = fit.select(left)
+        fit.put(left, found)
+        lower = near.converged & ~(found.twice_nll <= near.twice_nll)
+        fit.put(left[lower], near.select(lower))
+        if ordered and len(fit) > len(left):
+            fit = _sweep(likelihood, observed, problems, fit, options)
+    return fit
+
+
+def _search_all(
+    likelihood: MappedLikelihood,
+    observed: Observed,
+    problems: Problems,
+    options: GlobalOptions,
+    ordered: bool,
+) -> BatchFit:
+    """Return the minima that the search finds."""
     reduce, points = _plan(likelihood, options)
     count = problems.start.shape[1]
     if ordered and count > 2 * options.anchors:
@@ -202,7 +237,7 @@ def _search_again(
         data, part = observed.select(left), problems.select(left)
         again = _search(likelihood, data, part, plan, options)
         with np.errstate(invalid="ignore"):
-            same = np.abs(again.twice_nll - fit.twice_nll[left]) <= _AGREE
+            same = np.abs(again.twice_nll - fit.twice_nll[left]) <= AGREE
         agreeing = again.agreeing + np.where(same, fit.agreeing[left], 0)
         lower = again.twice_nll < fit.twice_nll[left] - 1e-8
         fit.put(left[lower], again.select(lower))
@@ -344,19 +379,7 @@ def _best_of(
     )
     data = observed if observed.size is None else observed.select(np.tile(np.arange(count), s))
     fit = minimise(likelihood, data, many, replace(options, migrad=False))
-    return _lowest(fit, count)
-
-
-def _lowest(fit: BatchFit, count: int) -> BatchFit:
-    """Return the best start of each of ``count`` problems and how many starts reached it."""
-    value = np.where(np.isnan(fit.twice_nll), np.inf, fit.twice_nll).reshape(-1, count)
-    best = np.argmin(value, axis=0)
-    lowest = value[best, np.arange(count)]
-    out = fit.select(best * count + np.arange(count))
-    with np.errstate(invalid="ignore"):
-        same = (value - lowest <= _AGREE) & fit.converged.reshape(-1, count)
-    out.agreeing[:] = same.sum(axis=0)
-    return out
+    return lowest(fit, count)
 
 
 def _sweep(
@@ -385,7 +408,7 @@ def _sweep(
         held = fit.twice_nll[todo]
         lower = again.twice_nll < held - 1e-8
         with np.errstate(invalid="ignore"):
-            same = np.abs(again.twice_nll - held) <= _AGREE
+            same = np.abs(again.twice_nll - held) <= AGREE
         agreeing = again.agreeing + np.where(same, fit.agreeing[todo], 0)
         fit.put(todo[lower], again.select(lower))
         fit.agreeing[todo[same | lower]] = agreeing[same | lower]

@@ -16,6 +16,10 @@ Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 
+AGREE = 1e-5
+"""Difference in -2 log L of two starts that agree."""
+
+
 @dataclass(frozen=True)
 class MinimiseOptions:
     """How to minimise.
@@ -208,3 +212,15 @@ class Problems:
         refuge = None if self.refuge is None else self.refuge[:, which]
         met = None if self.met is None else self.met.select(which)
         return Problems(self.start[:, which], self.fixed[:, which], refuge, met)
+
+
+def lowest(fit: BatchFit, count: int) -> BatchFit:
+    """Return the best start of each of ``count`` problems and how many starts reached it."""
+    value = np.where(np.isnan(fit.twice_nll), np.inf, fit.twice_nll).reshape(-1, count)
+    best = np.argmin(value, axis=0)
+    least = value[best, np.arange(count)]
+    out = fit.select(best * count + np.arange(count))
+    with np.errstate(invalid="ignore"):
+        same = (value - least <= AGREE) & fit.converged.reshape(-1, count)
+    out.agreeing[:] = same.sum(axis=0)
+    return out
