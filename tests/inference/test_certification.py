@@ -26,15 +26,22 @@ from histnu.inference import (
 from histnu.inference.engine.multistart import Ledger, MultiStart, StartOptions
 from histnu.inference.engine.problems import BatchFit, Problems
 from histnu.inference.limits import threshold
-from histnu.inference.toys import ToyStatistics, accepted, check_toys, critical_value
+from histnu.inference.toys import (
+    Chunk,
+    ToyStatistics,
+    accepted,
+    check_toys,
+    chunk_statistics,
+    critical_value,
+)
 from tests.inference import examples
 
 Example = Callable[[str], BatchedLikelihood]
 
 
-def two_minima() -> BatchedLikelihood:
+def two_minima(low: tuple[float, float] = (60.0, 10.0)) -> BatchedLikelihood:
     """One nuisance that lowers two backgrounds on one side of zero and raises them on the other."""
-    shape = {"lo_data": [60.0, 10.0], "hi_data": [58.0, 14.0]}
+    shape = {"lo_data": list(low), "hi_data": [58.0, 14.0]}
     modifiers = [{"name": "shape", "type": "histosys", "data": shape}]
     samples = [
         {
@@ -70,6 +77,19 @@ def test_the_lower_of_two_minima_is_found_and_certified() -> None:
         if end is not None:
             at = scanned(likelihood, end) - limit.best_fit.twice_nll
             assert at == pytest.approx(limit.threshold, abs=1e-4)
+
+
+def test_a_second_minimum_of_one_likelihood_asks_nothing_of_the_others() -> None:
+    """The others certify a share of their toys only, as they do alone."""
+    folding, straight = two_minima(), two_minima((22.0, 10.0))
+    truth = np.array(folding.init)
+    truth[folding.index("mu")] = 1.0
+    chunk = Chunk(tuple(truth), {"mu": 1.0}, {"mu": 1.0}, 1, 0, 200)
+    alone = chunk_statistics([folding], chunk, FitOptions())
+    both = chunk_statistics([folding, straight], chunk, FitOptions())
+    assert both.search["second"] > 0
+    assert both.failed == alone.failed
+    assert np.all(both.delta >= alone.delta - 1e-5)  # one more minimum to be the lowest
 
 
 def test_toys_with_two_minima_are_all_started_often() -> None:

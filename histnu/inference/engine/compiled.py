@@ -297,7 +297,8 @@ def in_pieces(
 
     pieces = [slice(k, min(k + PIECE, points)) for k in range(0, points, PIECE)]
     if pieces and not function.signatures:
-        _aside(lambda: piece(pieces.pop()))
+        last = pieces.pop()
+        _aside(lambda: piece(last))
     for _ in _each(piece, pieces):
         pass
 
