@@ -129,7 +129,7 @@ def relaxed_fits(
     found = relaxation(likelihood)
     if found is None:
         return None
-    point = _relaxed(found, observed, problems)
+    point = relaxed_minima(found, observed, problems)
     short = replace(options, max_iterations=_POLISH, migrad=False, boundary=False)
     many = Problems(point.start, problems.fixed)
     fit = minimise(found.likelihood, observed, many, short)
@@ -173,7 +173,7 @@ class _Point:
     slack: Array
 
 
-def _relaxed(found: Relaxation, observed: Observed, problems: Problems) -> _Point:
+def relaxed_minima(found: Relaxation, observed: Observed, problems: Problems) -> _Point:
     """Return the relaxed minima."""
     from histnu.inference.engine.relaxation_loops import relax
 
