@@ -63,6 +63,7 @@ _GAP = 1e-6  # in -2 log L, by which a lower value may exist where a fit left a 
 _LEAST = 0.1  # second derivative of l, of 2, that is left: far above rounding
 
 
+@functools.lru_cache(maxsize=4096)  # many rows share the effect of a rate
 def suprema(effect: Effect) -> tuple[float, float, float, float]:
     """Return the suprema of |phi'/phi|, phi''/phi, -phi''/phi and -(log phi)'' of a normsys.
 
