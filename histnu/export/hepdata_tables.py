@@ -10,28 +10,17 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from histnu.core.errors import ExportError
+from histnu.core.installed import MODELS, instantiate, registered
 from histnu.core.units import column_name, held_parts
 from histnu.export.bins import Binning, binnings
 
 Row = Mapping[str, Any]
 Errors = tuple[tuple[float, float] | None, ...]
 
-SYMBOLS: Mapping[str, str] = {
-    "mu_e": r"$\mu_{\nu_e}$",
-    "mu_mu": r"$\mu_{\nu_\mu}$",
-    "mu_tau": r"$\mu_{\nu_\tau}$",
-    "mu_universal": r"$\mu_\nu$",
-    "q_ee": r"$Q_{\nu_{ee}}$",
-    "q_mumu": r"$Q_{\nu_{\mu\mu}}$",
-    "q_tautau": r"$Q_{\nu_{\tau\tau}}$",
-    "q_emu": r"$Q_{\nu_{e\mu}}$",
-    "q_etau": r"$Q_{\nu_{e\tau}}$",
-    "q_mutau": r"$Q_{\nu_{\mu\tau}}$",
-    "m4": "$m_4$",
-}
 UNITS: Mapping[str, str] = {"1e-9 mu_B": r"$10^{-9}\,\mu_B$", "1e-8 e": r"$10^{-8}\,e$"}
 
 GROUPED = ("id", "method", "cl", "dof", "interpolation", "correction", "engine")
@@ -87,9 +76,16 @@ class TableSpec:
             raise ExportError(f"table {self.name}: names are limited to 64 characters")
 
 
+@cache
+def _symbols() -> dict[str, str]:
+    """LaTeX symbols of the parameters of all installed models, by name."""
+    models = [instantiate(MODELS, name, {}) for name in registered(MODELS)]
+    return {p.name: f"${p.symbol}$" for m in models for p in (*m.parameters, *m.held)}
+
+
 def symbol(parameter: str) -> str:
-    """LaTeX symbol of a parameter, or its name."""
-    return SYMBOLS.get(parameter, parameter)
+    """LaTeX symbol of a parameter of a model, or the name of another."""
+    return _symbols().get(parameter, parameter)
 
 
 def unit(text: str) -> str:
