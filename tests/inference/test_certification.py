@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from histnu.inference import (
     profile,
     region,
 )
+from histnu.inference.engine.minimize import minimise
 from histnu.inference.engine.multistart import Ledger, MultiStart, StartOptions
 from histnu.inference.engine.problems import BatchFit, Problems
 from histnu.inference.limits import threshold
@@ -90,6 +92,42 @@ def test_a_second_minimum_of_one_likelihood_asks_nothing_of_the_others() -> None
     assert both.search["second"] > 0
     assert both.failed == alone.failed
     assert np.all(both.delta >= alone.delta - 1e-5)  # one more minimum to be the lowest
+
+
+def folding() -> BatchedLikelihood:
+    """Eight nuisances, each raising a bin of its own up and down: 256 minima.
+
+    A bin that all share tells them apart: up and down move it to either side, by different amounts.
+    """
+    samples, size = [], 8
+    for k in range(size):
+        own = [0.0] * size
+        own[k] = 9.0
+        shapes = {"hi_data": [*own, 3.0 + k / 2], "lo_data": [*own, -2.0 - k / 3]}
+        shapes = {name: [1.0 + x for x in data] for name, data in shapes.items()}
+        modifiers = [{"name": f"fold_{k}", "type": "histosys", "data": shapes}]
+        samples.append({"name": f"s_{k}", "data": [1.0] * (size + 1), "modifiers": modifiers})
+    signal = {"name": "mu", "type": "normfactor", "data": None}
+    samples.append({"name": "flat", "data": [40.0] * size + [60.0], "modifiers": []})
+    samples.append({"name": "signal", "data": [0.5] * size + [1.0], "modifiers": [signal]})
+    document = examples.workspace({"c": samples}, {"c": [66] * size + [72]}, "mu")
+    return BatchedLikelihood.from_workspace(document)
+
+
+@pytest.mark.parametrize("mu", [0.0, 4.0])
+def test_minima_one_fold_apart_are_compared(mu: float) -> None:
+    """The lowest of 256 minima, each found from its own side of every fold."""
+    likelihood = folding()
+    observed = likelihood.observe(likelihood.observation)
+    sides = np.array(list(product((-1.5, 1.5), repeat=8)))
+    problems = Problems.make(likelihood, len(sides), {"mu": mu})
+    columns = [likelihood.index(f"fold_{k}") for k in range(8)]
+    problems.start[columns] = sides.T
+    every = minimise(likelihood, observed, problems, MinimiseOptions())
+    assert len(np.unique(every.twice_nll.round(4))) > 50
+    found = profile(likelihood, None, "mu", [mu])
+    value = found.best_fit.twice_nll + found.delta_twice_nll[0]
+    assert value == pytest.approx(every.twice_nll.min(), abs=1e-6)  # both converge to 1e-9
 
 
 def test_toys_with_two_minima_are_all_started_often() -> None:

@@ -3,7 +3,7 @@
 Theorem. Let every parameter that is not held have a normal constraint, ``alpha = (theta - a) /
 sigma``, so that ``f = -2 log L = |alpha|^2 + P(lambda(theta))`` up to a constant, with
 ``P = 2 sum_b (lambda_b - d_b log lambda_b)``. P is convex in lambda and lies above its tangent at
-the minimum ^ that was found:
+the minimum ^ that was found::
 
     f(theta) >= l(theta) = |alpha|^2 + P^ + sum_b r_b (lambda_b(theta) - lambda^_b),
     r_b = 2 (1 - d_b / lambda^_b),
@@ -21,7 +21,7 @@ diag(phi''/phi)``, plus the crossings of a and w. Where S is negative they are b
 supremum C of ``phi''/phi``. Where it is positive ``a a^T`` helps, and what is left is negative only
 within one sigma of the nominal value (code 4): with K the supremum of ``-phi''/phi`` there, or of
 ``-(log phi)''`` if a row has several factors. By Gershgorin's theorem the second derivatives at t
-are, in units of sigma, at least
+are, in units of sigma, at least::
 
     m(t) = 2 - max_k sum_s { sup Phi_s [ sup(-S_s, 0) (C_sk + sum_(l not k) A_sk A_sl)
            + sum_l (A_sk |w_sl| + |w_sk| A_sl) ] + sup_k Phi_s sup(S_s, 0) K_sk }.
@@ -65,7 +65,7 @@ _LEAST = 0.1  # second derivative of l, of 2, that is left: far above rounding
 
 @functools.lru_cache(maxsize=4096)  # many rows share the effect of a rate
 def suprema(effect: Effect) -> tuple[float, float, float, float]:
-    """Return the suprema of |phi'/phi|, phi''/phi, -phi''/phi and -(log phi)'' of a normsys.
+    """Return the suprema of ``|φ'/φ|``, ``φ''/φ``, ``-φ''/φ`` and ``-(log φ)''`` of a normsys.
 
     Infinite where phi is not twice differentiable. Outside [-1, 1] code 4 is an exponential;
     inside, a function is within h sup|f'| of its values at points 2h apart.

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ from histnu.inference.engine.likelihood import Likelihood, Observed
 from histnu.inference.engine.minimize import minimise
 from histnu.inference.engine.problems import BatchFit, Met, MinimiseOptions, Problems
 from histnu.inference.engine.starts import Spread
-from histnu.inference.engine.structure import is_plain, switches
+from histnu.inference.engine.structure import folding, folds, is_plain, switches
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -55,6 +56,9 @@ _LOOSE = 3e-5  # edm of a start that only has to confirm a minimum
 _SAME = 1e-6  # relative distance below which two start points are one
 _FIRST: Index = np.zeros(1, dtype=np.intp)
 _LARGE = 24  # parameters from which a fit is cheaper in turn than all of its starts together
+_FOLDING = 10  # most folding parameters that change sides, and pairs of them
+_WEAK = 0.1  # share of the constraint's curvature that such a parameter can take away
+_NEARBY = 0.3  # widths from a minimum, to start a second time on the same side of all folds
 _NODES = 6  # anchors through which minima are interpolated
 _NONE: Index = np.zeros((_NODES, 0), dtype=np.intp)
 
@@ -73,7 +77,8 @@ class StartOptions:
         long: points of a scan of a plain document that is fitted once.
         rounds: most sweeps between neighbours.
         released: most rounds in which parameters that separate minima are held and released.
-        scanned: points of scans at which they are.
+        scanned: points of scans at which they are. folded: points of a scan at which folding
+            parameters change sides.
         basins: most minima that are remembered as starts.
         patience: times as many iterations take the last starts, where no two agreed before.
         probed: data sets that are started from ``spread`` points; share: of the others.
@@ -90,6 +95,7 @@ class StartOptions:
     rounds: int = 12
     released: int = 3
     scanned: int = 12
+    folded: int = 8
     basins: int = 8
     patience: int = 4
     probed: int = 16
@@ -209,6 +215,7 @@ class MultiStart:
         size = len(likelihood.init)
         self._many = int(np.clip(self._starts.total // max(size, 1), 1, self._starts.many))
         self._convex = convexity(likelihood)
+        self._folds: Array | None = None
         self.second = False
         self.counts = Counts()
 
@@ -241,7 +248,11 @@ class MultiStart:
                 self._at_ends(observed, problems, ledger)
             self._strategy(problems)(observed, problems, (ledger, layers))
         self._reach(observed, problems, ledger)
-        self._settle(observed, problems, ledger, ordered, every=not near)
+        for _ in range(2):
+            lower = not near and self._fold(observed, problems, ledger)
+            self._settle(observed, problems, ledger, ordered, every=not near)
+            if not lower:
+                break
         return self._close(observed, problems, ledger)
 
     def sets(self, observed: Observed, problems: Problems, hints: Sequence[Array]) -> BatchFit:
@@ -461,6 +472,42 @@ class MultiStart:
             return out
         out[free] -= factor @ (problems.start[held] - best[held, None])
         return np.asarray(np.clip(out, low[:, None], high[:, None]))
+
+    def _fold(self, observed: Observed, problems: Problems, ledger: Ledger) -> bool:
+        """Start from minima with one folding parameter after the other on its other side.
+
+        Where a second minimum was met, also with two of them. Of a scan some points are tried; the
+        others get what is lower from their neighbours. Returns whether anything became lower.
+        """
+        compiled = getattr(self._likelihood, "compiled", None)
+        if compiled is None or observed.size is not None or (self.plain and not self.second):
+            return False
+        if self._folds is None:
+            self._folds = folds(compiled)
+        todo = np.flatnonzero(np.isfinite(ledger.fit.twice_nll) & ~ledger.closed)
+        share = np.linspace(0, len(todo) - 1, min(len(todo), self._starts.folded)).round()
+        tried = todo = todo[np.unique(share.astype(np.intp))]
+        counts, before = observed.main[:, 0], ledger.fit.twice_nll.copy()
+        for _ in range(self._starts.rounds if len(todo) else 0):
+            k = todo[np.argmax(ledger.fit.twice_nll[todo])]
+            rates = self._likelihood.expected(ledger.fit.parameters[k])[0]
+            names = folding(self._folds, counts, rates, _WEAK) if np.all(rates > 0) else _FIRST[:0]
+            names = names[~compiled.fixed[names]][:_FOLDING]
+            layers = []
+            met = self.second or ledger.second.any()
+            for sides in (*combinations(names, 1), *(combinations(names, 2) if met else ())):
+                layers.append(ledger.fit.parameters[todo].T.copy())
+                k = np.array(sides)
+                layers[-1][k] = 2 * compiled.init[k, None] - layers[-1][k]
+            todo = todo[self._run(observed, problems, ledger, (todo, layers))[todo]]
+            if not len(todo):
+                break
+        lower = ledger.fit.twice_nll < before - self._starts.agreement
+        alone = tried[~ledger.fit.certified[tried]]
+        best = ledger.fit.parameters[alone].T
+        near = [best + _NEARBY * (x - best) for x in self._aside(observed, best)]
+        self._run(observed, problems, ledger, (alone, near))
+        return bool(lower.any())
 
     def _release(self, observed: Observed, problems: Problems, ledger: Ledger) -> None:
         """Hold every parameter that separates minima, fit, and start from there with it free.

@@ -16,7 +16,9 @@ nothing constrains, and no effect that *folds* strongly: raises or lowers a bin 
 zero. The curvature that an effect f_b of a constrained parameter gives -2 log L is
 ``2 sum_b (1 - d_b / lambda_b) f_b``, at least ``-2 sqrt(chi2 sum_b f_b^2 / lambda_b)`` (Cauchy and
 Schwarz) with ``chi2 = sum_b (lambda_b - d_b)^2 / lambda_b``; the constraint gives +2. Where the
-bound is less than half of that no fold can make a second minimum near the first.
+bound is less than half of that no fold can make a second minimum near the first. Of parameters
+that do fold (:func:`folding`) each can be on either side: 2^k minima, which spread starts do not
+list, but one or two parameters apart.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from numpy.typing import NDArray
 from histnu.inference.engine.compile import Compiled, Row
 
 Array = NDArray[np.float64]
+Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 
@@ -69,9 +72,22 @@ def is_plain(compiled: Compiled, counts: Array, rates: Array) -> bool:
         layers = sum(any(free[p] for p in layer) for layer in row.layers)
         if layers + sum(bool(free[e.parameter]) for e in row.factors) > 1:
             return False
+    return not len(folding(folds(compiled), counts, rates))
+
+
+def folding(folds: Array, counts: Array, rates: Array, share: float = _FOLD) -> Index:
+    """Return the parameters whose folds (n, B) can make minima on both sides of zero.
+
+    The strongest come first.
+
+    Args:
+        folds: of :func:`folds`. counts: (B,) data. rates: (B,) positive, at a minimum.
+        share: of the curvature of the constraint that a fold must be able to take away.
+    """
     chi2 = float(np.sum((rates - counts) ** 2 / rates))
-    strength = np.sum(folds(compiled) ** 2 / rates, axis=1).max(initial=0.0)
-    return bool(np.sqrt(chi2 * strength) < _FOLD)
+    strength = np.sqrt(chi2 * np.sum(folds**2 / rates, axis=1))
+    order = np.argsort(-strength, kind="stable")
+    return order[strength[order] >= share]
 
 
 def folds(compiled: Compiled) -> Array:
