@@ -12,7 +12,8 @@ PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p 
 
 $(VENV)/run.stamp: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[fast]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[fast]" || \
+	    $(BIN)/python -m pip install --quiet --disable-pip-version-check -e .  # no numba: slower
 	$(BIN)/python -m histnu.inference.compile_fits
 	touch $@
 
