@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import pytest
 
 from histnu.inference import BatchedLikelihood, MappedLikelihood
+from histnu.inference.engine import compiled
 from tests.inference import examples
 
 
@@ -27,3 +28,12 @@ def charges() -> MappedLikelihood:
     """Return the six-charge likelihood."""
     document, polynomial = examples.millicharge()
     return MappedLikelihood(BatchedLikelihood.from_workspace(document), polynomial)
+
+
+@pytest.fixture
+def compiled_fits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Switch compiled fits on, without which the other tests run (``tests/conftest.py``)."""
+    monkeypatch.setenv("HISTNU_NUMBA", "1")
+    compiled.available.cache_clear()
+    yield
+    compiled.available.cache_clear()

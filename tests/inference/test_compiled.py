@@ -12,18 +12,10 @@ from histnu.inference.engine.problems import MinimiseOptions, Problems
 from tests.inference import examples
 
 pytest.importorskip("numba", reason="the extra fast is not installed")
-pytestmark = pytest.mark.slow  # the first run compiles
+# the first run compiles
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled_fits")]
 
 POINTS = 1200
-
-
-@pytest.fixture(autouse=True)
-def switched_on(monkeypatch):
-    """The other tests run without compiled fits, see ``tests/conftest.py``."""
-    monkeypatch.setenv("HISTNU_NUMBA", "1")
-    compiled.available.cache_clear()
-    yield
-    compiled.available.cache_clear()
 
 
 OPTIONS = MinimiseOptions(compiled=True)

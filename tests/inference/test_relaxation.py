@@ -21,17 +21,10 @@ from histnu.inference.toys import sample
 
 pytest.importorskip("numba", reason="the extra fast is not installed")
 
+pytestmark = pytest.mark.usefixtures("compiled_fits")
+
 OPTIONS = MinimiseOptions(compiled=True)
 TOYS = 60
-
-
-@pytest.fixture(autouse=True)
-def switched_on(monkeypatch):
-    """The other tests run without compiled fits, see ``tests/conftest.py``."""
-    monkeypatch.setenv("HISTNU_NUMBA", "1")
-    compiled.available.cache_clear()
-    yield
-    compiled.available.cache_clear()
 
 
 def toys_of(likelihood, charge):

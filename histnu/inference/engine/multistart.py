@@ -489,16 +489,14 @@ class MultiStart:
         tried = todo = todo[np.unique(share.astype(np.intp))]
         counts, before = observed.main[:, 0], ledger.fit.twice_nll.copy()
         for _ in range(self._starts.rounds if len(todo) else 0):
-            k = todo[np.argmax(ledger.fit.twice_nll[todo])]
-            rates = self._likelihood.expected(ledger.fit.parameters[k])[0]
+            highest = ledger.fit.parameters[todo[np.argmax(ledger.fit.twice_nll[todo])]]
+            rates = self._likelihood.expected(highest)[0]
             names = folding(self._folds, counts, rates, _WEAK) if np.all(rates > 0) else _FIRST[:0]
             names = names[~compiled.fixed[names]][:_FOLDING]
-            layers = []
-            met = self.second or ledger.second.any()
-            for sides in (*combinations(names, 1), *(combinations(names, 2) if met else ())):
-                layers.append(ledger.fit.parameters[todo].T.copy())
-                k = np.array(sides)
-                layers[-1][k] = 2 * compiled.init[k, None] - layers[-1][k]
+            met = self.second or bool(ledger.second.any())
+            sides = [*combinations(names, 1), *(combinations(names, 2) if met else ())]
+            minima = ledger.fit.parameters[todo].T
+            layers = [_reflected(minima, np.array(k), compiled.init) for k in sides]
             todo = todo[self._run(observed, problems, ledger, (todo, layers))[todo]]
             if not len(todo):
                 break
@@ -893,6 +891,13 @@ class MultiStart:
         counts.checked += int((ledger.tries >= 2).sum())
         counts.second += int(ledger.second.sum())
         return fit
+
+
+def _reflected(x: Array, which: Index, center: Array) -> Array:
+    """Return points (n, M) with some parameters on the other side of their center."""
+    out = x.copy()
+    out[which] = 2 * center[which, None] - out[which]
+    return out
 
 
 def _distinct(starts: Array, held: Array, fixed: Mask) -> Mask:
