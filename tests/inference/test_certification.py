@@ -24,9 +24,11 @@ from histnu.inference import (
     profile,
     region,
 )
+from histnu.inference.engine.ledger import Ledger
 from histnu.inference.engine.minimize import minimise
-from histnu.inference.engine.multistart import Ledger, MultiStart, StartOptions
+from histnu.inference.engine.multistart import MultiStart
 from histnu.inference.engine.problems import BatchFit, Problems
+from histnu.inference.engine.starts import StartOptions
 from histnu.inference.limits import threshold
 from histnu.inference.toys import (
     Chunk,

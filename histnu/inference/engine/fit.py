@@ -9,9 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from histnu.core.errors import FitError
 from histnu.inference.engine.global_min import global_minimise, nearby_minima
+from histnu.inference.engine.ledger import Counts
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
-from histnu.inference.engine.multistart import Counts, MultiStart
+from histnu.inference.engine.multistart import MultiStart
 from histnu.inference.engine.options import ENGINES, AnyLikelihood, FitOptions
 from histnu.inference.engine.problems import BatchFit, Problems
 from histnu.inference.engine.reference import reference_fit
