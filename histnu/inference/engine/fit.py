@@ -86,6 +86,23 @@ class Solver:
         self.counts.checked += points
         return found
 
+    @one_blas_thread
+    def profile(
+        self, observed: Observed, fixed: Mapping[str, ArrayLike]
+    ) -> tuple[BatchFit, BatchFit]:
+        """Return the unconditional minimum, and those of a scan started from it.
+
+        Args:
+            observed: one set of data. fixed: parameter -> value or (P,) values.
+        """
+        if self._starts is None:
+            first = self.fit(observed)
+            return first, self.fit(observed, fixed, first.parameters[0])
+        held = {**self.options.fixed, **fixed}
+        points = max((np.size(v) for v in held.values()), default=1)
+        free = Problems.make(self.likelihood, 1, self.options.fixed)
+        return self._starts.profile(observed, free, Problems.make(self.likelihood, points, held))
+
 
 def fit(
     likelihood: AnyLikelihood,

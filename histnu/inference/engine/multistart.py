@@ -38,12 +38,21 @@ from histnu.inference.engine.ledger import Counts
 from histnu.inference.engine.likelihood import Likelihood, Observed
 from histnu.inference.engine.minimize import minimise
 from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
-from histnu.inference.engine.scans import anchored, at_ends, near_minima, strategy, through
+from histnu.inference.engine.scans import (
+    anchored,
+    at_ends,
+    interpolate,
+    near_minima,
+    strategy,
+    through,
+)
 from histnu.inference.engine.search import Memory, Search
 from histnu.inference.engine.settle import settle
 from histnu.inference.engine.starts import StartOptions
 
 Array = NDArray[np.float64]
+
+_FIRST = np.zeros(1, dtype=np.intp)
 
 
 class MultiStart:
@@ -106,6 +115,21 @@ class MultiStart:
                 break
         return _close(search)
 
+    def profile(
+        self, observed: Observed, free: Problems, held: Problems
+    ) -> tuple[BatchFit, BatchFit]:
+        """Return the one minimum with nothing held, and certified minima of a scan.
+
+        Where minima of the scan are proven they need not be started at the free minimum: the starts
+        of both are one batch.
+        """
+        both = _together(Search(self._memory, observed, free), held)
+        if both is not None:
+            return both
+        first = self.scan(observed, free, [])
+        start = np.where(held.fixed, held.start, first.parameters[:1].T)
+        return first, self.scan(observed, Problems(start, held.fixed), [])
+
     def sets(self, observed: Observed, problems: Problems, hints: Sequence[Array]) -> BatchFit:
         """Return minima of P problems with a data set each, all or a share of them checked."""
         search = Search(self._memory, observed, problems)
@@ -124,22 +148,60 @@ def _layers(problems: Problems, hints: Sequence[Array]) -> list[Array]:
     return [problems.start, *rest]
 
 
+def _together(first: Search, held: Problems) -> tuple[BatchFit, BatchFit] | None:
+    """Fit the only problem of a search together with a scan whose minima are proven.
+
+    Its minimum is then between two of those, so that one spread start confirms it. None where the
+    proof fails, a second minimum is met, or the minimum is not inside the scan.
+    """
+    memory = first.memory
+    search = Search(memory, first.observed, held)
+    long = len(search) > 4 * memory.options.stride
+    if memory.free is not None or not long or not _provable(search):
+        return None
+    path, parts = anchored(search)
+    anchors = np.concatenate(parts)
+    layers = [memory.likelihood.init[:, None], *first.spread(1, 1)]
+    count = len(layers)
+    starts = [*first.inside(np.stack(layers), first.problems), held.start[:, anchors]]
+    fixed = [*[first.problems.fixed] * count, held.fixed[:, anchors]]
+    problems = Problems(np.concatenate(starts, axis=1), np.concatenate(fixed, axis=1))
+    both = Search(memory, first.observed, problems)
+    both.run(both.every, [problems.start])
+    found = both.ledger.fit
+    first.ledger.enter(_FIRST, found.select(slice(count)), np.ones((count, 1), dtype=bool))
+    search.ledger.enter(anchors, found.select(slice(count, None)), np.ones((1, len(anchors)), bool))
+    interpolate(search, path, parts)
+    best, low, high = first.ledger.fit, held.start.min(axis=1), held.start.max(axis=1)
+    inside = (best.parameters[0] >= low) & (best.parameters[0] <= high)
+    inside |= ~held.fixed.any(axis=1)
+    if not (inside.all() and best.certified.all() and _confirm(search)):
+        return None
+    certain = search.ledger.fit.certified.all() and not search.ledger.second.any()
+    return (_close(first), _close(search)) if certain else None
+
+
 def _prove(search: Search, layers: list[Array]) -> bool:
     """Fit once where a proof may be had; return whether most minima are proven.
 
     The others are started a second time, from a spread point.
     """
-    memory, ledger = search.memory, search.ledger
+    memory = search.memory
     if not _provable(search):
         return False
     if len(search) > 4 * memory.options.stride:
         through(search, *anchored(search))
     else:
         search.run(search.every, [layers[0] if memory.free is None else search.moved()])
+    return _confirm(search)
+
+
+def _confirm(search: Search) -> bool:
+    """Prove minima, start those again that are not; return False where most are not."""
     _note_proven(search)
-    left = np.flatnonzero(~ledger.closed)
-    if 2 * len(left) > len(ledger.closed):
-        memory.convex = None  # where the proof does not reach, it is not tried again
+    left = np.flatnonzero(~search.ledger.closed)
+    if 2 * len(left) > len(search):
+        search.memory.convex = None  # where the proof does not reach, it is not tried again
         return False
     search.run(left, search.spread(1, len(left)))
     return True

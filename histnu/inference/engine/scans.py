@@ -28,7 +28,7 @@ Strategy = Callable[[Search, list[Array]], None]
 
 _FIRST: Index = np.zeros(1, dtype=np.intp)
 _LARGE = 24  # parameters from which a fit is cheaper in turn than all of its starts together
-_NODES = 6  # anchors through which minima are interpolated
+_NODES = 6
 _NONE: Index = np.zeros((_NODES, 0), dtype=np.intp)
 
 
@@ -167,8 +167,7 @@ def _in_between(search: Search, layers: list[Array]) -> None:
     _densely(coarse, [layer[:, anchors] for layer in layers[:1]])
     settle(coarse, ordered=True)
     ledger.take(anchors, coarse.ledger)
-    rest = np.setdiff1d(search.every, anchors)
-    search.run(rest, [_interpolated(search, path, parts, rest)])
+    rest = interpolate(search, path, parts)
     joined = np.zeros(len(search), dtype=bool)
     for (first, last), part in zip(runs, parts, strict=True):
         joined[first : last + 1] = _joined(search, path, part)
@@ -185,8 +184,16 @@ def through(search: Search, path: Array, parts: list[Index]) -> None:
     anchors = np.concatenate(parts)
     start = search.problems.start[:, anchors] if search.memory.free is None else None
     search.run(anchors, [search.moved(anchors) if start is None else start])
-    rest = np.setdiff1d(search.every, anchors)
-    search.run(rest, [_interpolated(search, path, parts, rest)])
+    interpolate(search, path, parts)
+
+
+def interpolate(search: Search, path: Array, parts: list[Index]) -> Index:
+    """Fit the points between anchors from the polynomial through them; return which they are."""
+    rest = np.setdiff1d(search.every, np.concatenate(parts))
+    nodes = np.concatenate([_nodes(part, rest) for part in parts], axis=1)
+    start = lagrange(path[nodes], path[rest], search.ledger.fit.parameters[nodes]).T
+    search.run(rest, [np.asarray(start)])
+    return rest
 
 
 def scan_path(problems: Problems) -> tuple[Array, list[tuple[int, int]]]:
@@ -209,12 +216,6 @@ def _anchors(search: Search, first: int, last: int) -> Index:
     stride = search.memory.options.stride
     count = min(max((last - first) // stride + 2, _NODES), last - first + 1)
     return np.unique(np.linspace(first, last, count).round().astype(np.intp))
-
-
-def _interpolated(search: Search, path: Array, parts: list[Index], rest: Index) -> Array:
-    """Return starts (n, R) from the polynomials through the anchors."""
-    nodes = np.concatenate([_nodes(part, rest) for part in parts], axis=1)
-    return np.asarray(lagrange(path[nodes], path[rest], search.ledger.fit.parameters[nodes]).T)
 
 
 def _nodes(anchors: Index, rest: Index) -> Index:
