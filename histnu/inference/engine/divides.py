@@ -33,7 +33,7 @@ def fold(search: Search) -> bool:
     others get what is lower from their neighbours. Returns whether anything became lower.
     """
     memory, ledger, compiled = search.memory, search.ledger, search.compiled
-    if compiled is None or (memory.plain and not memory.second):
+    if compiled is None or (memory.plain and not _met_two(search)):
         return False
     todo = np.flatnonzero(np.isfinite(ledger.fit.twice_nll) & ~ledger.closed)
     tried = todo = _some(todo, memory.options.folded)
@@ -46,10 +46,26 @@ def fold(search: Search) -> bool:
         if not len(todo):
             break
     lower = ledger.fit.twice_nll < before - memory.options.agreement
-    alone = tried[~ledger.fit.certified[tried]]
-    best = ledger.fit.parameters[alone].T
-    search.run(alone, [best + _NEARBY * (x - best) for x in search.aside(best)])
+    confirm(search, tried)
     return bool(lower.any())
+
+
+def confirm(search: Search, where: Index) -> None:
+    """Start a second time near minima that only one of many starts has reached.
+
+    Most starts end in higher minima then: this says that the lowest is one.
+    """
+    ledger = search.ledger
+    todo = where[~ledger.fit.certified[where] & np.isfinite(ledger.fit.twice_nll[where])]
+    todo = todo[~ledger.closed[todo]]
+    best = ledger.fit.parameters[todo].T
+    if len(todo):
+        search.run(todo, [best + _NEARBY * (x - best) for x in search.aside(best)])
+
+
+def _met_two(search: Search) -> bool:
+    """Whether a second minimum was met, here or before."""
+    return search.memory.second or bool(search.ledger.second.any())
 
 
 def _some(where: Index, count: int) -> Index:
@@ -70,8 +86,7 @@ def _sides(search: Search, todo: Index) -> list[Index]:
     if np.all(rates > 0):
         names = folding(memory.folds, search.observed.main[:, 0], rates, _WEAK)
     names = names[~compiled.fixed[names]][:_FOLDING]
-    met = memory.second or bool(ledger.second.any())
-    sides = [*combinations(names, 1), *(combinations(names, 2) if met else ())]
+    sides = [*combinations(names, 1), *(combinations(names, 2) if _met_two(search) else ())]
     return [np.array(k) for k in sides]
 
 

@@ -33,7 +33,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.inference.engine.divides import fold, reach
+from histnu.inference.engine.divides import confirm, fold, reach
 from histnu.inference.engine.ledger import Counts
 from histnu.inference.engine.likelihood import Likelihood, Observed
 from histnu.inference.engine.minimize import minimise
@@ -113,6 +113,7 @@ class MultiStart:
             settle(search, ordered, every=not near)
             if not lower:
                 break
+        confirm(search, search.every)
         return _close(search)
 
     def profile(
