@@ -99,23 +99,39 @@ class _Asymptotic:
         self.parameter = parameter
         self.data = ProfileFunction(likelihood, observed, parameter, options)
         self.data.evaluate(np.zeros(1))
-        background = self.data.parameters_at(0.0)
+        self._options = options
+        self._generate()
+
+    def _generate(self) -> None:
+        """Make the Asimov data and their profile."""
+        likelihood = self.data.likelihood
+        self._background = self.data.parameters_at(0.0)
         asimov = likelihood.observe(
-            likelihood.expected(background[None])[0],
-            likelihood.expected_auxdata(background[None])[0],
+            likelihood.expected(self._background[None])[0],
+            likelihood.expected_auxdata(self._background[None])[0],
         )
-        self.asimov = ProfileFunction(likelihood, asimov, parameter, options, start=background)
+        self.asimov = ProfileFunction(
+            likelihood, asimov, self.parameter, self._options, start=self._background
+        )
 
     def tests(self, values: Array, near: bool = False) -> list[HypothesisTest]:
         """Return the tests of values (P,) above 0; ``near`` as in ProfileFunction.evaluate."""
-        zero = np.zeros(1)
-        for function in (self.data, self.asimov):
-            function.evaluate(values, near)
-            function.require(np.concatenate([zero, values]) if function is self.data else values)
-        q = np.where(self.data.center > values, 0.0, self.data.known(values)[0])
-        root, root_a = np.sqrt(q), np.sqrt(np.maximum(self.asimov.known(values)[0], 0.0))
+        self.data.evaluate(values, near)
+        if not near:
+            self.data.settle()
+        if not np.array_equal(self.data.parameters_at(0.0), self._background):
+            self._generate()  # a lower minimum of the background
+        near = near and len(self.asimov.x) > 2
+        self.asimov.evaluate(values, near)
+        if not near:
+            self.asimov.settle()
+        self.data.require(np.concatenate([np.zeros(1), values]))
+        self.asimov.require(values)
+        q, q_a = (np.maximum(f.known(values)[0], 0.0) for f in (self.data, self.asimov))
+        q = np.where(self.data.center > values, 0.0, q)
+        root, root_a = np.sqrt(q), np.sqrt(q_a)
         with np.errstate(divide="ignore", invalid="ignore"):
-            beyond = (q - root_a**2) / (2 * root_a)
+            beyond = (q - q_a) / (2 * root_a)
         statistic = np.where(root <= root_a, root - root_a, beyond)
         cl_sb, cl_b = ndtr(-(statistic + root_a)), ndtr(-statistic)
         expected = ndtr(-(_SIGMAS + root_a[:, None])) / ndtr(-_SIGMAS)
