@@ -30,6 +30,7 @@ Mask = NDArray[np.bool_]
 
 _SIDE = 1e-300  # a kink seen from one side: a value that is zero but has a sign
 _FAR = 1.0  # expected decrease above which the expected information replaces the Hessian
+_CUT = 0.3  # length of a step below which its matrix was wrong: the other is taken next
 _ROUNDING = 1e-14  # of -2 log L, relative: no fit can come closer to its minimum
 _RETREAT = (0.6, 0.3, 0.1, 0.0)  # shares of the way from the suggested start to an undefined one
 _MIDDLE = 1e-2  # widths, or relative, from a minimum within which a start has come to it
@@ -84,6 +85,7 @@ class _State:
     ridge: Array
     fresh: Mask  # a new direction is needed
     far: Mask  # far from the minimum: evaluate the expected information next
+    bent: Mask  # it misled: evaluate the second derivatives although far
     walls: Index  # how many steps led to undefined rates
 
     def keep(self, which: Mask) -> None:
@@ -93,7 +95,8 @@ class _State:
         self.at = Derivatives(
             *(a[..., which] for a in (self.at.value, self.at.gradient, self.at.hessian))
         )
-        for name in ("fixed", "x", "step", "slope", "length", "ridge", "fresh", "far", "walls"):
+        names = ("fixed", "x", "step", "slope", "length", "ridge", "fresh", "far", "bent", "walls")
+        for name in names:
             setattr(self, name, getattr(self, name)[..., which])
 
 
@@ -175,6 +178,7 @@ class _Run:
             np.full(points, 1e-10),
             np.ones(points, dtype=bool),
             far,
+            np.zeros(points, dtype=bool),
             np.zeros(points, dtype=np.intp),
         )
         lost = ~np.isfinite(at.value)
@@ -242,7 +246,7 @@ class _Run:
             step = np.where(climbs, -np.where(move, g, 0.0) / np.maximum(safe, 1e-12), step)
         finished &= ~self._leave_plateaus(s, (which, finished), move, step)
         s.step[:, which], s.length[which] = step, 1.0
-        s.far[which] = edm > _FAR
+        s.far[which] = (edm > _FAR) & ~s.bent[which]
         self._finish(s, (which, finished), moved, edm)
         done[which] = finished | self._arrive(s, (which, finished), moved, newton)
         s.fresh[:] = False
@@ -368,8 +372,9 @@ class _Run:
         slope = (s.at.gradient * (trial - s.x)).sum(axis=0)
         noise = 1e-13 * (1 + np.abs(s.at.value))
         taken = at.value <= s.at.value + 1e-4 * np.minimum(slope, 0) + noise
-        ridge = np.where(s.length < 0.3, np.maximum(s.ridge, 1e-8) * 100, s.ridge * 0.01)
+        ridge = np.where(s.length < _CUT, np.maximum(s.ridge, 1e-8) * 100, s.ridge * 0.01)
         s.ridge = np.where(taken, np.minimum(np.maximum(ridge, 1e-10), 1.0), s.ridge)
+        s.bent ^= taken & (s.length < _CUT)
         if taken.all():
             s.x, s.at = trial, at
         else:

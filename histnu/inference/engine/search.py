@@ -145,8 +145,19 @@ class Search:
             data = data.select(np.tile(where, count))
         found = minimise(memory.likelihood, data, many, self._how(loose, patient))
         memory.counts.starts += count * size
+        if not loose and not patient:
+            self._go_on(data, many, found)
         lower[where] = ledger.enter(where, found, new, loose)
         return lower
+
+    def _go_on(self, data: Observed, many: Problems, found: BatchFit) -> None:
+        """Walk on, in place, where most starts have not arrived: they would be no evidence."""
+        left = np.flatnonzero(~found.converged & np.isfinite(found.twice_nll))
+        if 2 * len(left) > len(found):
+            start = np.ascontiguousarray(found.parameters[left].T)
+            part = replace(many.select(left), start=start)
+            options = self._how(loose=False, patient=True)
+            found.put(left, minimise(self.memory.likelihood, data.select(left), part, options))
 
     def _how(self, loose: bool, patient: bool) -> MinimiseOptions:
         options = self.memory.first
