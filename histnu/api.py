@@ -119,7 +119,7 @@ class Document:
         """Best fit with uncertainties, correlations, goodness of fit and yields."""
         from histnu.verbs.estimation import summary_of
 
-        return self._stamped(summary_of(*self._asked(parameter, options))[0])
+        return self._stamped(summary_of(*self._asked(parameter, options, needed=False))[0])
 
     def impacts(self, parameter: str | None = None, **options: Any) -> Impacts:
         """Impacts, pulls and constraints of the nuisance parameters."""
@@ -156,12 +156,12 @@ class Document:
         return self._stamped(found)
 
     def _asked(
-        self, parameter: str | None, options: dict[str, Any]
+        self, parameter: str | None, options: dict[str, Any], needed: bool = True
     ) -> tuple[Target, ParameterOfInterest, Options]:
         from histnu.analysis.target import parameter_of_interest
         from histnu.verbs.options import Options
 
-        interest = parameter_of_interest(self.target, parameter)
+        interest = parameter_of_interest(self.target, parameter, needed=needed)
         held = {**interest.fixed, **options.pop("held", {})}
         return self.target, interest, Options(held=held, **options)
 

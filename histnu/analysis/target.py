@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from histnu.core.errors import ConfigError, HistnuError, located
+from histnu.core.errors import ConfigError, HistnuError, WorkspaceError, located
 from histnu.core.polynomial import PolynomialMap
 from histnu.core.serialize import read_json
 from histnu.export.hepdata import archived_likelihood
@@ -18,6 +18,7 @@ from histnu.workspace.manifest_reader import checked_manifest, manifest_beside, 
 
 if TYPE_CHECKING:
     from histnu.analysis.schema import Analysis
+    from histnu.inference.engine.likelihood import BatchedLikelihood
 
 log = logging.getLogger(__name__)
 
@@ -269,7 +270,7 @@ def is_lone_square(polynomial: PolynomialMap, parameter: str) -> str | None:
 
 
 def parameter_of_interest(
-    target: Target, poi: str | None, beside: Collection[str] = ()
+    target: Target, poi: str | None, beside: Collection[str] = (), needed: bool = True
 ) -> ParameterOfInterest:
     """Prepare the likelihood for one parameter, or for one and those asked ``beside`` it.
 
@@ -277,12 +278,13 @@ def parameter_of_interest(
     the square of one strength (a magnetic moment) is asked through that strength, the other
     strengths held as the measurement says. Any other physical parameter (a charge) is asked with
     its companions profiled, or held at zero, as its model says. Any other parameter of the
-    document is asked in its first measurement.
+    document is asked in its first measurement. Where one is not ``needed`` (a fit) a document
+    without a parameter of interest has none: its name is empty.
 
     Raises:
-        ConfigError: for a name that is none of these.
+        ConfigError: for a name that is none of these, or no name where one is needed.
+        WorkspaceError: for a document that is not valid.
     """
-    from histnu.inference.engine.likelihood import BatchedLikelihood
     from histnu.inference.engine.mapped import MappedLikelihood
 
     measurements: dict[str, str] = {}
@@ -302,16 +304,18 @@ def parameter_of_interest(
         parameter = asked  # any parameter of the document, if it has one of this name
     first = target.document["measurements"][0]["name"]
     measurement = measurements.get(parameter, first)
-    base = BatchedLikelihood.from_workspace(target.document, measurement=measurement)
+    base = _likelihood(target, measurement)
     likelihood: AnyLikelihood = base
     in_theta = any(p in physical for p in (parameter, *beside) if p not in measurements)
     if parameter not in measurements and polynomial is not None and in_theta:
         likelihood = MappedLikelihood(base, polynomial)
-    if parameter not in likelihood.parameter_names:
-        known = ", ".join(dict.fromkeys((*target.pois, *physical, *likelihood.parameter_names)))
-        raise ConfigError(
-            located(target.name, "--poi", f"unknown {asked!r}", f"use one of {known}")
-        )
+    if parameter not in likelihood.parameter_names and (parameter or needed):
+        names = (*target.pois, *physical, *likelihood.parameter_names)
+        known = ", ".join(dict.fromkeys(n for n in names if n))
+        problem = f"unknown {asked!r}" if asked else "the document has no parameter of interest"
+        raise ConfigError(located(target.name, "--poi", problem, f"use one of {known}"))
+    if needed:
+        _require_free(target, likelihood, {parameter, asked, *beside}, measurement)
     zeros = target.held_companions((asked, *beside))
     fixed = {**(zeros if isinstance(likelihood, MappedLikelihood) else {}), **target.fixed}
     for name in fixed:
@@ -320,6 +324,30 @@ def parameter_of_interest(
         likelihood, parameter, asked, parameter != asked, unit, measurement, taken, fixed,
         dict(target.held),
     )  # fmt: skip
+
+
+def _require_free(
+    target: Target, likelihood: AnyLikelihood, names: Collection[str], measurement: str
+) -> None:
+    """Raise if a parameter that is asked is held: its best fit would be where it is held."""
+    for name in sorted(names):
+        if name in target.fixed:
+            problem = f"{name} is held at {target.fixed[name]:g} and asked"
+            raise ConfigError(located(target.name, "--set", problem, "do one of both"))
+        if name in likelihood.parameter_names and likelihood.fixed[likelihood.index(name)]:
+            problem = f"{name} is fixed in measurement {measurement}"
+            mend = "take fixed out of its settings, or ask another parameter"
+            raise ConfigError(located(target.name, "--poi", problem, mend))
+
+
+def _likelihood(target: Target, measurement: str) -> BatchedLikelihood:
+    """The likelihood of a measurement; an error names the file."""
+    from histnu.inference.engine.likelihood import BatchedLikelihood
+
+    try:
+        return BatchedLikelihood.from_workspace(target.document, measurement=measurement)
+    except WorkspaceError as error:
+        raise WorkspaceError(f"{target.name}: {error}") from None
 
 
 def _strength_unit(target: Target, strength: str) -> str:

@@ -42,7 +42,7 @@ def command(
     """
     from histnu.verbs.estimation import summary_of
 
-    loaded, interest = given.load(poi)
+    loaded, interest = given.load(poi, needed=False)
     toys = {} if n_toys is None else {"method": "toys", "n_toys": n_toys}
     with given.toys(given.options(interest, seed=seed, **toys), n_toys is not None) as options:
         found, _ = summary_of(loaded, interest, options, profile)

@@ -52,12 +52,12 @@ class Given:
     as_json: bool
     quiet: bool
 
-    def load(self, poi: str | None) -> tuple[Target, ParameterOfInterest]:
-        """The target and one of its parameters."""
+    def load(self, poi: str | None, needed: bool = True) -> tuple[Target, ParameterOfInterest]:
+        """The target and one of its parameters, if one is needed or there is one."""
         from histnu.analysis.target import load_target, parameter_of_interest
 
         loaded = load_target(self.target, self.settings)
-        return loaded, parameter_of_interest(loaded, poi)
+        return loaded, parameter_of_interest(loaded, poi, needed=needed)
 
     def options(self, interest: ParameterOfInterest, **more: Any) -> Options:
         """Options of the verb; what is held for the parameter is held."""

@@ -37,6 +37,8 @@ _MORE = 2  # of a coupling are beyond any certificate a few steps further out
 _LONG = 10.0  # times the best fit, or 1: a first distance above it is tried before it is used
 _SHRINK = 8.0  # ratio of the distances that are tried
 _EDGE = 1e-5  # relative width to which the edge of what is defined is located
+_JUMP = 1e-6  # standard deviations from zero at which a jump of the profile is looked for
+_HEIGHT = 0.1  # in Delta over twice that distance: a jump
 _NEWTON = 8  # Newton steps before a root is also bisected
 _GUARD = 4.0  # the same ratio between where the profile is far above the level and a bound
 _INNER = np.linspace(0.0, 1.0, 11)[1:-1]  # where the cubic between two grid points is looked at
@@ -171,6 +173,7 @@ class _Grid:
         for _ in range(3):  # again if the scan found a lower minimum
             before = self._f.best.twice_nll
             self._outwards()
+            self._around_zero()
             if self._f.solver.second or isinstance(self._f.likelihood, MappedLikelihood):
                 self._linear()
             self._refine()
@@ -205,6 +208,17 @@ class _Grid:
                     del offsets[sign]
                 else:
                     offsets[sign] = last * _GROWTH
+
+    def _around_zero(self) -> None:
+        """Add zero and its neighbours, where a strength may be negative and a bin is empty.
+
+        The contents that the strength scales change sign there: what an empty bin asks of other
+        parameters, and with it the profile, may jump.
+        """
+        low, high = self._bounds
+        if low < 0 < high and np.any(self._f.observed.main == 0):
+            near = _JUMP * self._f.sigma()
+            self._f.evaluate(np.array([-near, 0.0, near]))
 
     def _scale(self) -> float:
         """Return a distance at which the profile is of the order of the level on some side.
@@ -365,6 +379,7 @@ def _roots(
     inside = np.where(above[k], x[k + 1], x[k])
     outside = np.where(above[k], x[k], x[k + 1])
     guess = _first_guess(function, (inside, outside), level)
+    jump = 2 * _JUMP * function.sigma()
     for iteration in range(options.max_iterations):
         delta, slope = function.evaluate(guess, near=True)
         below = delta <= level
@@ -373,10 +388,13 @@ def _roots(
         size = np.maximum(np.abs(inside), np.abs(outside))
         undefined = ~np.isfinite(function.known(outside)[0])
         narrow = width <= np.where(undefined, _EDGE * np.maximum(size, 1e-3), 4e-16 * size)
+        height = function.known(outside)[0] - function.known(inside)[0]
+        jumps = (width <= jump) & (height > _HEIGHT) & ~undefined
+        narrow |= jumps
         done = (np.abs(delta - level) < options.tolerance) | narrow
         if done.all():
             edge = undefined & narrow
-            guess = np.where(edge, inside, guess)
+            guess = np.where(edge | jumps, inside, guess)
             function.require(guess)
             return [(float(r), EDGE if e else CROSSING) for r, e in zip(guess, edge, strict=True)]
         root = np.sqrt(np.maximum(delta, 1e-12))

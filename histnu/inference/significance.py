@@ -109,9 +109,11 @@ def significance(
         parameter: the strength of the signal. options: null, expected, toys.
 
     Raises:
-        FitError: an unknown parameter, a fit that is not certified, or no toy converged.
+        FitError: an unknown or fixed parameter, a fit that is not certified, or no toy converged.
     """
     options = options or SignificanceOptions()
+    if likelihood.fixed[likelihood.index(parameter)] or parameter in options.fit.fixed:
+        raise FitError(f"{parameter} is fixed; it has no significance")
     test = (parameter, options.null)
     observed = observe(likelihood, data)
     q0, estimate, truth, certified = discovery_statistic(likelihood, observed, test, options.fit)

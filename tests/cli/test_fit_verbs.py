@@ -243,3 +243,68 @@ def test_masses_are_added_where_a_curve_bends_or_ends():
     assert inside[-1] > 0.99
     steps = np.diff(np.log(rows[: len(inside) - 1, 0]))
     assert np.median(steps) < 0.2
+
+
+@pytest.fixture
+def search(tmp_path):
+    """Write a two-bin search; the measurement's parameter of interest and settings are given."""
+
+    def write(poi, settings=()):
+        signal = {
+            "name": "signal",
+            "data": [5.0, 12.0],
+            "modifiers": [{"name": "mu", "type": "normfactor", "data": None}],
+        }
+        background = {
+            "name": "background",
+            "data": [52.0, 52.0],
+            "modifiers": [{"name": "norm", "type": "normsys", "data": {"lo": 0.9, "hi": 1.1}}],
+        }
+        document = {
+            "version": "1.0.0",
+            "channels": [{"name": "search", "samples": [signal, background]}],
+            "observations": [{"name": "search", "data": [62.0, 63.0]}],
+            "measurements": [{"name": "m", "config": {"poi": poi, "parameters": list(settings)}}],
+        }
+        path = tmp_path / "search.json"
+        path.write_text(json.dumps(document))
+        return path
+
+    return write
+
+
+def test_a_document_without_a_parameter_of_interest_is_fitted(run, search):
+    status, out, _ = run("fit", search(""), "--json")
+    free = json.loads(out)
+    assert status == 0
+    # the parameter of interest is no part of the likelihood: the same fit, to JSON's ten digits
+    assert free["twice_nll"] == json.loads(run("fit", search("mu"), "--json")[1])["twice_nll"]
+    status, _, err = run("limit", search(""))
+    assert status == 2
+    assert "--poi: the document has no parameter of interest; use one of mu, norm" in err
+
+
+def test_a_parameter_of_interest_that_is_none_names_the_file_and_the_mend(run, search):
+    path = search("mu_SIG")
+    status, _, err = run("fit", path)
+    assert status == 2
+    assert f"{path}: not a valid workspace: the parameter of interest 'mu_SIG' is no" in err
+    assert "apply a signal patch" in err
+
+
+HELD = {
+    "limit": (), "limit --method cls": (), "significance": (), "scan": ("--from", 0, "--to", 1),
+    "coverage": ("--n-toys", 10), "toys": ("--value", 1, "--n-toys", 10),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", HELD)
+def test_a_parameter_that_is_held_cannot_be_asked(run, search, verb):
+    """Its best fit would be the held value, and q0 or CLs would count from there."""
+    name, *options = verb.split()
+    path = search("mu", [{"name": "mu", "fixed": True, "inits": [1.0]}])
+    status, _, err = run(name, path, *options, *HELD[verb])
+    assert (status, "--poi: mu is fixed in measurement m; take fixed out" in err) == (2, True)
+    path = search("mu")
+    status, _, err = run(name, path, *options, *HELD[verb], "--set", "mu=1")
+    assert (status, "--set: mu is held at 1 and asked; do one of both" in err) == (2, True)

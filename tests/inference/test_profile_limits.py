@@ -211,3 +211,92 @@ def test_interval_of_a_profile_without_curvature(monkeypatch: pytest.MonkeyPatch
     assert found.upper is not None and found.lower is not None
     assert found.upper**2 == pytest.approx(strength.upper, rel=1e-7)
     assert found.lower == pytest.approx(-found.upper, rel=1e-7)
+
+
+@pytest.mark.parametrize("unit", [1e-10, 1e-8, 1e8, 1e20])
+def test_the_unit_of_a_parameter_does_not_matter(unit: float) -> None:
+    """A coupling squared of 1e-20, or a strength of 1e10: the interval is that of unit 1."""
+
+    def ends(unit: float) -> np.ndarray:
+        samples = [
+            {
+                "name": "signal",
+                "data": [5.0 / unit, 12.0 / unit, 20.0 / unit],
+                "modifiers": [{"name": "mu", "type": "normfactor", "data": None}],
+            },
+            {
+                "name": "background",
+                "data": [52.0, 52.0, 32.0],
+                "modifiers": [{"name": "b", "type": "normsys", "data": {"lo": 0.9, "hi": 1.1}}],
+            },
+        ]
+        mu = [{"name": "mu", "bounds": [[0.0, 10.0 * unit]], "inits": [unit]}]
+        document = examples.workspace({"c": samples}, {"c": [62.0, 63.0, 60.0]}, "mu", mu)
+        found = interval(BatchedLikelihood.from_workspace(document), None, "mu")
+        assert found.lower is not None and found.upper is not None and found.certified
+        return np.array([found.lower, found.best_fit.parameters["mu"], found.upper]) / unit
+
+    # ends to 1e-8 in Delta, the best fit to the tolerance of -2 log L (edm 1e-9: 1e-5 of a width)
+    np.testing.assert_allclose(ends(unit), ends(1.0), rtol=3e-5)
+
+
+def test_tiny_signal_over_a_tiny_background() -> None:
+    """One event in the first of two bins with s mu = x and 2 x events expected: x = 1/3."""
+    unit = 1e9
+    samples = [
+        {
+            "name": "signal",
+            "data": [1 / unit, 2 / unit],
+            "modifiers": [{"name": "mu", "type": "normfactor", "data": None}],
+        },
+        {
+            "name": "background",
+            "data": [1 / unit, 1 / unit],
+            "modifiers": [{"name": "b", "type": "normsys", "data": {"lo": 0.9, "hi": 1.1}}],
+        },
+    ]
+    mu = [{"name": "mu", "bounds": [[0.0, 100 * unit]], "inits": [1.0]}]
+    document = examples.workspace({"c": samples}, {"c": [1.0, 0.0]}, "mu", mu)
+    found = best_fit(BatchedLikelihood.from_workspace(document))
+    # the background moves the minimum by 1e-9; the rest is the tolerance of -2 log L
+    assert found.parameters["mu"] / unit == pytest.approx(1 / 3, rel=1e-5)
+
+
+def test_region_beside_a_jump_of_the_profile() -> None:
+    """An empty bin holds signal alone, which a systematic turns negative at h = 1 / 0.7.
+
+    Below mu = 0 the bin needs that: Delta falls by (1 / 0.7)^2 where mu becomes 0. Without the jump
+    the profile is that of the other bin, so that the lower part of the region is known from it.
+    """
+    signal = {
+        "name": "signal",
+        "data": [2.0, 0.5],
+        "modifiers": [
+            {"name": "mu", "type": "normfactor", "data": None},
+            {"name": "h", "type": "histosys",
+             "data": {"lo_data": [2.0, 0.85], "hi_data": [2.0, 0.15]}},
+        ],
+    }  # fmt: skip
+    background = {
+        "name": "background",
+        "data": [30.0, 0.0],
+        "modifiers": [{"name": "b", "type": "normsys", "data": {"lo": 0.9, "hi": 1.1}}],
+    }
+    mu = [{"name": "mu", "bounds": [[-10.0, 10.0]], "inits": [1.0]}]
+    document = examples.workspace(
+        {"c": [signal, background]}, {"c": [20.0, 0.0]}, "mu", mu
+    )  # fmt: skip
+    found = interval(BatchedLikelihood.from_workspace(document), None, "mu")
+
+    one = {"name": "signal", "data": [2.0], "modifiers": signal["modifiers"][:1]}
+    other = {**background, "data": [30.0]}
+    document = examples.workspace({"c": [one, other]}, {"c": [20.0]}, "mu", mu)
+    lone = interval(BatchedLikelihood.from_workspace(document), None, "mu")
+    at_zero = profile(BatchedLikelihood.from_workspace(document), None, "mu", [0.0])
+
+    low, high = found.intervals
+    assert lone.lower is not None and lone.upper is not None and found.certified
+    # both profiles to 1e-8 in Delta, at slopes of about 1; the empty bin's barrier is 2e-9
+    assert (low.lower, low.upper) == pytest.approx((lone.lower, lone.upper), abs=1e-6)
+    assert high.lower == 0.0
+    assert at_zero.delta_twice_nll[0] > found.threshold > at_zero.delta_twice_nll[0] - 0.7**-2

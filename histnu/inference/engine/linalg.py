@@ -65,7 +65,7 @@ def newton_step(hessian: Array, gradient: Array, move: Mask, ridge: Array) -> Ne
     m = len(gradient)
     diagonal = np.abs(hessian[np.arange(m), np.arange(m)])
     largest = diagonal.max(axis=0, initial=0.0)
-    usable = diagonal > 1e-300 + 1e-14 * largest
+    usable = diagonal > 1e-300
     scale = np.where(
         move, 1 / np.sqrt(np.where(usable, diagonal, np.maximum(largest, 1e-300))), 0.0
     )
