@@ -6,6 +6,7 @@ defaults. Only the settings of constraints are read from a model of pyhf.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -123,16 +124,23 @@ class Formulas:
 
     def _constraints(self, model: pyhf.Model) -> None:
         """Parameter, auxiliary measurement and width (or factor) of both kinds of constraint."""
-        self.normal, self.poisson = np.zeros((2, 3, 0))
-        for name in model.config.par_order:
+        rows, poisson = np.zeros((3, 0)), []
+        for name in model.config.auxdata_order:
             part, where = model.config.param_set(name), self._slice(name)
-            numbers = np.arange(where.start, where.stop)
-            if part.constrained and part.pdf_type == "normal":
-                rows = [numbers, part.auxdata, part.width()]
-                self.normal = np.hstack([self.normal, rows])
-            elif part.constrained:
-                rows = [numbers, part.auxdata, part.factors]
-                self.poisson = np.hstack([self.poisson, rows])
+            counted = part.pdf_type == "poisson"
+            third = part.factors if counted else part.width()
+            rows = np.hstack([rows, [np.arange(where.start, where.stop), part.auxdata, third]])
+            poisson += [counted] * len(part.auxdata)
+        self._constrained, self._poisson = rows, np.array(poisson, dtype=bool)
+        self.normal, self.poisson = rows[:, ~self._poisson], rows[:, self._poisson]
+
+    def observing(self, counts: Array, auxiliary: Array) -> Formulas:
+        """The same with other counts (bins,) and auxiliary measurements."""
+        out = copy(self)
+        rows = np.vstack([self._constrained[0], auxiliary, self._constrained[2]])
+        out.counts = counts
+        out.normal, out.poisson = rows[:, ~self._poisson], rows[:, self._poisson]
+        return out
 
     def _at(self, x: Array) -> tuple[Array, Array]:
         """Rates (bins,) and their slopes (bins, n), kept for the last ``x``."""
