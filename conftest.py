@@ -1,4 +1,4 @@
-"""Makes the tests' own modules importable, and gives doctests a small likelihood."""
+"""Makes the tests' own modules importable, shares tests out, and gives doctests a likelihood."""
 
 from __future__ import annotations
 
@@ -11,6 +11,40 @@ import pytest
 ROOT = str(Path(__file__).resolve().parent)
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
+
+
+ONE_BY_ONE = "::test_200_documents["
+"""Tests that share nothing with the others of their file."""
+FULL = ("overlap", "xenonnt_full", "significance", "full_likelihoods", "workspace/test_analyses")
+"""Files of tests that read the thousands of files of XENONnT's full likelihoods."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long first, so that no worker is left with it at the end."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+
+    def place(item: pytest.Item) -> int:
+        if isinstance(item, pytest.DoctestItem):
+            return 3
+        return 1 if ONE_BY_ONE in item.nodeid else 0 if item.path in long else 2
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a whole file to one worker, which makes its fixtures once, with two exceptions."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            if file.removesuffix(".py").endswith(FULL):
+                return "full likelihoods"
+            return nodeid if ONE_BY_ONE in nodeid else file
+
+    config.option.loadscopereorder = False  # keep the order given above
+    return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(autouse=True)

@@ -29,15 +29,15 @@ def load(path):
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
-def crossing(function, low, high):
-    """Where an increasing function crosses ``PROFILE_CUT``."""
+def crossing(function, low, high, level=PROFILE_CUT):
+    """Where an increasing function crosses a level."""
     from scipy.optimize import brentq
 
-    return brentq(lambda x: function(x) - PROFILE_CUT, low, high, rtol=1e-7)
+    return brentq(lambda x: function(x) - level, low, high, rtol=1e-7)
 
 
 def run_pyhf(folder):
-    """pyhf with Minuit: fits at fixed parameter, and its own CLs limit."""
+    """pyhf with Minuit: fits at fixed parameter, and where its own CLs crosses the level."""
     import pyhf
 
     pyhf.set_backend("numpy", pyhf.optimize.minuit_optimizer(tolerance=1e-3, strategy=1))
@@ -50,8 +50,10 @@ def run_pyhf(folder):
         held = pyhf.infer.mle.fixed_poi_fit(mu, data, model, return_fitted_val=True)
         return float(held[1]) - best
 
-    scan = pyhf.infer.intervals.upper_limits.toms748_scan
-    limits = {k: float(scan(data, model, 0.2, 6.0, level=1 - cl)[0]) for k, cl in LEVELS.items()}
+    def excluded(mu):
+        return 1 - float(pyhf.infer.hypotest(mu, data, model))
+
+    limits = {k: crossing(excluded, 0.2, 6.0, cl) for k, cl in LEVELS.items()}
     profile = crossing(q, 0.2, 6.0)
     return {"q": [q(p) for p in POINTS], "profile_90": profile, **limits}
 

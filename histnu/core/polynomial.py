@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ class PolynomialMap:
                 if any(n < 0 for n in powers.values()):
                     raise PhysicsError("powers of a polynomial must be >= 0")
 
+    @cached_property
     def _flat(self) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.intp]]:
         """Return (output index, coefficient, powers) of all monomials: (J,), (J,), (J, D)."""
         index, coefficient, powers = [], [], []
@@ -87,7 +89,7 @@ class PolynomialMap:
             raise PhysicsError(
                 f"parameters have shape {t.shape}; the last axis must be {len(self.parameters)}"
             )
-        index, coefficient, powers = self._flat()
+        index, coefficient, powers = self._flat
         for i in derive:
             coefficient = coefficient * powers[:, i]
             powers = powers.copy()

@@ -61,9 +61,17 @@ def jsonable(value: Any, exact: bool = False) -> Any:
     >>> jsonable({"a": np.array([0.1 + 0.2, 1.0])}), jsonable((np.inf, 1), exact=True)
     ({'a': [0.3, 1.0]}, [None, 1])
     """
-    if hasattr(value, "to_json"):
+    if type(value) is str:  # what there is most of, with floats
+        return value
+    if type(value) is not float and hasattr(value, "to_json"):
         return jsonable(value.to_json(), exact)
-    if isinstance(value, Mapping):
+    if isinstance(value, (float, np.floating)):
+        if not math.isfinite(value):
+            if exact:
+                return None
+            raise DataError(f"{value} cannot be written to JSON")
+        return float(value) if exact else rounded(float(value))
+    if isinstance(value, (dict, Mapping)):
         return {str(k): jsonable(v, exact) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [jsonable(v, exact) for v in value]
@@ -73,12 +81,6 @@ def jsonable(value: Any, exact: bool = False) -> Any:
         return bool(value)
     if isinstance(value, (int, np.integer)):
         return int(value)
-    if isinstance(value, (float, np.floating)):
-        if not math.isfinite(value):
-            if exact:
-                return None
-            raise DataError(f"{value} cannot be written to JSON")
-        return float(value) if exact else rounded(float(value))
     if isinstance(value, Path):
         return value.as_posix()
     return value

@@ -192,7 +192,7 @@ def write_figure(figure: Figure, columns: Mapping[str, Column], path: Path) -> l
 
     files = targets_of(path)
     figure.draw_without_rendering()  # the layout is found once, for all files
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)  # any other, "none" too, makes savefig draw twice
     for file in files:
         metadata = METADATA[file.suffix]
         write_with(file, lambda p, m=metadata: figure.savefig(p, metadata=m))  # type: ignore[misc]

@@ -5,6 +5,8 @@ Only the loopback interface is used.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -12,20 +14,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from histnu.cli.main import main
 from histnu.core.errors import HistnuError
+from histnu.core.executor import Local, executor
 from tests.inference import examples
-
-distributed = pytest.importorskip("distributed")
-
-from histnu.core import cluster as module  # noqa: E402
-from histnu.core.executor import Local, executor  # noqa: E402
 
 pytestmark = [
     pytest.mark.slow,
+    # looked for only, because the import takes a second
+    pytest.mark.skipif(find_spec("distributed") is None, reason="the extra dask is not installed"),
     # what distributed does at the end of a cluster whose processes were killed
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -38,20 +40,17 @@ CHUNKS = 4 * POINTS
 WAIT_S = 60
 
 
-def command(folder: Path, *options: str) -> list[str]:
+def words(folder: Path, *options: str) -> list[str]:
     """A map of a small likelihood; its chunks are kept."""
-    arguments = ("toys", str(folder / "workspace.json"), *MAP, "--points", str(POINTS))
-    code = "from histnu.cli.main import main; main()"
-    return [sys.executable, "-c", code, *arguments, *options]
+    return ["toys", str(folder / "workspace.json"), *MAP, "--points", str(POINTS), *options]
 
 
 def run(folder: Path, *options: str) -> str:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command(folder, *options), capture_output=True, text=True, env=environment, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    """What the command prints, from this process."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        main(words(folder, *options))
+    return out.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -67,29 +66,51 @@ def alone(folder: Path) -> str:
     return run(folder)
 
 
+Processes = list[subprocess.Popen[bytes]]
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Processes]:
+    """A scheduler and two workers, as far as they are started; what is left ends with the tests."""
+    started: Processes = []
+    yield started
+    end(started)
+
+
+def end(processes: Processes) -> None:
+    for process in processes:
+        process.kill()
+        process.wait()
+    processes.clear()
+
+
 @pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """Address of a scheduler; it and two workers of one thread are processes of their own."""
-    file, python = tmp_path / "scheduler.json", [sys.executable, "-W", "ignore", "-m"]
-    where = ["--scheduler-file", str(file)]
+def scheduler(
+    processes: Processes, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Processes]:
+    """Address of a scheduler; it and two workers of one thread are processes of their own.
+
+    They serve all tests: only what a test before has killed is started again.
+    """
+    folder = tmp_path_factory.getbasetemp() / "cluster"
+    folder.mkdir(exist_ok=True)
+    file, python = folder / "scheduler.json", [sys.executable, "-W", "ignore", "-m"]
+    where = ["--scheduler-file", str(file), "--host", "127.0.0.1", "--no-dashboard"]
+    worker = ["distributed.cli.dask_worker", *where, "--nthreads", "1", "--no-nanny",
+              "--death-timeout", "20", "--local-directory"]  # fmt: skip
     parts = [
-        ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-         *where],
-        *[["distributed.cli.dask_worker", *where, "--nthreads", "1", "--no-dashboard",
-           "--no-nanny", "--local-directory", str(tmp_path / f"w{k}"), "--host", "127.0.0.1",
-           "--death-timeout", "20"] for k in range(2)],
-    ]  # fmt: skip
-    started = [
-        subprocess.Popen([*python, *p], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for p in parts
+        ["distributed.cli.dask_scheduler", *where, "--port", "0"],
+        *[[*worker, str(folder / f"w{k}")] for k in range(2)],
     ]
-    try:
-        assert wait_for(file.exists)
-        yield json.loads(file.read_text())["address"], started
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
+    if processes and processes[0].poll() is not None:
+        end(processes)
+        file.unlink()
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    for k, part in enumerate(parts):
+        if k == len(processes) or processes[k].poll() is not None:
+            processes[k : k + 1] = [subprocess.Popen([*python, *part], **quiet)]
+    assert wait_for(file.exists)
+    return json.loads(file.read_text())["address"], processes
 
 
 def wait_for(condition: Callable[[], bool]) -> bool:
@@ -105,8 +126,10 @@ def files(chunks: Path) -> int:
 
 def started(folder: Path, chunks: Path, address: str) -> subprocess.Popen[str]:
     """A map on a cluster that has some chunks, and not all."""
+    code = "from histnu.cli.main import main; main()"
+    arguments = words(folder, "--dask", address, "--chunks", str(chunks))
     process = subprocess.Popen(
-        command(folder, "--dask", address, "--chunks", str(chunks)),
+        [sys.executable, "-c", code, *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert wait_for(lambda: files(chunks) >= 2 or process.poll() is not None)
@@ -127,6 +150,18 @@ def test_a_killed_worker_loses_nothing(folder, alone, scheduler, tmp_path) -> No
     assert out == alone
 
 
+def test_a_lost_client_is_resumed(folder, alone, scheduler, tmp_path) -> None:
+    address, _ = scheduler
+    chunks = tmp_path / "chunks"
+    process = started(folder, chunks, address)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert 2 <= files(chunks) < CHUNKS
+    # the same cluster goes on
+    assert run(folder, "--dask", address, "--chunks", str(chunks)) == alone
+    assert files(chunks) == CHUNKS
+
+
 def test_a_lost_scheduler_is_one_line_and_the_run_goes_on(
     folder, alone, scheduler, tmp_path
 ) -> None:
@@ -141,18 +176,6 @@ def test_a_lost_scheduler_is_one_line_and_the_run_goes_on(
     kept = files(chunks)
     assert 2 <= kept < CHUNKS
     assert run(folder, "--chunks", str(chunks)) == alone
-    assert files(chunks) == CHUNKS
-
-
-def test_a_lost_client_is_resumed(folder, alone, scheduler, tmp_path) -> None:
-    address, _ = scheduler
-    chunks = tmp_path / "chunks"
-    process = started(folder, chunks, address)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert 2 <= files(chunks) < CHUNKS
-    # the same cluster goes on
-    assert run(folder, "--dask", address, "--chunks", str(chunks)) == alone
     assert files(chunks) == CHUNKS
 
 
@@ -186,10 +209,14 @@ def test_calls_share_one_object_per_worker() -> None:
         with pytest.raises(ZeroDivisionError):
             cluster.map(fail, [1, 0, 2])
         assert cluster.map(abs, []) == []
+    from histnu.core import cluster as module
+
     assert not module._SHARED
 
 
 def test_an_address_without_a_scheduler() -> None:
+    from histnu.core import cluster as module
+
     module.CONNECT_S, before = 1, module.CONNECT_S
     try:
         with (

@@ -17,6 +17,20 @@ import pytest
 pytest.importorskip("hatchling", reason="builds the example package without network")
 
 NAME = "heavy_photon_example"
+COMMANDS = """
+import contextlib, io, json, sys
+from histnu.cli.main import main
+answer = sys.stdout
+for line in sys.stdin:
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(json.loads(line))
+        except SystemExit as stop:
+            status = stop.code
+    print(json.dumps([status or 0, out.getvalue(), err.getvalue()]), file=answer, flush=True)
+"""
+"""Runs one command line after the other: the imports are made once."""
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +52,17 @@ def run(tmp_path_factory, example):
     install = ("install", "-q", "--no-deps", "--no-build-isolation", "--no-index")
     pip = [sys.executable, "-m", "pip", "--python", python]
     subprocess.run([*pip, *install, folder / "source"], check=True)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([python, "-c", COMMANDS], cwd=folder, **pipes) as process:
 
-    def call(*arguments) -> str:
-        command = [python, "-m", "histnu.cli.main", *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        def call(*arguments) -> str:
+            print(json.dumps(list(map(str, arguments))), file=process.stdin, flush=True)
+            status, out, err = json.loads(process.stdout.readline())
+            assert status == 0, err
+            return out
 
-    return call
+        yield call
+        process.stdin.close()
 
 
 @pytest.fixture(scope="module")

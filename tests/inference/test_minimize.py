@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 
 from histnu.core.errors import FitError
 from histnu.inference import (
@@ -22,6 +23,7 @@ from histnu.inference import (
 from histnu.inference.engine.linalg import newton_step
 from histnu.inference.engine.problems import Met
 from tests.inference import examples
+from tests.inference.formulas import Formulas
 
 Example = Callable[[str], BatchedLikelihood]
 
@@ -42,32 +44,29 @@ def toys(likelihood: BatchedLikelihood, count: int, seed: int) -> tuple[Any, Any
     return data, aux, rng.uniform(0, 2.5, count)
 
 
-def polished(likelihood: BatchedLikelihood, data: Any, aux: Any, tested: float) -> float:
-    """Return pyhf's profiled -2 log L: SLSQP, restarted from its own result until it stops."""
-    import pyhf
+def polished(likelihood: BatchedLikelihood, formulas: Formulas, tested: float) -> np.ndarray:
+    """Return where SLSQP ends, restarted from its own result until it stops."""
+    free = ~likelihood.fixed
+    free[likelihood.poi_index] = False
+    x = likelihood.init.copy()
+    x[likelihood.poi_index] = tested
 
-    full = np.concatenate([data, aux])
-    start = likelihood.init.tolist()
-    start[likelihood.poi_index] = tested
-    fixed = [*likelihood.fixed]
-    fixed[likelihood.poi_index] = True
-    held = [(i, start[i]) for i in np.flatnonzero(fixed)]
-    optimizer = pyhf.optimize.scipy_optimizer(tolerance=1e-13, maxiter=10000)
+    def full(z: np.ndarray) -> np.ndarray:
+        y = x.copy()
+        y[free] = z
+        return y
+
     best = np.inf
     for _ in range(3):
-        x, value = optimizer.minimize(
-            pyhf.infer.mle.twice_nll,
-            full,
-            likelihood.model,
-            list(start),
-            likelihood.bounds.tolist(),
-            held,
-            return_fitted_val=True,
-        )
-        if value > best - 1e-9:
+        found = minimize(
+            lambda z: formulas.value(full(z)), x[free], jac=lambda z: formulas.slope(full(z))[free],
+            method="SLSQP", bounds=likelihood.bounds[free],
+            options={"ftol": 1e-13, "maxiter": 10000},
+        )  # fmt: skip
+        if found.fun > best - 1e-9:
             break
-        best, start = float(value), np.asarray(x).tolist()
-    return best
+        best, x = found.fun, full(found.x)
+    return x
 
 
 @pytest.mark.slow
@@ -83,16 +82,19 @@ def test_profiled_likelihood_equals_pyhf(example: Example, shape: str, count: in
     observed = likelihood.observe(data, aux)
     found = fit(likelihood, observed, {"mu": tested})
     assert found.converged.all()
-    # the minimum is a value of pyhf's own logpdf ...
-    at = [
-        -2 * likelihood.model.logpdf(x, np.concatenate([d, a]))[0]
-        for x, d, a in zip(found.parameters, data, aux, strict=True)
-    ]
-    np.testing.assert_allclose(found.twice_nll, at, rtol=0, atol=1e-9)
-    # ... and the minimum that pyhf finds
-    reference = np.array(
-        [polished(likelihood, *row) for row in zip(data, aux, tested, strict=True)]
-    )
+    everything = np.hstack([data, aux])
+
+    def values(points: Any) -> np.ndarray:
+        """pyhf's own -2 log L."""
+        rows = zip(points, everything, strict=True)
+        return np.array([-2 * likelihood.model.logpdf(x, d)[0] for x, d in rows])
+
+    # the minimum is a value of pyhf's ...
+    np.testing.assert_allclose(found.twice_nll, values(found.parameters), rtol=0, atol=1e-9)
+    # ... and where a search with other formulas ends pyhf has the same
+    formulas = Formulas(getattr(examples, shape)(), likelihood.model, data[0])
+    rows = zip(data, aux, tested, strict=True)
+    reference = values([polished(likelihood, formulas.observing(d, a), t) for d, a, t in rows])
     difference = reference - found.twice_nll
     assert difference.min() > -ABSOLUTE
     assert np.quantile(difference, 0.98) < ABSOLUTE

@@ -68,6 +68,7 @@ def check(seed: int, starts: int, counts: Counter[str]) -> list[str]:
     low, high = likelihood.bounds[likelihood.index(poi)]
     anywhere = np.clip(rng.uniform(-0.5, 1.5, 2) * scale, low, high).tolist()
     faults = [
+        *(f for x in subject.starts() for f in reference.faults(x, rng)),
         *at_the_best_fit(subject),
         *at_the_ends(subject, counts),
         *off_the_ends(subject, anywhere[0], counts),

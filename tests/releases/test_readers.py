@@ -55,6 +55,17 @@ def test_bad_templates(contents, edges, message, tmp_path: Path) -> None:  # typ
     assert "t.h5" in str(caught.value)
 
 
+@pytest.mark.parametrize("content", ["text", h5py.Empty("f"), None], ids=["text", "empty", "group"])
+def test_something_else_in_place_of_a_template(content, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        if content is None:
+            file.create_group("templates/template")
+        else:
+            file["templates/template"] = content
+    with pytest.raises(DataError, match=r"t\.h5: is not a template"):
+        read_template(tmp_path / "t.h5", (2, 3))
+
+
 def test_other_edges_missing_and_truncated(tmp_path: Path) -> None:
     path = template(tmp_path / "t.h5", np.ones((2, 3)))
     with pytest.raises(DataError, match="differ"):
