@@ -19,11 +19,16 @@ log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
 
 _SUMS = {"reassoc", "contract", "nsz"}
-_call = numba.njit(nogil=True, error_model="numpy")
-_call_sums = numba.njit(nogil=True, error_model="numpy", fastmath=_SUMS)
+_ARRAYS = {"nogil": True, "error_model": "numpy", "_nrt": True}
+_call = numba.njit(**_ARRAYS)
+_jit = numba.njit(**_ARRAYS, forceinline=True)
+"""These may make arrays, and count who uses them: 1 us for a call with the model and the memory."""
+_BARE = {**_ARRAYS, "_nrt": False}
+_bare = numba.njit(**_BARE)
+_bare_sums = numba.njit(**_BARE, fastmath=_SUMS)
 """Of long sums, whose order is free."""
-_jit = numba.njit(nogil=True, error_model="numpy", forceinline=True)
-_sums = numba.njit(nogil=True, error_model="numpy", forceinline=True, fastmath=_SUMS)
+_inline = numba.njit(**_BARE, forceinline=True)
+_sums = numba.njit(**_BARE, forceinline=True, fastmath=_SUMS)
 """Inlined: a call hands over the model and the memory in hundreds of words."""
 
 
@@ -112,7 +117,7 @@ def _workspace(m: Any, fitted: int) -> Work:
     )  # fmt: skip
 
 
-@_call
+@_bare
 def _prepare(m: Any, w: Any, x: Array, fixed: Any) -> None:
     """Find what can change: rows with a factor that is held at zero are left out."""
     count = 0
@@ -131,7 +136,7 @@ def _prepare(m: Any, w: Any, x: Array, fixed: Any) -> None:
                 w.active[r] &= x[m.source[m.parameter[e]]] != 0
 
 
-@_jit
+@_inline
 def _strengths(m: Any, w: Any, x: Array) -> None:
     """Parameters of the workspace from the fitted ones."""
     for i in range(len(m.source)):
@@ -151,7 +156,7 @@ def _strengths(m: Any, w: Any, x: Array) -> None:
         w.theta[m.output[k]] = w.rows[k]
 
 
-@_jit
+@_inline
 def _effects(m: Any, w: Any) -> None:
     """Values and derivatives of all effects."""
     for k in range(len(m.kind)):
@@ -200,7 +205,7 @@ def _effects(m: Any, w: Any) -> None:
         w.effect[0, k], w.effect[1, k], w.effect[2, k] = value, slope, curve
 
 
-@_jit
+@_inline
 def _product(effect: Array, slots: Any, r: int, left_out: int, other: int) -> float:
     """Product of the factors of a row but one or two (-1: none)."""
     out = 1.0
@@ -235,7 +240,7 @@ def _rates(m: Any, w: Any) -> None:
             w.rate[b] += value * w.shape[r, b]
 
 
-@_call
+@_bare
 def _evaluate(m: Any, w: Any, x: Array) -> None:
     """Expected counts at fitted parameters."""
     _strengths(m, w, x)
@@ -243,7 +248,7 @@ def _evaluate(m: Any, w: Any, x: Array) -> None:
     _rates(m, w)
 
 
-@_jit
+@_inline
 def _twice_nll(m: Any, w: Any, main: Array, scale: Array, aux: Array, scale_aux: Array) -> float:
     """-2 log L without the constant of the data, of the counts evaluated last."""
     total = 0.0
@@ -268,7 +273,7 @@ def _twice_nll(m: Any, w: Any, main: Array, scale: Array, aux: Array, scale_aux:
     return np.inf if np.isnan(out) else out
 
 
-@_call
+@_bare
 def _value(
     m: Any, w: Any, x: Array, main: Array, scale: Array, aux: Array, scale_aux: Array
 ) -> float:
@@ -277,7 +282,7 @@ def _value(
     return _twice_nll(m, w, main, scale, aux, scale_aux)
 
 
-@_jit
+@_inline
 def _leave_out(m: Any, w: Any, r: int) -> None:
     """Products of all factors of a row but one, for every one."""
     product, last = 1.0, 0
@@ -392,7 +397,7 @@ def _contract(m: Any, w: Any) -> None:
                 w.h[j, i] += total
 
 
-@_call
+@_bare
 def _derivatives(m: Any, w: Any, main: Array, aux: Array, far: bool, g: Array, h: Array) -> None:
     """Gradient and Hessian in the fitted parameters, at the point of the last value.
 
@@ -419,7 +424,7 @@ def _derivatives(m: Any, w: Any, main: Array, aux: Array, far: bool, g: Array, h
         _chain(m, w, g, h)
 
 
-@_call_sums
+@_bare_sums
 def _gradient(m: Any, w: Any, main: Array, aux: Array, g: Array) -> None:
     """Gradient in all fitted parameters, also those that are held, at the last value."""
     for b in range(len(main)):
@@ -456,7 +461,7 @@ def _gradient(m: Any, w: Any, main: Array, aux: Array, g: Array) -> None:
         g[m.slope[r, 1]] += w.rows[len(m.output) + r] * w.g[m.output[m.slope[r, 0]]]
 
 
-@_call
+@_bare
 def _chain(m: Any, w: Any, g: Array, h: Array) -> None:
     """Chain rule of the map."""
     for i in range(len(g)):
@@ -488,7 +493,7 @@ def _chain(m: Any, w: Any, g: Array, h: Array) -> None:
             h[j, i] += term
 
 
-@_jit
+@_inline
 def _substitute(a: Array, target: Array, n: int, step: Array) -> None:
     """Solve with the factor in the lower triangle, whose diagonal is inverse."""
     for i in range(n):
@@ -503,7 +508,7 @@ def _substitute(a: Array, target: Array, n: int, step: Array) -> None:
         step[i] = total * a[i, i]
 
 
-@_jit
+@_inline
 def _solve(a: Array, target: Array, n: int, step: Array) -> bool:
     """Solve by Cholesky of the lower triangle; False where ``a`` is not definite."""
     for j in range(n):
@@ -521,7 +526,7 @@ def _solve(a: Array, target: Array, n: int, step: Array) -> bool:
     return True
 
 
-@_jit
+@_inline
 def _system(matrix: Array, scale: Array, live: Any, h: Array, move: Any, damping: float) -> None:
     """The scaled matrix of the free parameters, lower triangle."""
     for p in range(live[0]):
@@ -556,7 +561,7 @@ def _saddle_free(w: Any, n: int) -> bool:
     return True
 
 
-@_call
+@_bare
 def _newton_step(w: Any, g: Array, h: Array, move: Any, ridge: float, step: Array) -> float:
     """The damped Newton step and its expected decrease; negative where H is not finite.
 
@@ -597,7 +602,7 @@ def _newton_step(w: Any, g: Array, h: Array, move: Any, ridge: float, step: Arra
     return edm
 
 
-@_jit
+@_inline
 def _direction(
     m: Any, w: Any, x: Array, fixed: Any, g: Array, h: Array, ridge: float, step: Array, move: Any
 ) -> float:
@@ -621,7 +626,7 @@ def _direction(
     return edm
 
 
-@_call
+@_bare
 def _idle(m: Any, x: Array, fixed: Any, g: Array, h: Array, move: Any) -> bool:
     """Whether one parameter is held at a bound while another does nothing."""
     n = len(x)
@@ -645,18 +650,18 @@ def _idle(m: Any, x: Array, fixed: Any, g: Array, h: Array, move: Any) -> bool:
     return False
 
 
-@_jit
+@_inline
 def _clip(x: float, lower: float, upper: float) -> float:
     return min(max(x, lower), upper)
 
 
-@_jit
+@_inline
 def _copy(a: Array, b: Array) -> None:
     for i in range(len(a)):
         b[i] = a[i]
 
 
-@_call
+@_bare
 def _last_step(x: Array, there: Array, g: Array, h: Array) -> bool:
     """Move ``x`` there unless -2 log L would rise; whether it was moved."""
     change = 0.0
@@ -670,7 +675,7 @@ def _last_step(x: Array, there: Array, g: Array, h: Array) -> bool:
     return change <= 0
 
 
-@_jit
+@_inline
 def _along_valley(w: Any, step: Array) -> None:
     """A step along the lowest eigenvalue, which is negative."""
     size = np.sqrt(0.2 / abs(w.lowest[0]))
@@ -678,7 +683,7 @@ def _along_valley(w: Any, step: Array) -> None:
         step[w.live[p + 1]] = w.valley[p] * size
 
 
-@_jit
+@_inline
 def _try(m: Any, x: Array, step: Array, length: float, move: Any, g: Array, trial: Array) -> float:
     """Put a share of a step inside the bounds into ``trial``; return the slope along it."""
     slope = 0.0
@@ -689,21 +694,21 @@ def _try(m: Any, x: Array, step: Array, length: float, move: Any, g: Array, tria
     return slope
 
 
-@_jit
+@_inline
 def _downhill(g: Array, h: Array, move: Any, step: Array) -> None:
     """A step against the gradient, where Newton's would climb."""
     for i in range(len(g)):
         step[i] = -g[i] / max(abs(h[i, i]), 1e-12) if move[i] else 0.0
 
 
-@_jit
+@_inline
 def _shortened(rise: float, slope: float) -> float:
     """Factor of a step that was not taken."""
     best = -0.5 * slope / (rise - slope) if np.isfinite(rise) else 0.25
     return 0.25 if np.isnan(best) else min(max(best, 0.1), 0.5)
 
 
-@_jit
+@_inline
 def _inside(m: Any, x: Array, fixed: Any, move: Any) -> bool:
     """Whether every parameter that is not fixed moves, and is inside its bounds."""
     for i in range(len(x)):
@@ -712,7 +717,7 @@ def _inside(m: Any, x: Array, fixed: Any, move: Any) -> bool:
     return True
 
 
-@_call
+@_bare
 def _again(
     m: Any, w: Any, x: Array, main: Array, scale: Array, aux: Array, scale_aux: Array,
     edm: float, wanted: float, gradient: Array,
@@ -752,7 +757,7 @@ def _again(
     return np.inf
 
 
-@_jit
+@_inline
 def _one(
     m: Any, w: Any, x: Array, fixed: Any, main: Array, scale: Array, aux: Array,
     scale_aux: Array, constant: float, edm_wanted: float, most: int, patience: int, gradient: Array,
