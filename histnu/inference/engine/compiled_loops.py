@@ -19,17 +19,16 @@ log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
 
 _SUMS = {"reassoc", "contract", "nsz"}
-_ARRAYS = {"nogil": True, "error_model": "numpy", "_nrt": True}
-_call = numba.njit(**_ARRAYS)
-_jit = numba.njit(**_ARRAYS, forceinline=True)
+_PLAIN = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+_INNER = {**_PLAIN, "no_cpython_wrapper": True}
+"""Not called from Python, which would be most of what there is to compile."""
+_call = numba.njit(**_INNER, _nrt=True)
+_jit = numba.njit(**_INNER, _nrt=True, forceinline=True)
 """These may make arrays, and count who uses them: 1 us for a call with the model and the memory."""
-_BARE = {**_ARRAYS, "_nrt": False}
-_bare = numba.njit(**_BARE)
-_bare_sums = numba.njit(**_BARE, fastmath=_SUMS)
-"""Of long sums, whose order is free."""
-_inline = numba.njit(**_BARE, forceinline=True)
-_sums = numba.njit(**_BARE, forceinline=True, fastmath=_SUMS)
-"""Inlined: a call hands over the model and the memory in hundreds of words."""
+_bare = numba.njit(**_INNER, _nrt=False)
+_inline = numba.njit(**_INNER, _nrt=False, forceinline=True)
+_sums = numba.njit(**_INNER, _nrt=False, forceinline=True, fastmath=_SUMS)
+"""Inlined: a call hands over the model and the memory in hundreds of words. Sums in any order."""
 
 
 def entry(function: Callable[..., None]) -> Any:
@@ -38,10 +37,10 @@ def entry(function: Callable[..., None]) -> Any:
     Only such functions are kept: each has the ones it calls in it.
     """
     try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        return numba.njit(**_PLAIN, cache=True)(function)
     except RuntimeError as error:  # numba finds no folder it may write to
         log.info("%s; set NUMBA_CACHE_DIR to keep compiled fits", error)
-        return _call(function)
+        return numba.njit(**_PLAIN)(function)
 
 
 _PIVOT = 1e-13
@@ -472,30 +471,15 @@ def _contract(m: Any, w: Any) -> None:
     heavy = w.heavy
     for p in range(1, w.moving[0] + 1):
         i = w.moving[p]
-        out, low, high = w.h[i], m.low[i], m.high[i]
-        row = w.jacobian[i]
+        low, high, here, out = m.low[i], m.high[i], w.jacobian[i], w.h[i]
         for b in range(low, high):
-            heavy[b] = row[b] * w.weight[b]
-        for q in range(1, p + 1, 4):  # derivatives are zero outside their bins
-            s, t, u, v = (
-                w.moving[q],
-                w.moving[min(q + 1, p)],
-                w.moving[min(q + 2, p)],
-                w.moving[min(q + 3, p)],
-            )
-            first = max(low, min(min(m.low[s], m.low[t]), min(m.low[u], m.low[v])))
-            last = min(high, max(max(m.high[s], m.high[t]), max(m.high[u], m.high[v])))
-            js, jt, ju, jv = w.jacobian[s], w.jacobian[t], w.jacobian[u], w.jacobian[v]
-            one, two, three, four = 0.0, 0.0, 0.0, 0.0
-            for b in range(first, last):
-                one += heavy[b] * js[b]
-                two += heavy[b] * jt[b]
-                three += heavy[b] * ju[b]
-                four += heavy[b] * jv[b]
-            out[s] += one
-            out[t] += two if q < p else 0.0
-            out[u] += three if q + 1 < p else 0.0
-            out[v] += four if q + 2 < p else 0.0
+            heavy[b] = here[b] * w.weight[b]
+        for q in range(1, p + 1):
+            j = w.moving[q]
+            total, there = 0.0, w.jacobian[j]
+            for b in range(max(low, m.low[j]), min(high, m.high[j])):
+                total += heavy[b] * there[b]
+            out[j] += total
 
 
 @_inline
