@@ -68,8 +68,8 @@ class Work(NamedTuple):
         state: (n,) of the fitted parameters: 0 free, 1 held, 2 held at zero, -1 not known.
         chosen: (2, R) rows that are not zero for all values of the free parameters, and rows with
             parameters that are held; listed: (2, C, T') their histograms; many: (2, C) how many.
-        moves: (n,) parameters that change; moving: (n + 1,) these after their number. live: (m + 1,)
-            the free fitted parameters after their number.
+        moves: (n,) parameters that change; moving: (n + 1,) these after their number. live:
+            (m + 1,) the free fitted parameters after their number.
         matrix, target, scale, solution: of the linear system; lowest (1,) and valley (m,) where
             it is not definite. slope, bend, step, trial, move: of the iteration.
     """
@@ -151,21 +151,29 @@ def _prepare(m: Any, w: Any, x: Array, fixed: Any) -> None:
             n += 1
             w.moving[n] = i
     w.moving[0] = n
+    mapped = False
+    for i in range(m.monomials.shape[1]):
+        mapped |= w.state[i] != 0
     for r in range(len(m.slots)):
-        _choose(m, w, r)
+        _choose(m, w, r, mapped)
     _list(m, w, 0)
     _list(m, w, 1)
 
 
 @_inline
-def _choose(m: Any, w: Any, r: int) -> None:
-    """Whether a row is left out as a factor is held at zero; whether any parameter is held."""
+def _choose(m: Any, w: Any, r: int, mapped: bool) -> None:
+    """Whether a row is left out as a factor is held at zero; whether it has held parameters."""
     zero, held = False, False
     for k in range(m.slots.shape[1]):
         e = m.slots[r, k]
-        if e >= 0 and not w.moves[m.parameter[e]]:
+        if e < 0:
+            break
+        source = m.source[m.parameter[e]]
+        if source < 0:  # an output of the map
+            held |= mapped
+        elif w.state[source] != 0:
             held = True
-            zero |= m.kind[e] == 0 and w.state[m.source[m.parameter[e]]] == 2
+            zero |= m.kind[e] == 0 and w.state[source] == 2
     for t in range(m.first_histogram[r] + 1, m.first_histogram[r + 1]):
         held |= not w.moves[m.parameter[m.added[t]]]
     w.chosen[0, r], w.chosen[1, r] = not zero, held
@@ -842,14 +850,19 @@ def _onward(m: Any, w: Any, x: Array) -> bool:
     return inside
 
 
-_CLOSE_BY, _AT_END, _ON_WAY, _LOST = 0, 1, 2, -1
+_CLOSE_BY, _AT_END, _ON_WAY, _LOST = range(4)
+"""What the next point is: near the minimum, the last one, a trial; none as the problem is left."""
 
 
 @_inline
 def _turn(
     m: Any, w: Any, x: Array, fixed: Any, f: float, ridge: float, wanted: float
 ) -> tuple[int, float, float, float]:
-    """Put the next point into ``w.trial``; what it is, the expected decrease, slope and value."""
+    """Put the next point into ``w.trial``.
+
+    Returns what it is, the expected decrease and the slope from ``x``, and -2 log L there if it is
+    the last one, else at ``x``.
+    """
     g, h, step, trial, move = w.slope, w.bend if len(m.output) else w.h, w.step, w.trial, w.move
     edm = _direction(m, w, x, fixed, g, h, ridge, step, move)
     if not edm >= 0:
@@ -891,12 +904,11 @@ def _one(
     g, trial = w.slope, w.trial
     _prepare(m, w, x, fixed)
     _copy(x, trial)
-    count, walls, where, evaluate, steps = 0, 0, _ON_WAY, True, 0
+    count, walls, where, evaluate = 0, 0, _ON_WAY, True
     ridge, length, slope, edm, f = 1e-10, 1.0, 0.0, np.inf, np.inf
     while count <= most:
         if evaluate:
             _evaluate(m, w, trial)
-        evaluate = True
         if where == _ON_WAY:
             there = _twice_nll(m, w, main, scale, aux, scale_aux) + constant
             walls += not np.isfinite(there)
@@ -909,32 +921,44 @@ def _one(
                 continue
             f, ridge = there, _relaxed(ridge, length)
             _copy(trial, x)
-        _gradient(m, w, main, aux, where % _ON_WAY, g if where == _ON_WAY else gradient)
+        which, out = 1 if where == _AT_END else 0, g if where == _ON_WAY else gradient
+        _gradient(m, w, main, aux, which, out)
         if where == _ON_WAY:
             _hessian(m, w, main, aux, not edm <= _FAR, g, w.bend)
             where, edm, slope, f = _turn(m, w, x, fixed, f, ridge, wanted)
             if where == _LOST:
                 return -1, np.inf
-            length, steps = 1.0, 0
+            length = 1.0
             count += where != _AT_END
         elif where == _AT_END:
             _copy(trial, x)
             _forget(w, gradient)
             return count, f
         else:
-            last, edm = edm, _again(w, gradient)
-            done = edm < wanted and edm * edm / last < _LEFT
-            there = _twice_nll(m, w, main, scale, aux, scale_aux) - edm if done else 0.0
-            steps += 1
-            if not (edm < _SHRINKING * last and steps < 6 and np.isfinite(there)):
-                where = _ON_WAY
-            elif not _onward(m, w, trial):
-                where = _ON_WAY
-            elif done:
-                where, evaluate, f = _AT_END, not edm < _TINY, there + constant
-            if where == _ON_WAY:
+            where, edm, there = _closer(m, w, main, scale, aux, scale_aux, edm, wanted, gradient)
+            if where == _AT_END:
+                f, evaluate = there + constant, not edm < _TINY
+            elif where == _ON_WAY:
                 _try(m, x, w.step, 1.0, w.move, g, trial)
     return -2, f
+
+
+@_inline
+def _closer(
+    m: Any, w: Any, main: Array, scale: Array, aux: Array, scale_aux: Array, last: float,
+    wanted: float, gradient: Array,
+) -> tuple[int, float, float]:  # fmt: skip
+    """Go on from the trial with the Hessian of the last step, if that gains little compared to it.
+
+    Returns what the next point is, the expected decrease, and -2 log L without its constant at the
+    last point.
+    """
+    edm = _again(w, gradient)
+    done = edm < wanted and edm * edm / last < _LEFT
+    there = _twice_nll(m, w, main, scale, aux, scale_aux) - edm if done else 0.0
+    if not (edm < _SHRINKING * last and np.isfinite(there)) or not _onward(m, w, w.trial):
+        return _ON_WAY, edm, there
+    return _AT_END if done else _CLOSE_BY, edm, there
 
 
 @_inline
