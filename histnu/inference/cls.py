@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from histnu.core.errors import FitError
 from histnu.inference.certification import Asked, require
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver, observe
 from histnu.inference.engine.likelihood import Observed
-from histnu.inference.profile import conditional, improved, named, start_of
+from histnu.inference.profile import conditional, improved, named
+from histnu.inference.profile_function import ProfileFunction
 from histnu.inference.results import (
     BOUND,
     CROSSING,
@@ -44,18 +46,11 @@ def _bounded(likelihood: AnyLikelihood, parameter: str, values: Array) -> None:
 
 
 def _qtilde(
-    solver: Solver,
-    observed: Observed,
-    parameter: str,
-    values: Array,
-    start: Array | None = None,
+    solver: Solver, observed: Observed, parameter: str, values: Array
 ) -> tuple[Array, BestFit, bool]:
-    """Return q-tilde (P,) of the tested values, the free fit, and whether all is certified.
-
-    ``start`` (n,) are the parameters of Asimov data, where their free fit is.
-    """
+    """Return q-tilde (P,) of the tested values, the free fit, and whether all is certified."""
     likelihood, options = solver.likelihood, solver.options
-    first = solver.fit(observed, None, start)
+    first = solver.fit(observed)
     best = named(likelihood, first)
     held = conditional(solver, observed, {parameter: values}, best)
     certified = require(likelihood, observed, first, Asked({}), options)
@@ -89,39 +84,75 @@ def hypotest(
     options = options or FitOptions()
     values = np.atleast_1d(np.asarray(values, dtype=float))
     _bounded(likelihood, parameter, values)
-    return _hypotests(Solver(likelihood, options), observe(likelihood, data), parameter, values)
+    return _Asymptotic(likelihood, observe(likelihood, data), parameter, options).tests(values)
 
 
-def _hypotests(
-    solver: Solver, observed: Observed, parameter: str, values: Array
-) -> list[HypothesisTest]:
-    """Return the tests of :func:`hypotest` with a solver that lasts."""
-    likelihood = solver.likelihood
-    q, best, certified = _qtilde(solver, observed, parameter, values)
-    found = solver.fit(observed, {parameter: 0.0}, start_of(likelihood, best))
-    certified &= require(
-        likelihood, observed, found, Asked({parameter: np.zeros(1)}), solver.options
-    )
-    background = found.parameters
-    asimov = likelihood.observe(
-        likelihood.expected(background)[0], likelihood.expected_auxdata(background)[0]
-    )
-    q_asimov, _, again = _qtilde(solver, asimov, parameter, values, background[0])
-    certified &= again
-    root, root_a = np.sqrt(q), np.sqrt(np.maximum(q_asimov, 0.0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        beyond = (q - q_asimov) / (2 * root_a)
-    statistic = np.where(root <= root_a, root - root_a, beyond)
-    cl_sb, cl_b = ndtr(-(statistic + root_a)), ndtr(-statistic)
-    expected = ndtr(-(_SIGMAS + root_a[:, None])) / ndtr(-_SIGMAS)
-    return [
-        HypothesisTest(
-            parameter, float(v), float(cl_sb[k] / cl_b[k]), float(cl_b[k]), float(cl_sb[k]),
-            tuple(expected[k].tolist()), float(q[k]), "asymptotic",
-            certified=certified, search=solver.counts.to_json(), best_fit=best,
+class _Asymptotic:
+    """Asymptotic tests of one parameter: its profiles on the data and on the Asimov data.
+
+    The Asimov data are what the background expects, its nuisances profiled on the data.
+    """
+
+    def __init__(
+        self, likelihood: AnyLikelihood, observed: Observed, parameter: str, options: FitOptions
+    ) -> None:
+        self.parameter = parameter
+        self.data = ProfileFunction(likelihood, observed, parameter, options)
+        self.data.evaluate(np.zeros(1))
+        self._options = options
+        self._generate()
+
+    def _generate(self) -> None:
+        """Make the Asimov data and their profile."""
+        likelihood = self.data.likelihood
+        self._background = self.data.parameters_at(0.0)
+        asimov = likelihood.observe(
+            likelihood.expected(self._background[None])[0],
+            likelihood.expected_auxdata(self._background[None])[0],
         )
-        for k, v in enumerate(values)
-    ]  # fmt: skip
+        self.asimov = ProfileFunction(
+            likelihood, asimov, self.parameter, self._options, start=self._background
+        )
+
+    def tests(self, values: Array, near: bool = False) -> list[HypothesisTest]:
+        """Return the tests of values (P,) above 0; ``near`` as in ProfileFunction.evaluate."""
+        self.data.evaluate(values, near)
+        if not near:
+            self.data.settle()
+        if not np.array_equal(self.data.parameters_at(0.0), self._background):
+            self._generate()  # a lower minimum of the background
+        near = near and len(self.asimov.x) > 2
+        self.asimov.evaluate(values, near)
+        if not near:
+            self.asimov.settle()
+        self.data.require(np.concatenate([np.zeros(1), values]))
+        self.asimov.require(values)
+        q, q_a = (np.maximum(f.known(values)[0], 0.0) for f in (self.data, self.asimov))
+        q = np.where(self.data.center > values, 0.0, q)
+        root, root_a = np.sqrt(q), np.sqrt(q_a)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            beyond = (q - q_a) / (2 * root_a)
+        statistic = np.where(root <= root_a, root - root_a, beyond)
+        cl_sb, cl_b = ndtr(-(statistic + root_a)), ndtr(-statistic)
+        expected = ndtr(-(_SIGMAS + root_a[:, None])) / ndtr(-_SIGMAS)
+        certified = self.data.certified and self.asimov.certified
+        return [
+            HypothesisTest(
+                self.parameter, float(v), float(cl_sb[k] / cl_b[k]), float(cl_b[k]),
+                float(cl_sb[k]), tuple(expected[k].tolist()), float(q[k]), "asymptotic",
+                certified=certified, search=self.search(), best_fit=self.data.best,
+            )
+            for k, v in enumerate(values)
+        ]  # fmt: skip
+
+    def search(self) -> dict[str, int]:
+        """Return what both searches did."""
+        counts = [f.solver.counts.to_json() for f in (self.data, self.asimov)]
+        return {name: sum(c[name] for c in counts) for name in counts[0]}
+
+    def excess(self, x: float, alpha: float) -> float:
+        """Return log(CLs / alpha) at a value between values that are known."""
+        return float(np.log(self.tests(np.array([x]), near=True)[0].cls / alpha))
 
 
 def hypotest_toys(
@@ -201,9 +232,10 @@ def cls_limit(
     """
     options = options or (toys.fit if toys else FitOptions())
     _bounded(likelihood, parameter, np.ones(1))
-    solver, observed = Solver(likelihood, options), observe(likelihood, data)
-    limit, test = _asymptotic_root(solver, observed, parameter, 1 - cl)
-    method, certified, search = "cls", test.certified, solver.counts.to_json()
+    asymptotic = _Asymptotic(likelihood, observe(likelihood, data), parameter, options)
+    limit = _asymptotic_root(asymptotic, 1 - cl)
+    test = asymptotic.tests(np.array([limit]), near=True)[0]
+    method, certified, search = "cls", test.certified, test.search
     if toys is not None:
         limit, tests = _toy_root(likelihood, data, (parameter, 1 - cl, limit), toys)
         method = "cls_toys"
@@ -217,34 +249,30 @@ def cls_limit(
     )  # fmt: skip
 
 
-def _asymptotic_root(
-    solver: Solver, observed: Observed, parameter: str, alpha: float
-) -> tuple[float, HypothesisTest]:
-    """Return where the asymptotic CLs crosses ``alpha``, and a test near it."""
-    likelihood = solver.likelihood
-    bound = float(likelihood.bounds[likelihood.index(parameter), 1])
+def _asymptotic_root(asymptotic: _Asymptotic, alpha: float) -> float:
+    """Return the first value at which the asymptotic CLs crosses ``alpha``."""
+    parameter, bound = asymptotic.parameter, asymptotic.data.bounds[1]
     low, high = 0.0, min(1.0, bound)
     for _ in range(60):
-        test = _hypotests(solver, observed, parameter, np.array([high]))[0]
-        if test.cls < alpha:
+        if asymptotic.tests(np.array([high]))[0].cls < alpha:
             break
         if high >= bound:
             raise FitError(f"CLs of {parameter} stays above {alpha:g} up to its bound {bound:g}")
         low, high = high, min(2.5 * high, bound)
     else:
         raise FitError(f"CLs of {parameter} never falls below {alpha:g}")
-    for _ in range(12):
-        x = np.linspace(low, high, 12)
-        above = x > 0  # one at zero, where signal and background are the same
-        tests = _hypotests(solver, observed, parameter, x[above])
-        value = np.ones(len(x))
-        value[above] = [t.cls for t in tests]
-        test = tests[-1]
-        k = max(int(np.argmax(value < alpha)), 1)
-        low, high = float(x[k - 1]), float(x[k])
-        if high - low < 1e-9 * high:
-            break
-    return 0.5 * (low + high), test
+    x = np.linspace(low, high, 12)
+    above = x[x > 0]  # CLs is one at zero, where signal and background are the same
+    below = [t.cls < alpha for t in asymptotic.tests(above)]
+    k = int(np.argmax(below))
+    low, high = above[k - 1] if k else low, above[k]
+    while not low:  # CLs at zero is not evaluated
+        middle = 0.5 * high
+        if asymptotic.tests(np.array([middle]), near=True)[0].cls < alpha:
+            high = middle
+        else:
+            low = middle
+    return float(brentq(asymptotic.excess, low, high, (alpha,), rtol=1e-10))
 
 
 def _toy_root(

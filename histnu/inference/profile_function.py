@@ -50,6 +50,7 @@ class ProfileFunction:
     Args:
         likelihood, observed: what is fitted. parameter: its name. options: how to fit.
         most_starts: minimisations after which nothing more is evaluated.
+        start: (n,) of the free fit; the suggested one if None.
 
     Raises:
         FitError: the parameter is fixed, or the likelihood is undefined at its start.
@@ -62,6 +63,7 @@ class ProfileFunction:
         parameter: str,
         options: FitOptions,
         most_starts: int = 10_000,
+        start: Array | None = None,
     ) -> None:
         self.most_starts = most_starts
         self.likelihood = likelihood
@@ -73,7 +75,7 @@ class ProfileFunction:
             raise FitError(f"{parameter} is fixed; it has no interval")
         self._empty = observed.main[:, 0] == 0
         self.solver = Solver(likelihood, options)
-        first = self.solver.fit(observed)
+        first = self.solver.fit(observed, None, start)
         self.certified = require(likelihood, observed, first, Asked({}), options)
         self.best = named(likelihood, first)
         x = np.array([self.center])

@@ -24,9 +24,13 @@ from histnu.inference import (
     profile,
     region,
 )
+from histnu.inference.engine.divides import confirm
+from histnu.inference.engine.ledger import Ledger
 from histnu.inference.engine.minimize import minimise
-from histnu.inference.engine.multistart import Ledger, MultiStart, StartOptions
+from histnu.inference.engine.multistart import MultiStart
 from histnu.inference.engine.problems import BatchFit, Problems
+from histnu.inference.engine.search import Memory, Search
+from histnu.inference.engine.starts import StartOptions
 from histnu.inference.limits import threshold
 from histnu.inference.toys import (
     Chunk,
@@ -128,6 +132,25 @@ def test_minima_one_fold_apart_are_compared(mu: float) -> None:
     found = profile(likelihood, None, "mu", [mu])
     value = found.best_fit.twice_nll + found.delta_twice_nll[0]
     assert value == pytest.approx(every.twice_nll.min(), abs=1e-6)  # both converge to 1e-9
+
+
+def test_a_minimum_that_one_start_reached_is_started_again_beside_it(example: Example) -> None:
+    """Two starts then agree on it, or what was none falls to the minimum."""
+    likelihood = example("textbook")
+    observed = likelihood.observe(likelihood.observation)
+    values = {"mu": [0.5, 0.5]}
+    search = Search(Memory(likelihood, None, None), observed, Problems.make(likelihood, 2, values))
+    search.run(search.every, [search.problems.start])
+    minimum = search.ledger.fit.twice_nll.copy()
+    assert not search.ledger.fit.certified.any()
+    none = search.ledger.fit.select([1])
+    none.parameters[0, likelihood.index("uncorrelated[0]")] += 0.1
+    none.twice_nll[:] += 1.0
+    search.ledger.fit.put(np.array([1]), none)
+    confirm(search, search.every)
+    assert search.ledger.fit.certified.tolist() == [True, False]
+    assert search.ledger.second.tolist() == [False, True]
+    assert search.ledger.fit.twice_nll == pytest.approx(minimum, abs=1e-8)  # edm of the fits
 
 
 def test_toys_with_two_minima_are_all_started_often() -> None:

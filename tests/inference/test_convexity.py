@@ -11,7 +11,9 @@ import pytest
 from histnu.inference import BatchedLikelihood, profile
 from histnu.inference.engine import Problems, minimise
 from histnu.inference.engine.convexity import convexity, suprema
+from histnu.inference.engine.fit import Solver
 from histnu.inference.engine.interpolation import Effect, EffectTable
+from histnu.inference.engine.ledger import Ledger
 from histnu.inference.engine.problems import BatchFit
 from tests.inference import examples
 
@@ -179,3 +181,47 @@ def test_a_profile_says_how_many_minima_are_proven(example: Example) -> None:
     scan = profile(BatchedLikelihood.from_workspace(document), None, "mu", np.linspace(0, 2, 60))
     assert scan.certified.all() and scan.search["proven"] == 60
     assert profile(example("correlated"), None, "mu", [0.5]).search["proven"] == 0
+
+
+@pytest.mark.parametrize("values", [(0.0, 2.0), (1.5, 4.0)], ids=["around", "beside"])
+def test_a_proven_scan_is_fitted_with_the_free_minimum(values: tuple[float, float]) -> None:
+    """Beside the minimum the scan proves nothing of it: all spread starts are made.
+
+    The minima agree with those of separate fits within the tolerance of the fits.
+    """
+    document = counting([24.0, 15.0], [normsys("rate", 0.85, 1.15)], LINEAR)
+    likelihood = BatchedLikelihood.from_workspace(document)
+    observed = likelihood.observe(likelihood.observation)
+    scan = {"mu": np.linspace(*values, 60)}
+    together, alone = Solver(likelihood), Solver(likelihood)
+    first, found = together.profile(observed, scan)
+    best = alone.fit(observed)
+    assert first.certified.all() and found.certified.all()
+    assert together.counts.proven == 60
+    assert first.twice_nll == pytest.approx(best.twice_nll, abs=1e-9)
+    assert found.twice_nll == pytest.approx(alone.fit(observed, scan).twice_nll, abs=1e-9)
+    fewer = together.counts.starts < alone.counts.starts
+    assert fewer == (values[0] <= best.parameters[0, likelihood.index("mu")] <= values[1])
+
+
+def test_a_free_minimum_that_a_scan_does_not_confirm_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two starts that end in different minima: the scan is then made as any other."""
+    document = counting([24.0, 15.0], [normsys("rate", 0.85, 1.15)], LINEAR)
+    likelihood = BatchedLikelihood.from_workspace(document)
+    observed = likelihood.observe(likelihood.observation)
+    solver = Solver(likelihood)
+    seen = []
+    enter = Ledger.enter
+
+    def apart(self: Ledger, where: Any, found: BatchFit, *rest: Any) -> Any:
+        seen.append(len(found))
+        if len(seen) == 2:  # the two starts of the free minimum
+            found.twice_nll[1] += 1.0
+        return enter(self, where, found, *rest)
+
+    monkeypatch.setattr(Ledger, "enter", apart)
+    first, found = solver.profile(observed, {"mu": np.linspace(0, 2, 60)})
+    assert seen[1] == 2 and first.certified.all() and found.certified.all()
+    assert solver.counts.starts > 60 + 2 + 8

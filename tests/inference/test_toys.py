@@ -75,6 +75,20 @@ def test_cls_limit_is_the_root(example: Example) -> None:
     assert hypotest(likelihood, None, "mu", [limit.upper])[0].cls == pytest.approx(0.05, abs=1e-7)
 
 
+@pytest.mark.parametrize("scale", [1e-2, 30.0, 1e4])
+def test_cls_limit_scales_with_the_signal(scale: float, example: Example) -> None:
+    """A signal k times as large has a limit k times as small, wherever the search begins."""
+    document = examples.textbook()
+    signal = document["channels"][0]["samples"][0]
+    signal["data"] = [scale * x for x in signal["data"]]
+    poi = {"name": "mu", "bounds": [[0.0, 1e4]], "inits": [0.1]}
+    document["measurements"][0]["config"]["parameters"] = [poi]
+    limit = cls_limit(BatchedLikelihood.from_workspace(document), None, "mu", 0.95).upper
+    reference = cls_limit(example("textbook"), None, "mu", 0.95).upper
+    # of the fits 1e-9 in -2 log L is left, of which CLs moves by 1e-9 and mu by less than 1e-8
+    assert limit is not None and limit * scale == pytest.approx(reference, rel=1e-7)
+
+
 def test_cls_of_one_bin_is_exact() -> None:
     """Without nuisances CLs of a counting experiment is a ratio of Poisson sums."""
     document = examples.workspace(

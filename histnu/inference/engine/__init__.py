@@ -5,8 +5,9 @@ from histnu.inference.engine.global_min import GlobalOptions, global_minimise, r
 from histnu.inference.engine.likelihood import BatchedLikelihood, Derivatives, Observed
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.engine.minimize import minimise
-from histnu.inference.engine.multistart import MultiStart, StartOptions
+from histnu.inference.engine.multistart import MultiStart
 from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
+from histnu.inference.engine.starts import StartOptions
 
 __all__ = [
     "AnyLikelihood",

@@ -9,9 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from histnu.core.errors import FitError
 from histnu.inference.engine.global_min import global_minimise, nearby_minima
+from histnu.inference.engine.ledger import Counts
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
-from histnu.inference.engine.multistart import Counts, MultiStart
+from histnu.inference.engine.multistart import MultiStart
 from histnu.inference.engine.options import ENGINES, AnyLikelihood, FitOptions
 from histnu.inference.engine.problems import BatchFit, Problems
 from histnu.inference.engine.reference import reference_fit
@@ -84,6 +85,23 @@ class Solver:
         self.counts.certified += int(found.certified.sum())
         self.counts.checked += points
         return found
+
+    @one_blas_thread
+    def profile(
+        self, observed: Observed, fixed: Mapping[str, ArrayLike]
+    ) -> tuple[BatchFit, BatchFit]:
+        """Return the unconditional minimum, and those of a scan started from it.
+
+        Args:
+            observed: one set of data. fixed: parameter -> value or (P,) values.
+        """
+        if self._starts is None:
+            first = self.fit(observed)
+            return first, self.fit(observed, fixed, first.parameters[0])
+        held = {**self.options.fixed, **fixed}
+        points = max((np.size(v) for v in held.values()), default=1)
+        free = Problems.make(self.likelihood, 1, self.options.fixed)
+        return self._starts.profile(observed, free, Problems.make(self.likelihood, points, held))
 
 
 def fit(

@@ -185,11 +185,7 @@ def global_minimise(
     left = np.flatnonzero(~attained)
     if len(left):
         part, data = problems.select(left), observed.select(left)
-        found = _search_all(likelihood, data, part, options, ordered)
-        near = fit.select(left)
-        fit.put(left, found)
-        lower = near.converged & ~(found.twice_nll <= near.twice_nll)
-        fit.put(left[lower], near.select(lower))
+        fit.put(left, _search_all(likelihood, data, part, options, ordered, fit.select(left)))
         if ordered and len(fit) > len(left):
             fit = _sweep(likelihood, observed, problems, fit, options)
     return fit
@@ -201,8 +197,9 @@ def _search_all(
     problems: Problems,
     options: GlobalOptions,
     ordered: bool,
+    known: BatchFit | None = None,
 ) -> BatchFit:
-    """Return the minima that the search finds."""
+    """Return the minima that the search finds; ``known`` are some that one start has reached."""
     reduce, points = _plan(likelihood, options)
     count = problems.start.shape[1]
     if ordered and count > 2 * options.anchors:
@@ -212,7 +209,22 @@ def _search_all(
     if ordered and count > 1:
         fit = _sweep(likelihood, observed, problems, fit, options)
     fit = _finish(likelihood, observed, problems, fit, options)
+    if known is not None:
+        every = np.flatnonzero(known.converged)
+        _enter(fit, every, known.select(every))
     return _search_again(likelihood, observed, problems, fit, options)
+
+
+def _enter(fit: BatchFit, where: Index, found: BatchFit) -> NDArray[np.bool_]:
+    """Take what is lower of further minima (M,), count those that agree; return which are lower."""
+    held = fit.twice_nll[where]
+    lower = ~(held <= found.twice_nll + 1e-8) & np.isfinite(found.twice_nll)
+    with np.errstate(invalid="ignore"):
+        same = np.abs(found.twice_nll - held) <= AGREE
+    agreeing = found.agreeing + np.where(same, fit.agreeing[where], 0)
+    fit.put(where[lower], found.select(lower))
+    fit.agreeing[where[same | lower]] = agreeing[same | lower]
+    return np.asarray(lower)
 
 
 def _search_again(
@@ -235,13 +247,7 @@ def _search_again(
         )
         plan = _plan(likelihood, options)
         data, part = observed.select(left), problems.select(left)
-        again = _search(likelihood, data, part, plan, options)
-        with np.errstate(invalid="ignore"):
-            same = np.abs(again.twice_nll - fit.twice_nll[left]) <= AGREE
-        agreeing = again.agreeing + np.where(same, fit.agreeing[left], 0)
-        lower = again.twice_nll < fit.twice_nll[left] - 1e-8
-        fit.put(left[lower], again.select(lower))
-        fit.agreeing[left[same | lower]] = agreeing[same | lower]
+        _enter(fit, left, _search(likelihood, data, part, plan, options))
     return fit
 
 
@@ -405,15 +411,8 @@ def _sweep(
         again = _best_of(
             likelihood, observed.select(todo), problems.select(todo), around, options.minimise
         )
-        held = fit.twice_nll[todo]
-        lower = again.twice_nll < held - 1e-8
-        with np.errstate(invalid="ignore"):
-            same = np.abs(again.twice_nll - held) <= AGREE
-        agreeing = again.agreeing + np.where(same, fit.agreeing[todo], 0)
-        fit.put(todo[lower], again.select(lower))
-        fit.agreeing[todo[same | lower]] = agreeing[same | lower]
         changed = np.zeros(len(fit), dtype=bool)
-        changed[todo[lower]] = True
+        changed[todo[_enter(fit, todo, again)]] = True
     return fit
 
 

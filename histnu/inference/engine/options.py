@@ -9,8 +9,8 @@ from histnu.core.errors import FitError
 from histnu.inference.engine.global_min import GlobalOptions
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.engine.mapped import MappedLikelihood
-from histnu.inference.engine.multistart import StartOptions
 from histnu.inference.engine.problems import MinimiseOptions
+from histnu.inference.engine.starts import StartOptions
 
 ENGINES = ("batched", "pyhf", "pyhf-scipy")
 AnyLikelihood = BatchedLikelihood | MappedLikelihood

@@ -1,8 +1,9 @@
-"""Where fits start: points spread over constraint widths and bounds."""
+"""How many starts a fit makes, and where: points spread over constraint widths and bounds."""
 
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,45 @@ _TAIL = 0.45  # of the quantile range of a Cauchy distribution, for unconstraine
 _FULL = 24  # parameters up to which all of them reach so far at once
 _ABSURD = 1e4  # above the suggested start in -2 log L: no fit needs to begin there
 _HALVINGS = 6
+
+
+@dataclass(frozen=True)
+class StartOptions:
+    """How many starts, and when two of them agree.
+
+    Attributes:
+        few: spread starts of one fit; spread: where the document is not plain, or they disagree.
+        first: spread starts of the first scan, at least one per point.
+        many: spread starts per problem after a second minimum was met; fewer where their
+            number times that of the parameters exceeds ``total``.
+        agreement: largest difference in -2 log L of two starts that agree.
+        stride: points of a long scan per point that gets a spread start.
+        long: points of a scan of a plain document that is fitted once.
+        rounds: most sweeps between neighbours.
+        released: most rounds in which parameters that separate minima are held and released.
+        scanned: points of scans at which they are. folded: points of a scan at which folding
+            parameters change sides.
+        basins: most minima that are remembered as starts.
+        patience: times as many iterations take the last starts, where no two agreed before.
+        probed: data sets that are started from ``spread`` points; share: of the others.
+    """
+
+    few: int = 4
+    spread: int = 14
+    first: int = 32
+    many: int = 8
+    total: int = 320
+    agreement: float = 1e-5
+    stride: int = 12
+    long: int = 24
+    rounds: int = 12
+    released: int = 3
+    scanned: int = 12
+    folded: int = 8
+    basins: int = 8
+    patience: int = 4
+    probed: int = 16
+    share: float = 0.03
 
 
 @functools.lru_cache(maxsize=32)
