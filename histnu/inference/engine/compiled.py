@@ -154,14 +154,14 @@ def _tables(likelihood: Compilable) -> Tables:
                 reached[e.parameter, row.bins] = True
     c = compiled.constraints
     gauss, poisson = np.flatnonzero(c.normal), np.flatnonzero(~c.normal)
-    return Tables(
+    return Tables._make((
         *_effects(effects),
         pad([[number[e] for e in row.factors] for row in rows], -1),
         *_histograms(rows, number), *_channels(rows), *_support(reached),
         c.parameters[gauss], gauss, 1 / c.scale[gauss],
         c.parameters[poisson], poisson, c.scale[poisson],
         *np.ascontiguousarray(likelihood.bounds.T), *_map(likelihood),
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 class _Sum(NamedTuple):
@@ -190,7 +190,7 @@ def _histograms(rows: list[_Sum], number: dict[Effect | None, int]) -> tuple[Any
     """The tables from ``histogram`` to ``pair``."""
     listed = [(r, e, h) for r, row in enumerate(rows) for e, h in row.parts.items()]
     owner = np.array([r for r, *_ in listed], dtype=np.intp)
-    pairs = _pairs([(r, e and e.parameter) for r, e, _ in listed])
+    pairs = _pairs([(r, e.parameter if e else None) for r, e, _ in listed])
     values = np.zeros((len(listed), max((len(h) for *_, h in listed), default=0)))
     for out, (*_, h) in zip(values, listed, strict=True):
         out[: len(h)] = h
@@ -201,7 +201,7 @@ def _histograms(rows: list[_Sum], number: dict[Effect | None, int]) -> tuple[Any
     )  # fmt: skip
 
 
-def _channels(rows: list[_Sum]) -> tuple[Index, Unsigned, Unsigned, Index]:
+def _channels(rows: list[_Sum]) -> tuple[Any, ...]:
     """The tables from ``channel`` to ``first_row``."""
     bins = sorted({(row.bins.start, row.bins.stop) for row in rows})
     channel = np.searchsorted([b[0] for b in bins], [row.bins.start for row in rows])

@@ -19,15 +19,17 @@ log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
 
 _SUMS = {"reassoc", "contract", "nsz"}
-_PLAIN = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-_INNER = {**_PLAIN, "no_cpython_wrapper": True}
+_PLAIN: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+_INNER: dict[str, Any] = {**_PLAIN, "no_cpython_wrapper": True}
 """Not called from Python, which would be most of what there is to compile."""
-_call = numba.njit(**_INNER, _nrt=True)
-_jit = numba.njit(**_INNER, _nrt=True, forceinline=True)
+_COUNTED: dict[str, Any] = {**_INNER, "_nrt": True}
+_call = numba.njit(**_COUNTED)
+_jit = numba.njit(**_COUNTED, forceinline=True)
 """These may make arrays, and count who uses them: 1 us for a call with the model and the memory."""
-_bare = numba.njit(**_INNER, _nrt=False)
-_inline = numba.njit(**_INNER, _nrt=False, forceinline=True)
-_sums = numba.njit(**_INNER, _nrt=False, forceinline=True, fastmath=_SUMS)
+_BARE: dict[str, Any] = {**_INNER, "_nrt": False}
+_bare = numba.njit(**_BARE)
+_inline = numba.njit(**_BARE, forceinline=True)
+_sums = numba.njit(**_BARE, forceinline=True, fastmath=_SUMS)
 """Inlined: a call hands over the model and the memory in hundreds of words. Sums in any order."""
 
 
