@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.inference.engine.compile import Row
+from histnu.inference.engine.compile import Compiled, Row
 from histnu.inference.engine.interpolation import Effect, code4_coefficients
 from histnu.inference.engine.kernel import pad
 from histnu.inference.engine.likelihood import BatchedLikelihood, Observed
@@ -50,10 +50,12 @@ class Tables(NamedTuple):
 
     Attributes:
         kind, parameter, first, second: (E,) of the effects; poly: (E, 6) of code 4.
-        slots: (R, W) effects that multiply a row (one sample of one channel), -1: none.
-        nominal: (R, B) its yields; start, stop: (R,) the bins of its channel.
-        owner: (D,) row of each additive difference; added: (D,) its effect; difference: (D, B).
+        slots: (R, W) effects that multiply a row (samples of one channel), -1: none.
+        histogram: (T, widest) yields and additive differences in the bins of their channel;
+            owner: (T,) row; added: (T,) effect of the difference, -1: yields.
+        first_histogram, first_pair: (R + 1,) those of a row.
         pair: (G, 2) differences of one row and parameter, the same twice where it is alone.
+        channel: (R,) of a row; start, stop: (C,) its bins; first_row: (C + 1,) its rows.
         low, high: (n,) the bins that a parameter of the workspace can change.
         gauss, gauss_at, gauss_scale: parameters, places and 1 / sigma of Gaussian constraints.
         poisson, poisson_at, poisson_scale: of Poisson constraints.
@@ -70,13 +72,16 @@ class Tables(NamedTuple):
     second: Array
     poly: Array
     slots: Index
-    nominal: Array
-    start: Unsigned
-    stop: Unsigned
+    histogram: Array
     owner: Index
     added: Index
-    difference: Array
+    first_histogram: Index
+    first_pair: Index
     pair: Index
+    channel: Index
+    start: Unsigned
+    stop: Unsigned
+    first_row: Index
     low: Unsigned
     high: Unsigned
     gauss: Index
@@ -138,35 +143,70 @@ def _ordinary(likelihood: Any) -> bool:
 def _tables(likelihood: Compilable) -> Tables:
     base = likelihood.base if isinstance(likelihood, MappedLikelihood) else likelihood
     compiled = base.compiled
-    rows = compiled.rows
-    parts = [_differences(row, compiled.histosys_code) for row in rows]
-    used = {e for row, part in zip(rows, parts, strict=True) for e in (*row.factors, *part)}
-    effects = sorted(used, key=lambda e: (e.parameter, e.kind, e.first, e.second))
-    number = {e: k for k, e in enumerate(effects)}
+    rows = _united(compiled)
+    used = {e for row in rows for e in (*row.factors, *row.parts) if e is not None}
+    effects = sorted(used, key=_order)
+    number: dict[Effect | None, int] = {e: k for k, e in enumerate(effects)} | {None: -1}
     reached = np.zeros((len(base.init), compiled.n_bins), dtype=bool)
-    for row, part in zip(rows, parts, strict=True):
-        for e in (*row.factors, *part):
-            reached[e.parameter, row.bins] = True
-    low, high = _support(reached)
-    added = [(r, number[e], rows[r].bins, h) for r, part in enumerate(parts)
-             for e, h in part.items()]  # fmt: skip
+    for row in rows:
+        for e in (*row.factors, *row.parts):
+            if e is not None:
+                reached[e.parameter, row.bins] = True
     c = compiled.constraints
     gauss, poisson = np.flatnonzero(c.normal), np.flatnonzero(~c.normal)
-    return Tables(
+    return Tables._make((
         *_effects(effects),
         pad([[number[e] for e in row.factors] for row in rows], -1),
-        _spread([(row.bins, row.nominal) for row in rows], compiled.n_bins),
-        np.array([row.bins.start for row in rows], dtype=np.uint64),
-        np.array([row.bins.stop for row in rows], dtype=np.uint64),
-        np.array([a[0] for a in added], dtype=np.intp),
-        np.array([a[1] for a in added], dtype=np.intp),
-        _spread([(a[2], a[3]) for a in added], compiled.n_bins),
-        _pairs([(r, effects[e].parameter) for r, e, *_ in added]),
-        low, high,
+        *_histograms(rows, number), *_channels(rows), *_support(reached),
         c.parameters[gauss], gauss, 1 / c.scale[gauss],
         c.parameters[poisson], poisson, c.scale[poisson],
         *np.ascontiguousarray(likelihood.bounds.T), *_map(likelihood),
+    ))  # fmt: skip
+
+
+class _Sum(NamedTuple):
+    """Samples of a channel with the same factors; their yields (None) and differences."""
+
+    bins: slice
+    factors: tuple[Effect, ...]
+    parts: dict[Effect | None, Array]
+
+
+def _order(e: Effect) -> tuple[Any, ...]:
+    return e.parameter, e.kind, e.first, e.second
+
+
+def _united(compiled: Compiled) -> list[_Sum]:
+    sums: dict[Any, _Sum] = {}
+    for row in sorted(compiled.rows, key=lambda row: row.bins.start):
+        factors = tuple(sorted(row.factors, key=_order))
+        parts = sums.setdefault((row.bins.start, factors), _Sum(row.bins, factors, {})).parts
+        for e, h in (None, row.nominal), *_differences(row, compiled.histosys_code).items():
+            parts[e] = parts.get(e, 0.0) + h
+    return list(sums.values())
+
+
+def _histograms(rows: list[_Sum], number: dict[Effect | None, int]) -> tuple[Any, ...]:
+    """The tables from ``histogram`` to ``pair``."""
+    listed = [(r, e, h) for r, row in enumerate(rows) for e, h in row.parts.items()]
+    owner = np.array([r for r, *_ in listed], dtype=np.intp)
+    pairs = _pairs([(r, e.parameter if e else None) for r, e, _ in listed])
+    values = np.zeros((len(listed), max((len(h) for *_, h in listed), default=0)))
+    for out, (*_, h) in zip(values, listed, strict=True):
+        out[: len(h)] = h
+    count = np.arange(len(rows) + 1)
+    return (
+        values, owner, np.array([number[e] for _, e, _ in listed], dtype=np.intp),
+        np.searchsorted(owner, count), np.searchsorted(owner[pairs[:, 0]], count), pairs,
     )  # fmt: skip
+
+
+def _channels(rows: list[_Sum]) -> tuple[Any, ...]:
+    """The tables from ``channel`` to ``first_row``."""
+    bins = sorted({(row.bins.start, row.bins.stop) for row in rows})
+    channel = np.searchsorted([b[0] for b in bins], [row.bins.start for row in rows])
+    start, stop = np.array(bins, dtype=np.uint64).reshape(-1, 2).T.copy()
+    return channel, start, stop, np.searchsorted(channel, np.arange(len(bins) + 1))
 
 
 def _differences(row: Row, code: str) -> dict[Effect, Array]:
@@ -180,23 +220,17 @@ def _differences(row: Row, code: str) -> dict[Effect, Array]:
     return out
 
 
-def _pairs(owners: list[tuple[int, int]]) -> Index:
+def _pairs(owners: list[tuple[int, int | None]]) -> Index:
     """Number of each difference and of the next, where both have the same row and parameter."""
     out: list[tuple[int, int]] = []
     for d, owner in enumerate(owners):
+        if owner[1] is None:
+            continue
         if out and out[-1] == (d - 1, d - 1) and owners[d - 1] == owner:
             out[-1] = (d - 1, d)
         else:
             out.append((d, d))
     return np.array(out, dtype=np.intp).reshape(-1, 2)
-
-
-def _spread(parts: list[tuple[slice, Array]], bins: int) -> Array:
-    """Histograms of channels as rows over all bins."""
-    out = np.zeros((len(parts), bins))
-    for row, (where, values) in zip(out, parts, strict=True):
-        row[where] = values
-    return out
 
 
 def _support(mask: Mask) -> Iterator[Unsigned]:

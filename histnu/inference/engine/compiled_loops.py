@@ -19,12 +19,18 @@ log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
 
 _SUMS = {"reassoc", "contract", "nsz"}
-_call = numba.njit(nogil=True, error_model="numpy")
-_call_sums = numba.njit(nogil=True, error_model="numpy", fastmath=_SUMS)
-"""Of long sums, whose order is free."""
-_jit = numba.njit(nogil=True, error_model="numpy", forceinline=True)
-_sums = numba.njit(nogil=True, error_model="numpy", forceinline=True, fastmath=_SUMS)
-"""Inlined: a call hands over the model and the memory in hundreds of words."""
+_PLAIN: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+_INNER: dict[str, Any] = {**_PLAIN, "no_cpython_wrapper": True}
+"""Not called from Python, which would be most of what there is to compile."""
+_COUNTED: dict[str, Any] = {**_INNER, "_nrt": True}
+_call = numba.njit(**_COUNTED)
+_jit = numba.njit(**_COUNTED, forceinline=True)
+"""These may make arrays, and count who uses them: 1 us for a call with the model and the memory."""
+_BARE: dict[str, Any] = {**_INNER, "_nrt": False}
+_bare = numba.njit(**_BARE)
+_inline = numba.njit(**_BARE, forceinline=True)
+_sums = numba.njit(**_BARE, forceinline=True, fastmath=_SUMS)
+"""Inlined: a call hands over the model and the memory in hundreds of words. Sums in any order."""
 
 
 def entry(function: Callable[..., None]) -> Any:
@@ -33,10 +39,10 @@ def entry(function: Callable[..., None]) -> Any:
     Only such functions are kept: each has the ones it calls in it.
     """
     try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        return numba.njit(**_PLAIN, cache=True)(function)
     except RuntimeError as error:  # numba finds no folder it may write to
         log.info("%s; set NUMBA_CACHE_DIR to keep compiled fits", error)
-        return _call(function)
+        return numba.njit(**_PLAIN)(function)
 
 
 _PIVOT = 1e-13
@@ -56,12 +62,16 @@ class Work(NamedTuple):
 
     Attributes:
         theta: (n,) parameters of the workspace; rows: (R,) of the map.
-        effect: (3, E) values and two derivatives. shape: (R, B) of the rows. every, without:
-            (R,) and (R, W) products of the factors of a row, of all but one.
-        rate, residual, weight, second, heavy: (B,). jacobian: (n, B).
-        g, h: gradient and Hessian of the workspace. active: (R,) rows that are not zero for all
-            values of the free parameters. moves: (n,) parameters that change. live: (m + 1,)
-            the free fitted parameters after their number.
+        effect: (3, E) values and two derivatives. every, without: (R,) and (R, W) products of the
+            factors of a row, of all but one. share: (T,) what histograms are multiplied with.
+        rate, residual, weight, heavy: (B,). shape: of a row before its factors.
+        jacobian: (n, B); dot: (T,) histograms times residuals.
+        g, h: gradient and Hessian of the workspace.
+        state: (n,) of the fitted parameters: 0 free, 1 held, 2 held at zero, -1 not known.
+        chosen: (2, R) rows that are not zero for all values of the free parameters, and rows with
+            parameters that are held; listed: (2, C, T') their histograms; many: (2, C) how many.
+        moves: (n,) parameters that change; moving: (n + 1,) these after their number. live:
+            (m + 1,) the free fitted parameters after their number.
         matrix, target, scale, solution: of the linear system; lowest (1,) and valley (m,) where
             it is not definite. slope, bend, step, trial, move: of the iteration.
     """
@@ -69,19 +79,24 @@ class Work(NamedTuple):
     theta: Array
     rows: Array
     effect: Array
-    shape: Array
     every: Array
     without: Array
+    share: Array
     rate: Array
     residual: Array
     weight: Array
-    second: Array
     heavy: Array
+    shape: Array
     jacobian: Array
+    dot: Array
     g: Array
     h: Array
-    active: Any
+    state: Any
+    chosen: Any
+    listed: Any
+    many: Any
     moves: Any
+    moving: Any
     live: Any
     matrix: Array
     target: Array
@@ -98,13 +113,17 @@ class Work(NamedTuple):
 
 @_call
 def _workspace(m: Any, fitted: int) -> Work:
-    n, bins = len(m.source), m.nominal.shape[1]
+    n, rows, histograms, channels = len(m.source), len(m.slots), len(m.owner), len(m.start)
+    bins = int(m.stop[channels - 1])
     return Work(
         np.zeros(n), np.zeros(max(len(m.pointer) - 1, 0)), np.zeros((3, len(m.kind))),
-        np.zeros(m.nominal.shape), np.zeros(len(m.nominal)), np.zeros(m.slots.shape),
+        np.zeros(rows), np.zeros(m.slots.shape), np.zeros(histograms + 3),
         np.zeros(bins), np.zeros(bins), np.zeros(bins), np.zeros(bins), np.zeros(bins),
-        np.zeros((n, bins)), np.zeros(n), np.zeros((n, n)),
-        np.ones(len(m.nominal), dtype=np.bool_), np.ones(n, dtype=np.bool_),
+        np.zeros((n, bins)), np.zeros(histograms),
+        np.zeros(n), np.zeros((n, n)), np.full(fitted, -1),
+        np.ones((2, rows), dtype=np.bool_), np.zeros((2, channels, histograms + 3), dtype=np.intp),
+        np.zeros((2, channels), dtype=np.intp), np.ones(n, dtype=np.bool_),
+        np.zeros(n + 1, dtype=np.intp),
         np.zeros(fitted + 1, dtype=np.intp), np.zeros((fitted, fitted)),
         np.zeros(fitted), np.zeros(fitted), np.zeros(fitted), np.zeros(1),
         np.zeros(fitted), np.zeros(fitted), np.zeros((fitted, fitted)), np.zeros(fitted),
@@ -112,26 +131,73 @@ def _workspace(m: Any, fitted: int) -> Work:
     )  # fmt: skip
 
 
-@_call
+@_bare
 def _prepare(m: Any, w: Any, x: Array, fixed: Any) -> None:
-    """Find what can change: rows with a factor that is held at zero are left out."""
+    """Find what can change, unless it is as in the problem before."""
+    same = True
     count = 0
     for i in range(len(x)):
-        if not fixed[i]:
+        state = (1 if x[i] != 0 else 2) if fixed[i] else 0
+        same &= w.state[i] == state
+        w.state[i] = state
+        if state == 0:
             count += 1
             w.live[count] = i
     w.live[0] = count
+    if same:
+        return
+    n = 0
     for i in range(len(m.source)):
         w.moves[i] = m.source[i] < 0 or not fixed[m.source[i]]
-    for r in range(len(m.nominal)):
-        w.active[r] = True
-        for k in range(m.slots.shape[1]):
-            e = m.slots[r, k]
-            if e >= 0 and m.kind[e] == 0 and not w.moves[m.parameter[e]]:
-                w.active[r] &= x[m.source[m.parameter[e]]] != 0
+        if w.moves[i]:
+            n += 1
+            w.moving[n] = i
+    w.moving[0] = n
+    mapped = False
+    for i in range(m.monomials.shape[1]):
+        mapped |= w.state[i] != 0
+    for r in range(len(m.slots)):
+        _choose(m, w, r, mapped)
+    _list(m, w, 0)
+    _list(m, w, 1)
 
 
-@_jit
+@_inline
+def _choose(m: Any, w: Any, r: int, mapped: bool) -> None:
+    """Whether a row is left out as a factor is held at zero; whether it has held parameters."""
+    zero, held = False, False
+    for k in range(m.slots.shape[1]):
+        e = m.slots[r, k]
+        if e < 0:
+            break
+        source = m.source[m.parameter[e]]
+        if source < 0:  # an output of the map
+            held |= mapped
+        elif w.state[source] != 0:
+            held = True
+            zero |= m.kind[e] == 0 and w.state[source] == 2
+    for t in range(m.first_histogram[r] + 1, m.first_histogram[r + 1]):
+        held |= not w.moves[m.parameter[m.added[t]]]
+    w.chosen[0, r], w.chosen[1, r] = not zero, held
+    w.every[r] = 0.0
+
+
+@_bare
+def _list(m: Any, w: Any, k: int) -> None:
+    """List the histograms of the chosen rows of each channel, the last again up to a full four."""
+    for c in range(len(m.start)):
+        n = 0
+        for r in range(m.first_row[c], m.first_row[c + 1]):
+            if w.chosen[k, r]:
+                for t in range(m.first_histogram[r], m.first_histogram[r + 1]):
+                    w.listed[k, c, n] = t
+                    n += 1
+        w.many[k, c] = n
+        for i in range(n, n + 3 if n else 0):
+            w.listed[k, c, i] = w.listed[k, c, n - 1]
+
+
+@_inline
 def _strengths(m: Any, w: Any, x: Array) -> None:
     """Parameters of the workspace from the fitted ones."""
     for i in range(len(m.source)):
@@ -151,7 +217,7 @@ def _strengths(m: Any, w: Any, x: Array) -> None:
         w.theta[m.output[k]] = w.rows[k]
 
 
-@_jit
+@_inline
 def _effects(m: Any, w: Any) -> None:
     """Values and derivatives of all effects."""
     for k in range(len(m.kind)):
@@ -200,7 +266,7 @@ def _effects(m: Any, w: Any) -> None:
         w.effect[0, k], w.effect[1, k], w.effect[2, k] = value, slope, curve
 
 
-@_jit
+@_inline
 def _product(effect: Array, slots: Any, r: int, left_out: int, other: int) -> float:
     """Product of the factors of a row but one or two (-1: none)."""
     out = 1.0
@@ -212,30 +278,49 @@ def _product(effect: Array, slots: Any, r: int, left_out: int, other: int) -> fl
 
 @_sums
 def _rates(m: Any, w: Any) -> None:
-    """Expected counts; ``shape`` is that of the rows before their factors."""
-    for b in range(len(w.rate)):
-        w.rate[b] = 0.0
-    for r in range(len(m.nominal)):
-        if w.active[r]:
-            for b in range(m.start[r], m.stop[r]):
-                w.shape[r, b] = m.nominal[r, b]
-    for k in range(len(m.pair)):
-        d, e = m.pair[k, 0], m.pair[k, 1]
-        r, value = m.owner[d], w.effect[0, m.added[d]]
-        other = w.effect[0, m.added[e]] if e != d else 0.0
-        if w.active[r]:
-            for b in range(m.start[r], m.stop[r]):
-                w.shape[r, b] += value * m.difference[d, b] + other * m.difference[e, b]
-    for r in range(len(m.nominal)):
-        if not w.active[r]:
-            continue
-        value = _product(w.effect, m.slots, r, -1, -1)
-        w.every[r] = value
-        for b in range(m.start[r], m.stop[r]):
-            w.rate[b] += value * w.shape[r, b]
+    """Expected counts."""
+    for r in range(len(m.slots)):
+        if w.chosen[0, r]:
+            w.every[r] = _product(w.effect, m.slots, r, -1, -1)
+    for c in range(len(m.start)):
+        low, high, n = m.start[c], m.stop[c], w.many[0, c]
+        for b in range(low, high):
+            w.rate[b] = 0.0
+        for k in range(n):
+            t = w.listed[0, c, k]
+            e = m.added[t]
+            w.share[k] = w.every[m.owner[t]] * (w.effect[0, e] if e >= 0 else 1.0)
+        for k in range(n, n + 3):
+            w.share[k] = 0.0
+        for k in range(0, n, 4):  # fewer passes over the counts
+            h, i = m.histogram[w.listed[0, c, k]], m.histogram[w.listed[0, c, k + 1]]
+            p, q = m.histogram[w.listed[0, c, k + 2]], m.histogram[w.listed[0, c, k + 3]]
+            u, v, x, y = w.share[k], w.share[k + 1], w.share[k + 2], w.share[k + 3]
+            for b in range(low, high):
+                d = b - low
+                w.rate[b] += u * h[d] + v * i[d] + x * p[d] + y * q[d]
 
 
-@_call
+@_sums
+def _dots(m: Any, w: Any, which: int) -> None:
+    """Histograms times residuals, of the rows chosen."""
+    for c in range(len(m.start)):
+        low, high = m.start[c], m.stop[c]
+        for k in range(0, w.many[which, c], 4):
+            r, s = w.listed[which, c, k], w.listed[which, c, k + 1]
+            t, u = w.listed[which, c, k + 2], w.listed[which, c, k + 3]
+            h, i, p, q = m.histogram[r], m.histogram[s], m.histogram[t], m.histogram[u]
+            one, two, three, four = 0.0, 0.0, 0.0, 0.0
+            for b in range(low, high):
+                d, residual = b - low, w.residual[b]
+                one += residual * h[d]
+                two += residual * i[d]
+                three += residual * p[d]
+                four += residual * q[d]
+            w.dot[r], w.dot[s], w.dot[t], w.dot[u] = one, two, three, four
+
+
+@_inline
 def _evaluate(m: Any, w: Any, x: Array) -> None:
     """Expected counts at fitted parameters."""
     _strengths(m, w, x)
@@ -243,18 +328,23 @@ def _evaluate(m: Any, w: Any, x: Array) -> None:
     _rates(m, w)
 
 
-@_jit
+@_sums
+def _excess(rate: Array, scale: Array) -> float:
+    """Sum of the counts above ``scale``, infinite where one is negative."""
+    total, negative = 0.0, 0
+    for b in range(len(rate)):
+        total += rate[b] - scale[b]
+        negative += rate[b] < 0
+    return np.inf if negative else total
+
+
+@_inline
 def _twice_nll(m: Any, w: Any, main: Array, scale: Array, aux: Array, scale_aux: Array) -> float:
     """-2 log L without the constant of the data, of the counts evaluated last."""
-    total = 0.0
+    total = _excess(w.rate, scale)
     for b in range(len(main)):
-        rate, n = w.rate[b], main[b]
-        if not rate >= 0 or (rate == 0 and n > 0):
-            return np.inf
-        ratio = rate / scale[b]
-        total += (ratio - 1) * scale[b]
-        if n > 0:
-            total -= np.log(ratio) * n
+        if main[b] > 0:
+            total -= np.log(w.rate[b] / scale[b]) * main[b]
     out = 2 * total
     for k in range(len(m.gauss)):
         pull = (w.theta[m.gauss[k]] - aux[m.gauss_at[k]]) * m.gauss_scale[k]
@@ -268,7 +358,7 @@ def _twice_nll(m: Any, w: Any, main: Array, scale: Array, aux: Array, scale_aux:
     return np.inf if np.isnan(out) else out
 
 
-@_call
+@_bare
 def _value(
     m: Any, w: Any, x: Array, main: Array, scale: Array, aux: Array, scale_aux: Array
 ) -> float:
@@ -277,7 +367,7 @@ def _value(
     return _twice_nll(m, w, main, scale, aux, scale_aux)
 
 
-@_jit
+@_inline
 def _leave_out(m: Any, w: Any, r: int) -> None:
     """Products of all factors of a row but one, for every one."""
     product, last = 1.0, 0
@@ -295,152 +385,156 @@ def _leave_out(m: Any, w: Any, r: int) -> None:
 
 
 @_sums
-def _jacobian(m: Any, w: Any, far: bool) -> None:
-    """Derivatives of the counts, and the part of the Hessian of second derivatives."""
-    n = len(w.g)
-    for i in range(n):
-        for b in range(m.low[i], m.high[i]):
-            w.jacobian[i, b] = 0.0
-        for j in range(n):
-            w.h[i, j] = 0.0
-    for r in range(len(m.nominal)):
-        if not w.active[r]:
-            continue
-        _leave_out(m, w, r)
-        pull = 0.0
-        if not far:
-            for b in range(m.start[r], m.stop[r]):
-                pull += 2 * w.second[b] * w.shape[r, b]
-        for k in range(m.slots.shape[1]):
-            if m.slots[r, k] < 0:
-                break
-            p = m.parameter[m.slots[r, k]]
-            if not w.moves[p]:
-                continue
-            others = w.without[r, k]
-            slope = others * w.effect[1, m.slots[r, k]]
-            for b in range(m.start[r], m.stop[r]):
-                w.jacobian[p, b] += slope * w.shape[r, b]
-            if far:
-                continue
-            w.h[p, p] += pull * others * w.effect[2, m.slots[r, k]]
-            for q in range(k + 1, m.slots.shape[1]):
-                if m.slots[r, q] < 0:
-                    break
-                if not w.moves[m.parameter[m.slots[r, q]]]:
-                    continue
-                both = pull * w.effect[1, m.slots[r, k]] * w.effect[1, m.slots[r, q]]
-                both *= _product(w.effect, m.slots, r, k, q)
-                w.h[p, m.parameter[m.slots[r, q]]] += both
-                w.h[m.parameter[m.slots[r, q]], p] += both
+def _add(out: Array, low: int, high: int, factor: float, values: Array) -> None:
+    """Add a multiple of values of a channel in its bins."""
+    for b in range(low, high):
+        out[b] += factor * values[b - low]
 
 
-@_sums
-def _added(m: Any, w: Any, far: bool) -> None:
-    """What the additive differences contribute to both; up and down of a parameter together."""
-    for k in range(len(m.pair)):
-        d, e = m.pair[k, 0], m.pair[k, 1]
-        r, one, two = m.owner[d], m.added[d], m.added[e]
-        p, alone = m.parameter[one], e == d
-        if not w.active[r] or not w.moves[p]:
-            continue
-        slope = w.effect[1, one]
-        other = 0.0 if alone else w.effect[1, two]
-        first, second = w.every[r] * slope, w.every[r] * other
-        if far:
-            for b in range(m.start[r], m.stop[r]):
-                w.jacobian[p, b] += first * m.difference[d, b] + second * m.difference[e, b]
-            continue
-        pull, push = 0.0, 0.0
-        for b in range(m.start[r], m.stop[r]):
-            up, down = m.difference[d, b], m.difference[e, b]
-            w.jacobian[p, b] += first * up + second * down
-            pull += w.second[b] * up
-            push += w.second[b] * down
-        w.h[p, p] += 2 * w.every[r] * pull * w.effect[2, one]
-        if not alone:
-            w.h[p, p] += 2 * w.every[r] * push * w.effect[2, two]
-        both = 2 * (pull * slope + push * other)
-        for j in range(m.slots.shape[1]):
-            f = m.slots[r, j]
-            if f < 0:
-                break
-            w.h[p, m.parameter[f]] += both * w.effect[1, f] * w.without[r, j]
-            w.h[m.parameter[f], p] += both * w.effect[1, f] * w.without[r, j]
-
-
-@_sums
-def _contract(m: Any, w: Any) -> None:
-    """Gradient and the products of first derivatives."""
-    n = len(w.g)
-    for i in range(n):
-        if not w.moves[i]:
-            continue
-        total = 0.0
-        for b in range(m.low[i], m.high[i]):
-            total += w.jacobian[i, b] * w.residual[b]
-            w.heavy[b] = 2 * w.jacobian[i, b] * w.weight[b]
-        w.g[i] = 2 * total
-        for j in range(i + 1):
-            if not w.moves[j]:
-                continue
-            total = 0.0
-            for b in range(max(m.low[i], m.low[j]), min(m.high[i], m.high[j])):
-                total += w.heavy[b] * w.jacobian[j, b]
-            w.h[i, j] += total
-            if i != j:
-                w.h[j, i] += total
-
-
-@_call
-def _derivatives(m: Any, w: Any, main: Array, aux: Array, far: bool, g: Array, h: Array) -> None:
-    """Gradient and Hessian in the fitted parameters, at the point of the last value.
-
-    Without a map they are ``w.g`` and ``w.h``, else ``g`` and ``h``.
-    """
-    for b in range(len(main)):
-        safe = w.rate[b] if w.rate[b] > 0 else 1.0
-        ratio = main[b] / safe
-        w.residual[b] = 1 - ratio
-        w.weight[b] = (1.0 if far else ratio) / safe
-        w.second[b] = 0.0 if far else w.residual[b]
-    _jacobian(m, w, far)
-    _added(m, w, far)
-    _contract(m, w)
-    for k in range(len(m.gauss)):
-        i, inverse = m.gauss[k], 2 * m.gauss_scale[k] ** 2
-        w.g[i] += inverse * (w.theta[i] - aux[m.gauss_at[k]])
-        w.h[i, i] += inverse
-    for k in range(len(m.poisson)):
-        i, n = m.poisson[k], aux[m.poisson_at[k]]
-        w.g[i] += 2 * (m.poisson_scale[k] - n / w.theta[i])
-        w.h[i, i] += 2 * n / w.theta[i] ** 2
-    if len(m.output):
-        _chain(m, w, g, h)
-
-
-@_call_sums
-def _gradient(m: Any, w: Any, main: Array, aux: Array, g: Array) -> None:
-    """Gradient in all fitted parameters, also those that are held, at the last value."""
-    for b in range(len(main)):
-        w.residual[b] = 2 * (1 - main[b] / (w.rate[b] if w.rate[b] > 0 else 1.0))
+@_inline
+def _jacobian(m: Any, w: Any) -> None:
+    """Derivatives of the counts of the rows that may change."""
     for i in range(len(w.g)):
-        w.g[i] = 0.0
-    for r in range(len(m.nominal)):
-        pull = 0.0
-        for b in range(m.start[r], m.stop[r]):
-            pull += w.residual[b] * w.shape[r, b]
-        _leave_out(m, w, r)
+        out = w.jacobian[i]
+        for b in range(m.low[i], m.high[i]):
+            out[b] = 0.0
+    for r in range(len(m.slots)):
+        if not w.chosen[0, r]:
+            continue
+        low, high = m.start[m.channel[r]], m.stop[m.channel[r]]
+        _shape(m, w, r, low, high)
+        for k in range(m.slots.shape[1]):
+            e = m.slots[r, k]
+            if e >= 0 and w.moves[m.parameter[e]]:
+                _add(
+                    w.jacobian[m.parameter[e]], low, high, w.without[r, k] * w.effect[1, e], w.shape
+                )
+
+
+@_sums
+def _shape(m: Any, w: Any, r: int, low: int, high: int) -> None:
+    """Counts of a row before its factors; derivatives of its differences, in pairs."""
+    shape, base = w.shape, m.histogram[m.first_histogram[r]]
+    for b in range(low, high):
+        shape[b - low] = base[b - low]
+    for k in range(m.first_pair[r], m.first_pair[r + 1]):
+        t, u = m.added[m.pair[k, 0]], m.added[m.pair[k, 1]]
+        up, down, out = (
+            m.histogram[m.pair[k, 0]],
+            m.histogram[m.pair[k, 1]],
+            w.jacobian[m.parameter[t]],
+        )
+        share = 0.0 if t == u else 1.0
+        one, two = w.effect[0, t], share * w.effect[0, u]
+        first, second = w.every[r] * w.effect[1, t], share * w.every[r] * w.effect[1, u]
+        for b in range(low, high):
+            d = b - low
+            shape[d] += one * up[d] + two * down[d]
+            out[b] += first * up[d] + second * down[d]
+
+
+@_inline
+def _cross(h: Array, i: int, j: int, term: float) -> None:
+    """Add a second derivative to the lower triangle."""
+    if i > j:
+        h[i, j] += term
+    elif i < j:
+        h[j, i] += term
+    else:
+        h[i, i] += 2 * term
+
+
+@_inline
+def _curvature(m: Any, w: Any, r: int) -> None:
+    """The part of the Hessian with second derivatives of the counts, from a row."""
+    pull = 0.0
+    for t in range(m.first_histogram[r], m.first_histogram[r + 1]):
+        d = m.added[t]
+        if d < 0:
+            pull += w.dot[t]
+            continue
+        pull += w.dot[t] * w.effect[0, d]
+        p, slope = m.parameter[d], w.dot[t] * w.effect[1, d]
+        w.h[p, p] += w.every[r] * w.dot[t] * w.effect[2, d]
         for k in range(m.slots.shape[1]):
             e = m.slots[r, k]
             if e < 0:
                 break
-            w.g[m.parameter[e]] += pull * w.without[r, k] * w.effect[1, e]
-    for d in range(len(m.owner)):
-        r, e, pull = m.owner[d], m.added[d], 0.0
-        for b in range(m.start[r], m.stop[r]):
-            pull += w.residual[b] * m.difference[d, b]
-        w.g[m.parameter[e]] += pull * w.every[r] * w.effect[1, e]
+            _cross(w.h, p, m.parameter[e], slope * w.effect[1, e] * w.without[r, k])
+    for k in range(m.slots.shape[1]):
+        e = m.slots[r, k]
+        if e < 0:
+            break
+        p, slope = m.parameter[e], pull * w.effect[1, e]
+        w.h[p, p] += pull * w.without[r, k] * w.effect[2, e]
+        for q in range(k + 1, m.slots.shape[1]):
+            f = m.slots[r, q]
+            if f < 0:
+                break
+            both = slope * w.effect[1, f] * _product(w.effect, m.slots, r, k, q)
+            _cross(w.h, p, m.parameter[f], both)
+
+
+@_sums
+def _contract(m: Any, w: Any) -> None:
+    """Products of first derivatives, added to the lower triangle of the Hessian."""
+    heavy = w.heavy
+    for p in range(1, w.moving[0] + 1):
+        i = w.moving[p]
+        low, high, here, out = m.low[i], m.high[i], w.jacobian[i], w.h[i]
+        for b in range(low, high):
+            heavy[b] = here[b] * w.weight[b]
+        for q in range(1, p + 1):
+            j = w.moving[q]
+            total, there = 0.0, w.jacobian[j]
+            for b in range(max(low, m.low[j]), min(high, m.high[j])):
+                total += heavy[b] * there[b]
+            out[j] += total
+
+
+@_inline
+def _hessian(m: Any, w: Any, main: Array, aux: Array, far: bool, g: Array, h: Array) -> None:
+    """Gradient and Hessian in the fitted parameters, at the point of the last value.
+
+    Without a map the Hessian is ``w.h``, else ``h``.
+    """
+    for b in range(len(main)):
+        inverse = 1 / (w.rate[b] if w.rate[b] > 0 else 1.0)
+        w.weight[b] = 2 * (1.0 if far else main[b] * inverse) * inverse
+    n = len(w.g)
+    for i in range(n):
+        for j in range(i + 1):
+            w.h[i, j] = 0.0
+    if not far:
+        for r in range(len(m.slots)):
+            if w.chosen[0, r]:
+                _curvature(m, w, r)
+    _jacobian(m, w)
+    _contract(m, w)
+    for k in range(len(m.gauss)):
+        w.h[m.gauss[k], m.gauss[k]] += 2 * m.gauss_scale[k] ** 2
+    for k in range(len(m.poisson)):
+        i = m.poisson[k]
+        w.h[i, i] += 2 * aux[m.poisson_at[k]] / w.theta[i] ** 2
+    for i in range(n):
+        for j in range(i):
+            w.h[j, i] = w.h[i, j]
+    if len(m.output):
+        _chain(m, w, g, h)
+
+
+@_inline
+def _gradient(m: Any, w: Any, main: Array, aux: Array, which: int, g: Array) -> None:
+    """Gradient at the last value: of free parameters, or with rows 1 of those that are held."""
+    for b in range(len(main)):
+        w.residual[b] = 2 * (1 - main[b] / (w.rate[b] if w.rate[b] > 0 else 1.0))
+    _dots(m, w, which)
+    for i in range(len(w.g)):
+        w.g[i] = 0.0
+    for r in range(len(m.slots)):
+        if w.chosen[which, r]:
+            _leave_out(m, w, r)
+            _slopes(m, w, r)
     for k in range(len(m.gauss)):
         i = m.gauss[k]
         w.g[i] += 2 * m.gauss_scale[k] ** 2 * (w.theta[i] - aux[m.gauss_at[k]])
@@ -456,23 +550,45 @@ def _gradient(m: Any, w: Any, main: Array, aux: Array, g: Array) -> None:
         g[m.slope[r, 1]] += w.rows[len(m.output) + r] * w.g[m.output[m.slope[r, 0]]]
 
 
-@_call
+@_inline
+def _slopes(m: Any, w: Any, r: int) -> None:
+    """Add the gradient of a row."""
+    pull = 0.0
+    for t in range(m.first_histogram[r], m.first_histogram[r + 1]):
+        e = m.added[t]
+        if e < 0:
+            pull += w.dot[t]
+        else:
+            pull += w.dot[t] * w.effect[0, e]
+            w.g[m.parameter[e]] += w.dot[t] * w.every[r] * w.effect[1, e]
+    for k in range(m.slots.shape[1]):
+        e = m.slots[r, k]
+        if e < 0:
+            break
+        w.g[m.parameter[e]] += pull * w.without[r, k] * w.effect[1, e]
+
+
+@_bare
+def _derivatives(m: Any, w: Any, main: Array, aux: Array, far: bool, g: Array, h: Array) -> None:
+    """Both, of a workspace without a map in ``w.g`` and ``w.h``."""
+    _gradient(m, w, main, aux, 0, g)
+    _hessian(m, w, main, aux, far, g, h)
+
+
+@_inline
 def _chain(m: Any, w: Any, g: Array, h: Array) -> None:
-    """Chain rule of the map."""
+    """Chain rule of the map: the Hessian."""
     for i in range(len(g)):
-        g[i] = 0.0
         for j in range(len(g)):
             h[i, j] = 0.0
     source, outputs = m.source, len(m.output)
     for i in range(len(source)):
         if source[i] >= 0 and w.moves[i]:
-            g[source[i]] = w.g[i]
             for j in range(len(source)):
                 if source[j] >= 0 and w.moves[j]:
                     h[source[i], source[j]] = w.h[i, j]
     for r in range(len(m.slope)):
         base, i, s = m.output[m.slope[r, 0]], m.slope[r, 1], w.rows[outputs + r]
-        g[i] += s * w.g[base]
         for j in range(len(source)):
             if source[j] >= 0 and w.moves[j]:
                 h[i, source[j]] += s * w.h[base, j]
@@ -488,7 +604,7 @@ def _chain(m: Any, w: Any, g: Array, h: Array) -> None:
             h[j, i] += term
 
 
-@_jit
+@_inline
 def _substitute(a: Array, target: Array, n: int, step: Array) -> None:
     """Solve with the factor in the lower triangle, whose diagonal is inverse."""
     for i in range(n):
@@ -503,7 +619,7 @@ def _substitute(a: Array, target: Array, n: int, step: Array) -> None:
         step[i] = total * a[i, i]
 
 
-@_jit
+@_inline
 def _solve(a: Array, target: Array, n: int, step: Array) -> bool:
     """Solve by Cholesky of the lower triangle; False where ``a`` is not definite."""
     for j in range(n):
@@ -521,7 +637,7 @@ def _solve(a: Array, target: Array, n: int, step: Array) -> bool:
     return True
 
 
-@_jit
+@_inline
 def _system(matrix: Array, scale: Array, live: Any, h: Array, move: Any, damping: float) -> None:
     """The scaled matrix of the free parameters, lower triangle."""
     for p in range(live[0]):
@@ -556,7 +672,7 @@ def _saddle_free(w: Any, n: int) -> bool:
     return True
 
 
-@_call
+@_inline
 def _newton_step(w: Any, g: Array, h: Array, move: Any, ridge: float, step: Array) -> float:
     """The damped Newton step and its expected decrease; negative where H is not finite.
 
@@ -573,23 +689,22 @@ def _newton_step(w: Any, g: Array, h: Array, move: Any, ridge: float, step: Arra
         w.scale[p] = 1 / np.sqrt(diagonal if usable else max(largest, 1e-300)) if move[i] else 0.0
         w.target[p] = -g[i] * w.scale[p]
     solution = w.solution
-    _system(w.matrix, w.scale, w.live, h, move, ridge)
     w.lowest[0] = 1.0
-    definite = _solve(w.matrix, w.target, n, solution)
-    if not definite:
+    for damped in range(2):
         _system(w.matrix, w.scale, w.live, h, move, ridge)
-        if not _saddle_free(w, n):
-            return -1.0
-    longest = 0.0
-    norm = 0.0
-    for p in range(n):
-        longest = max(longest, abs(solution[p]))
-        norm += w.target[p] ** 2
-    if definite and longest > _LONGEST:
-        w.lowest[0] = 2.0  # damped
-        _system(w.matrix, w.scale, w.live, h, move, ridge + np.sqrt(norm) / _LONGEST)
         if not _solve(w.matrix, w.target, n, solution):
-            return -1.0
+            _system(w.matrix, w.scale, w.live, h, move, ridge)
+            if damped or not _saddle_free(w, n):
+                return -1.0
+            break
+        longest, norm = 0.0, 0.0
+        for p in range(n):
+            longest = max(longest, abs(solution[p]))
+            norm += w.target[p] ** 2
+        if damped or not longest > _LONGEST:
+            break
+        w.lowest[0] = 2.0
+        ridge += np.sqrt(norm) / _LONGEST
     edm = 0.0
     for p in range(n):
         edm += 0.5 * w.target[p] * solution[p]
@@ -597,7 +712,7 @@ def _newton_step(w: Any, g: Array, h: Array, move: Any, ridge: float, step: Arra
     return edm
 
 
-@_jit
+@_inline
 def _direction(
     m: Any, w: Any, x: Array, fixed: Any, g: Array, h: Array, ridge: float, step: Array, move: Any
 ) -> float:
@@ -608,8 +723,11 @@ def _direction(
         out = (x[i] <= m.lower[i] and g[i] > 0) or (x[i] >= m.upper[i] and g[i] < 0)
         move[i] = not fixed[i] and not out
         edge |= move[i] and (x[i] <= m.lower[i] or x[i] >= m.upper[i])
-    edm = _newton_step(w, g, h, move, ridge, step)
-    for _ in range(2 if edge else 0):
+    edm = 0.0
+    for attempt in range(3):
+        edm = _newton_step(w, g, h, move, ridge, step)
+        if not edge or attempt == 2:
+            break
         again = False
         for i in range(n):
             if move[i] and (x[i] <= m.lower[i] if step[i] < 0 else x[i] >= m.upper[i]):
@@ -617,11 +735,10 @@ def _direction(
                 again = True
         if not again:
             break
-        edm = _newton_step(w, g, h, move, ridge, step)
     return edm
 
 
-@_call
+@_bare
 def _idle(m: Any, x: Array, fixed: Any, g: Array, h: Array, move: Any) -> bool:
     """Whether one parameter is held at a bound while another does nothing."""
     n = len(x)
@@ -645,18 +762,18 @@ def _idle(m: Any, x: Array, fixed: Any, g: Array, h: Array, move: Any) -> bool:
     return False
 
 
-@_jit
+@_inline
 def _clip(x: float, lower: float, upper: float) -> float:
     return min(max(x, lower), upper)
 
 
-@_jit
+@_inline
 def _copy(a: Array, b: Array) -> None:
     for i in range(len(a)):
         b[i] = a[i]
 
 
-@_call
+@_inline
 def _last_step(x: Array, there: Array, g: Array, h: Array) -> bool:
     """Move ``x`` there unless -2 log L would rise; whether it was moved."""
     change = 0.0
@@ -670,7 +787,7 @@ def _last_step(x: Array, there: Array, g: Array, h: Array) -> bool:
     return change <= 0
 
 
-@_jit
+@_inline
 def _along_valley(w: Any, step: Array) -> None:
     """A step along the lowest eigenvalue, which is negative."""
     size = np.sqrt(0.2 / abs(w.lowest[0]))
@@ -678,7 +795,7 @@ def _along_valley(w: Any, step: Array) -> None:
         step[w.live[p + 1]] = w.valley[p] * size
 
 
-@_jit
+@_inline
 def _try(m: Any, x: Array, step: Array, length: float, move: Any, g: Array, trial: Array) -> float:
     """Put a share of a step inside the bounds into ``trial``; return the slope along it."""
     slope = 0.0
@@ -689,21 +806,21 @@ def _try(m: Any, x: Array, step: Array, length: float, move: Any, g: Array, tria
     return slope
 
 
-@_jit
+@_inline
 def _downhill(g: Array, h: Array, move: Any, step: Array) -> None:
     """A step against the gradient, where Newton's would climb."""
     for i in range(len(g)):
         step[i] = -g[i] / max(abs(h[i, i]), 1e-12) if move[i] else 0.0
 
 
-@_jit
+@_inline
 def _shortened(rise: float, slope: float) -> float:
     """Factor of a step that was not taken."""
     best = -0.5 * slope / (rise - slope) if np.isfinite(rise) else 0.25
     return 0.25 if np.isnan(best) else min(max(best, 0.1), 0.5)
 
 
-@_jit
+@_inline
 def _inside(m: Any, x: Array, fixed: Any, move: Any) -> bool:
     """Whether every parameter that is not fixed moves, and is inside its bounds."""
     for i in range(len(x)):
@@ -712,115 +829,153 @@ def _inside(m: Any, x: Array, fixed: Any, move: Any) -> bool:
     return True
 
 
-@_call
-def _again(
-    m: Any, w: Any, x: Array, main: Array, scale: Array, aux: Array, scale_aux: Array,
-    edm: float, wanted: float, gradient: Array,
-) -> float:  # fmt: skip
-    """Go on with the Hessian of the last step as long as each gains little compared to the last.
+@_inline
+def _again(w: Any, gradient: Array) -> float:
+    """Solve with the Hessian of the last step, which hardly changes; the expected decrease."""
+    edm = 0.0
+    for p in range(w.live[0]):
+        w.target[p] = -gradient[w.live[p + 1]] * w.scale[p]
+    _substitute(w.matrix, w.target, w.live[0], w.solution)
+    for p in range(w.live[0]):
+        edm += 0.5 * w.target[p] * w.solution[p]
+    return edm
 
-    The Hessian hardly changes over such steps: a step costs a gradient. Returns -2 log L without
-    its constant once converged, infinite if it does not.
+
+@_inline
+def _onward(m: Any, w: Any, x: Array) -> bool:
+    """Move by the solution; whether all is inside its bounds."""
+    inside = True
+    for p in range(w.live[0]):
+        i = w.live[p + 1]
+        x[i] += w.solution[p] * w.scale[p]
+        inside &= m.lower[i] < x[i] < m.upper[i]
+    return inside
+
+
+_CLOSE_BY, _AT_END, _ON_WAY, _LOST = range(4)
+"""What the next point is: near the minimum, the last one, a trial; none as the problem is left."""
+
+
+@_inline
+def _turn(
+    m: Any, w: Any, x: Array, fixed: Any, f: float, ridge: float, wanted: float
+) -> tuple[int, float, float, float]:
+    """Put the next point into ``w.trial``.
+
+    Returns what it is, the expected decrease and the slope from ``x``, and -2 log L there if it is
+    the last one, else at ``x``.
     """
-    n, last = w.live[0], edm
-    for _ in range(5):
-        _gradient(m, w, main, aux, gradient)
-        edm = 0.0
-        for p in range(n):
-            w.target[p] = -gradient[w.live[p + 1]] * w.scale[p]
-        _substitute(w.matrix, w.target, n, w.solution)
-        for p in range(n):
-            edm += 0.5 * w.target[p] * w.solution[p]
-        if not edm < _SHRINKING * last:
-            return np.inf
-        left, last, f = edm * edm / last, edm, 0.0
-        done = edm < wanted and left < _LEFT
-        if done:
-            f = _twice_nll(m, w, main, scale, aux, scale_aux) - edm
-        for p in range(n):
-            i = w.live[p + 1]
-            x[i] += w.solution[p] * w.scale[p]
-            if not m.lower[i] < x[i] < m.upper[i]:
-                return np.inf
-            gradient[i] = 0.0
-        if done and edm < _TINY:
-            return f
-        _evaluate(m, w, x)
-        if done:
-            _gradient(m, w, main, aux, gradient)
-            return f
-    return np.inf
+    g, h, step, trial, move = w.slope, w.bend if len(m.output) else w.h, w.step, w.trial, w.move
+    edm = _direction(m, w, x, fixed, g, h, ridge, step, move)
+    if not edm >= 0:
+        return _LOST, edm, 0.0, f
+    slope = _try(m, x, step, 1.0, move, g, trial)
+    small = edm < wanted + _ROUNDING * abs(f)
+    saddle = small and w.lowest[0] < -1e-7
+    if small and not saddle:
+        if _idle(m, x, fixed, g, h, move):
+            return _LOST, edm, slope, f
+        falls = _last_step(x, trial, g, h)
+        if not falls:
+            _copy(x, trial)
+        w.chosen[1, :] = True
+        w.state[:] = -1
+        _list(m, w, 1)
+        return _AT_END, edm, slope, f - edm if falls else f
+    if saddle:
+        _along_valley(w, step)
+    elif slope >= 0:
+        _downhill(g, h, move, step)
+    elif edm < _CLOSE and w.lowest[0] == 1.0 and _inside(m, trial, fixed, move):
+        return _CLOSE_BY, edm, slope, f
+    else:
+        return _ON_WAY, edm, slope, f
+    return _ON_WAY, edm, _try(m, x, step, 1.0, move, g, trial), f
 
 
-@_jit
+@_inline
 def _one(
     m: Any, w: Any, x: Array, fixed: Any, main: Array, scale: Array, aux: Array,
-    scale_aux: Array, constant: float, edm_wanted: float, most: int, patience: int, gradient: Array,
+    scale_aux: Array, constant: float, wanted: float, most: int, patience: int, gradient: Array,
 ) -> tuple[int, float]:  # fmt: skip
     """Minimise from ``x``, in place; return the iterations and -2 log L.
 
-    -1 iterations: it is left to numpy, -2: more than ``most`` are needed.
+    -1 iterations: it is left to numpy, -2: more than ``most`` are needed. Close to the minimum
+    steps cost a gradient as long as each gains little compared to the last.
     """
-    g, h, step, trial, move = w.slope, w.bend, w.step, w.trial, w.move
-    if not len(m.output):
-        g, h = w.g, w.h
-    step[:] = 0.0
+    g, trial = w.slope, w.trial
     _prepare(m, w, x, fixed)
-    f = _value(m, w, x, main, scale, aux, scale_aux) + constant
-    if not np.isfinite(f):
-        return -1, np.inf
-    _derivatives(m, w, main, aux, True, g, h)
-    ridge, length, far, fresh, walls, close = 1e-10, 1.0, True, True, 0, False
-    saddle, slope = False, 0.0
-    for iteration in range(1, most + 1):
-        if fresh:
-            edm = _direction(m, w, x, fixed, g, h, ridge, step, move)
-            if not edm >= 0:
+    _copy(x, trial)
+    count, walls, where, evaluate = 0, 0, _ON_WAY, True
+    ridge, length, slope, edm, f = 1e-10, 1.0, 0.0, np.inf, np.inf
+    while count <= most:
+        if evaluate:
+            _evaluate(m, w, trial)
+        if where == _ON_WAY:
+            there = _twice_nll(m, w, main, scale, aux, scale_aux) + constant
+            walls += not np.isfinite(there)
+            if walls > (patience if count else 0):
                 return -1, np.inf
-            slope = _try(m, x, step, 1.0, move, g, trial)
-            small = edm < edm_wanted + _ROUNDING * abs(f)
-            saddle = small and w.lowest[0] < -1e-7
-            if saddle:
-                _along_valley(w, step)
-            elif small:
-                if _idle(m, x, fixed, g, h, move):
-                    return -1, np.inf
-                if _last_step(x, trial, g, h):
-                    f -= edm
-                for r in range(len(m.nominal)):
-                    w.active[r] = True
-                _evaluate(m, w, x)
-                _gradient(m, w, main, aux, gradient)
-                return iteration - 1, f
-            if slope >= 0 and not saddle:
-                _downhill(g, h, move, step)
-            far, length = edm > _FAR, 1.0
-            close = edm < _CLOSE and w.lowest[0] == 1.0 and _inside(m, trial, fixed, move)
-            if close:
-                w.active[:] = True
-        if not fresh or saddle or slope >= 0:
-            slope = _try(m, x, step, length, move, g, trial)
-        there = _value(m, w, trial, main, scale, aux, scale_aux) + constant
-        if not np.isfinite(there):
-            walls += 1
-            if walls > patience:
-                return -1, np.inf
-        fresh = there <= f + 1e-4 * min(slope, 0.0) + 1e-13 * (1 + abs(f))
-        if fresh:
-            ridge = max(ridge, 1e-8) * 100 if length < 0.3 else ridge * 0.01
-            ridge = min(max(ridge, 1e-10), 1.0)
-            f = there
+            if not there <= f + 1e-4 * min(slope, 0.0) + 1e-13 * (1 + abs(f)):
+                length *= _shortened(there - f, slope)
+                slope = _try(m, x, w.step, length, w.move, g, trial)
+                count += 1
+                continue
+            f, ridge = there, _relaxed(ridge, length)
             _copy(trial, x)
-            if close:
-                there = _again(m, w, x, main, scale, aux, scale_aux, edm, edm_wanted, gradient)
-                if np.isfinite(there):
-                    return iteration, there + constant
-                _copy(trial, x)
-                _evaluate(m, w, x)
-            _derivatives(m, w, main, aux, far, g, h)
+        which, out = 1 if where == _AT_END else 0, g if where == _ON_WAY else gradient
+        _gradient(m, w, main, aux, which, out)
+        if where == _ON_WAY:
+            _hessian(m, w, main, aux, not edm <= _FAR, g, w.bend)
+            where, edm, slope, f = _turn(m, w, x, fixed, f, ridge, wanted)
+            if where == _LOST:
+                return -1, np.inf
+            length = 1.0
+            count += where != _AT_END
+        elif where == _AT_END:
+            _copy(trial, x)
+            _forget(w, gradient)
+            return count, f
         else:
-            length *= _shortened(there - f, slope)
+            where, edm, there = _closer(m, w, main, scale, aux, scale_aux, edm, wanted, gradient)
+            if where == _AT_END:
+                f, evaluate = there + constant, not edm < _TINY
+            elif where == _ON_WAY:
+                _try(m, x, w.step, 1.0, w.move, g, trial)
     return -2, f
+
+
+@_inline
+def _closer(
+    m: Any, w: Any, main: Array, scale: Array, aux: Array, scale_aux: Array, last: float,
+    wanted: float, gradient: Array,
+) -> tuple[int, float, float]:  # fmt: skip
+    """Go on from the trial with the Hessian of the last step, if that gains little compared to it.
+
+    Returns what the next point is, the expected decrease, and -2 log L without its constant at the
+    last point.
+    """
+    edm = _again(w, gradient)
+    done = edm < wanted and edm * edm / last < _LEFT
+    there = _twice_nll(m, w, main, scale, aux, scale_aux) - edm if done else 0.0
+    if not (edm < _SHRINKING * last and np.isfinite(there)) or not _onward(m, w, w.trial):
+        return _ON_WAY, edm, there
+    return _AT_END if done else _CLOSE_BY, edm, there
+
+
+@_inline
+def _relaxed(ridge: float, length: float) -> float:
+    """The damping after a step that was taken."""
+    ridge = max(ridge, 1e-8) * 100 if length < 0.3 else ridge * 0.01
+    return min(max(ridge, 1e-10), 1.0)
+
+
+@_inline
+def _forget(w: Any, gradient: Array) -> None:
+    """Put zero where the gradient is, to the tolerance, unless all of it was evaluated."""
+    if w.state[0] >= 0:
+        for p in range(w.live[0]):
+            gradient[w.live[p + 1]] = 0.0
 
 
 @entry
