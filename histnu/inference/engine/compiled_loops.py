@@ -48,6 +48,7 @@ def entry(function: Callable[..., None]) -> Any:
 _PIVOT = 1e-13
 _LONGEST = 20.0
 _ROUNDING = 1e-14
+_CUT = 0.3
 _FAR = 1.0
 _NOTHING = 1e-9
 _FLOOR = 1e-6
@@ -685,7 +686,7 @@ def _newton_step(w: Any, g: Array, h: Array, move: Any, ridge: float, step: Arra
     for p in range(n):
         i = w.live[p + 1]
         diagonal = abs(h[i, i])
-        usable = diagonal > 1e-300 + 1e-14 * largest
+        usable = diagonal > 1e-300
         w.scale[p] = 1 / np.sqrt(diagonal if usable else max(largest, 1e-300)) if move[i] else 0.0
         w.target[p] = -g[i] * w.scale[p]
     solution = w.solution
@@ -906,7 +907,7 @@ def _one(
     g, trial = w.slope, w.trial
     _prepare(m, w, x, fixed)
     _copy(x, trial)
-    count, walls, where, evaluate = 0, 0, _ON_WAY, True
+    count, walls, where, evaluate, bent = 0, 0, _ON_WAY, True, False
     ridge, length, slope, edm, f = 1e-10, 1.0, 0.0, np.inf, np.inf
     while count <= most:
         if evaluate:
@@ -921,12 +922,12 @@ def _one(
                 slope = _try(m, x, w.step, length, w.move, g, trial)
                 count += 1
                 continue
-            f, ridge = there, _relaxed(ridge, length)
+            f, ridge, bent = there, _relaxed(ridge, length), bent != (length < _CUT)
             _copy(trial, x)
         which, out = 1 if where == _AT_END else 0, g if where == _ON_WAY else gradient
         _gradient(m, w, main, aux, which, out)
         if where == _ON_WAY:
-            _hessian(m, w, main, aux, not edm <= _FAR, g, w.bend)
+            _hessian(m, w, main, aux, not (edm <= _FAR or bent), g, w.bend)
             where, edm, slope, f = _turn(m, w, x, fixed, f, ridge, wanted)
             if where == _LOST:
                 return -1, np.inf
@@ -966,7 +967,7 @@ def _closer(
 @_inline
 def _relaxed(ridge: float, length: float) -> float:
     """The damping after a step that was taken."""
-    ridge = max(ridge, 1e-8) * 100 if length < 0.3 else ridge * 0.01
+    ridge = max(ridge, 1e-8) * 100 if length < _CUT else ridge * 0.01
     return min(max(ridge, 1e-10), 1.0)
 
 
