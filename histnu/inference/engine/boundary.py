@@ -28,6 +28,7 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 _EVENTS = (1.0, 0.1, 1e-2, 1e-4, 1e-6, 1e-9)  # of the barrier in an empty bin
+_BEGINNINGS = (0, 3)  # of the events: with few of them a minimum is left only at the end
 _MOST = 40  # points from which a point inside is looked for by linear programs
 _ACTIVE = 1e-5  # rate below which an empty bin is at the boundary
 _INWARDS = 0.05  # share of the way back to the suggested start from where Newton stalled
@@ -60,14 +61,20 @@ def on_the_boundary(
     start[:, little] = _inside(
         likelihood, data.select(little), at[:, little], part.fixed[:, little]
     )
-    found = _follow(likelihood, data, Problems(start, part.fixed, part.refuge), options)
-    value = likelihood.value(np.ascontiguousarray(found.parameters.T), data)
-    excess = 2 * _EVENTS[-1] * (data.main == 0).sum(axis=0)  # what the barrier leaves
-    better = found.converged & (value <= fit.twice_nll[left] + options.edm + excess)
     out = fit.copy()
-    found.twice_nll[:] = value
-    found.gradient[:] = np.nan  # that of the barrier
-    out.put(left[better], found.select(better))
+    inside = Problems(start, part.fixed, part.refuge)
+    for first in _BEGINNINGS:
+        now = np.flatnonzero(~out.converged[left])
+        if not len(now):
+            break
+        some, problems = data.select(now), inside.select(now)
+        found = _follow(likelihood, some, problems, (options, _EVENTS[first:]))
+        value = likelihood.value(np.ascontiguousarray(found.parameters.T), some)
+        excess = 2 * _EVENTS[-1] * (some.main == 0).sum(axis=0)  # what the barrier leaves
+        better = found.converged & (value <= fit.twice_nll[left[now]] + options.edm + excess)
+        found.twice_nll[:] = value
+        found.gradient[:] = np.nan  # that of the barrier
+        out.put(left[now[better]], found.select(better))
     return out
 
 
@@ -91,17 +98,21 @@ def _inside(likelihood: Likelihood, observed: Observed, at: Array, fixed: Mask) 
 
 
 def _follow(
-    likelihood: Likelihood, observed: Observed, problems: Problems, options: MinimiseOptions
+    likelihood: Likelihood,
+    observed: Observed,
+    problems: Problems,
+    how: tuple[MinimiseOptions, tuple[float, ...]],
 ) -> BatchFit:
     """Return the minima for the last of the falling events, each started from those before.
 
     The minima depend smoothly on the events, so that they are extrapolated along a line.
     """
+    options, falling = how
     inner = replace(options, boundary=False, max_iterations=40)
     start = ahead = problems.start
     before = np.inf  # the first move is no part of the line
     low, high = likelihood.bounds.T[:, :, None]
-    for events, after in zip(_EVENTS, (*_EVENTS[1:], 0.0), strict=True):
+    for events, after in zip(falling, (*falling[1:], 0.0), strict=True):
         data = with_events(likelihood, observed, events)
         allowed = np.isfinite(likelihood.value(np.ascontiguousarray(ahead), data))
         first = np.where(allowed, ahead, start)

@@ -42,6 +42,9 @@ def fold(search: Search) -> bool:
         sides = _sides(search, todo)
         minima = ledger.fit.parameters[todo].T
         layers = [_reflected(minima, k, compiled.init) for k in sides]
+        for k, layer in zip(sides, layers, strict=True):
+            if len(k) == 1:
+                _move_inside(search, todo, layer, k)
         todo = todo[search.run(todo, layers)[todo]]
         if not len(todo):
             break
@@ -88,6 +91,29 @@ def _sides(search: Search, todo: Index) -> list[Index]:
     names = names[~compiled.fixed[names]][:_FOLDING]
     sides = [*combinations(names, 1), *(combinations(names, 2) if _met_two(search) else ())]
     return [np.array(k) for k in sides]
+
+
+def _move_inside(search: Search, where: Index, layer: Array, which: Index) -> None:
+    """Move starts (n, M) at which a rate is negative to minima with the reflected held, in place.
+
+    At the boundary of the allowed rates a fit that is free would come back at once.
+    """
+    memory, counts = search.memory, search.observed.main[:, 0]
+    value = memory.likelihood.value(np.ascontiguousarray(layer), search.observed)
+    held = search.problems.fixed[:, where].copy()
+    held[which] = True
+    moved = []
+    for m in np.flatnonzero(~np.isfinite(value)):
+        start = (layer[:, m], held[:, m])
+        found = allowed_point(memory.likelihood, counts, start, search.width())
+        if found is not None:
+            layer[:, m] = found
+            moved.append(m)
+    if moved:
+        problems = Problems(np.ascontiguousarray(layer[:, moved]), held[:, moved])
+        fit = minimise(memory.likelihood, search.observed, problems, memory.first)
+        memory.counts.starts += len(fit)
+        layer[:, moved] = fit.parameters.T
 
 
 def _reflected(x: Array, which: Index, center: Array) -> Array:

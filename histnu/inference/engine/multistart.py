@@ -114,7 +114,18 @@ class MultiStart:
             if not lower:
                 break
         confirm(search, search.every)
+        if near:
+            self._search_again(search)
         return _close(search)
+
+    def _search_again(self, search: Search) -> None:
+        """Search for minima that those of the neighbours do not certify as any others."""
+        fit = search.ledger.fit
+        left = np.flatnonzero(~fit.certified & np.isfinite(fit.twice_nll))
+        if len(left):
+            known = [fit.parameters[left].T]
+            found = self.scan(search.observed, search.problems.select(left), known)
+            fit.put(left, found)
 
     def profile(
         self, observed: Observed, free: Problems, held: Problems
