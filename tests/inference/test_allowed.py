@@ -13,9 +13,10 @@ from histnu.inference.limits import threshold
 from histnu.inference.profile_function import ProfileFunction
 
 
-def room(low: float) -> BatchedLikelihood:
+def room(low: float, dead: bool = False) -> BatchedLikelihood:
     """Expected are 10 mu + 5 f with no event and 30 + mu with 28; f is in [0, 10].
 
+    With ``dead`` there is a third bin without events in which nothing is ever expected.
     A negative mu is allowed where f is at least -2 mu, down to mu = -5; f = 1 at the start.
     There -2 log L is that of the second bin, for positive mu 20 mu more.
     """
@@ -23,14 +24,19 @@ def room(low: float) -> BatchedLikelihood:
     free = {"name": "b", "data": [5.0], "modifiers": [
         {"name": "f", "type": "normfactor", "data": None},
     ]}  # fmt: skip
+    nothing = [{"name": "dead", "samples": [{**signal, "data": [0.0]}]}] if dead else []
     return BatchedLikelihood.from_workspace({
         "channels": [
+            *nothing,
             {"name": "empty", "samples": [{**signal, "data": [10.0]}, free]},
             {"name": "full", "samples": [
                 {**signal, "data": [1.0]}, {"name": "b", "data": [30.0], "modifiers": []},
             ]},
         ],
-        "observations": [{"name": "empty", "data": [0.0]}, {"name": "full", "data": [28.0]}],
+        "observations": [
+            *([{"name": "dead", "data": [0.0]}] if dead else []),
+            {"name": "empty", "data": [0.0]}, {"name": "full", "data": [28.0]},
+        ],
         "measurements": [{"name": "m", "config": {"poi": "mu", "parameters": [
             {"name": "mu", "bounds": [[low, 10.0]], "inits": [0.0]},
         ]}}],
@@ -43,9 +49,10 @@ def delta(mu: float) -> float:
     return 2 * ((mu + 2) - 28 * np.log((30 + mu) / 28)) + 20 * max(mu, 0.0)
 
 
+@pytest.mark.parametrize("dead", [False, True])
 @pytest.mark.parametrize(("low", "kind"), [(-4.0, "bound"), (-7.0, "edge")])
-def test_region_reaches_to_where_the_rates_end(low: float, kind: str) -> None:
-    found = interval(room(low), None, "mu")
+def test_region_reaches_to_where_the_rates_end(low: float, kind: str, dead: bool) -> None:
+    found = interval(room(low, dead), None, "mu")
     (segment,) = found.intervals
     assert segment.lower_end == kind
     # an edge is located to 1e-5 of its value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from histnu.inference import (
     region,
 )
 from histnu.inference.engine.divides import confirm
+from histnu.inference.engine.fit import fit
 from histnu.inference.engine.ledger import Ledger
 from histnu.inference.engine.minimize import minimise
 from histnu.inference.engine.multistart import MultiStart
@@ -116,6 +118,58 @@ def folding() -> BatchedLikelihood:
     samples.append({"name": "signal", "data": [0.5] * size + [1.0], "modifiers": [signal]})
     document = examples.workspace({"c": samples}, {"c": [66] * size + [72]}, "mu")
     return BatchedLikelihood.from_workspace(document)
+
+
+def bent() -> BatchedLikelihood:
+    """A free sample with a shape that falls both ways, far from the data without a signal.
+
+    The residuals are large there, and with them the curvature of the fold, which the expected
+    information does not know.
+    """
+    mu, k = ({"name": n, "type": "normfactor", "data": None} for n in ("mu", "k"))
+
+    def shape(name: str, low: list[float], high: list[float]) -> dict[str, Any]:
+        data = {"lo_data": low, "hi_data": high}
+        return {"name": name, "type": "histosys", "data": data}
+
+    def size(name: str, low: float, high: float) -> dict[str, Any]:
+        return {"name": name, "type": "normsys", "data": {"lo": low, "hi": high}}
+
+    tilt = shape("tilt", [103.1, 198.2], [90.0, 219.4])
+    y = [
+        size("a", 0.81, 1.19), size("b", 1.0, 1.421),
+        shape("fold", [199.2], [247.1]), shape("c", [123.4], [292.7]),
+    ]  # fmt: skip
+    channels = {
+        "x": [("signal", [76.7, 11.27], [mu]), ("free", [112.7, 182.5], [tilt, k])],
+        "y": [("signal", [235.6], [mu]), ("background", [208.0], y)],
+        "z": [("signal", [29.3], [mu]), ("other", [507.6], [shape("fold", [453.0], [598.3])])],
+    }
+    samples = {
+        channel: [{"name": n, "data": d, "modifiers": m} for n, d, m in rows]
+        for channel, rows in channels.items()
+    }
+    counts = {"x": [591.0, 382.0], "y": [878.0], "z": [768.0]}
+    return BatchedLikelihood.from_workspace(examples.workspace(samples, counts, "mu"))
+
+
+def test_steps_follow_a_fold_far_from_the_best_fit() -> None:
+    """Starts arrived nowhere within 80 steps, and two that did agreed on the higher minimum.
+
+    The lowest of long walks from 200 random points is 10.3 below the other.
+    """
+    likelihood = bent()
+    observed = likelihood.observe(likelihood.observation)
+    rng = np.random.default_rng(1)
+    start = likelihood.init + rng.uniform(-3, 3, (200, len(likelihood.init)))
+    problems = Problems.make(likelihood, 200, {"mu": 0.0}, start)
+    every = minimise(likelihood, observed, problems, MinimiseOptions(max_iterations=1000))
+    assert np.ptp(every.twice_nll[every.converged]) == pytest.approx(10.3, abs=0.1)
+    short = minimise(likelihood, observed, problems, MinimiseOptions(migrad=False))
+    assert short.converged.mean() > 0.9
+    alone = fit(likelihood, observed, {"mu": 0.0})
+    assert alone.certified[0]
+    assert alone.twice_nll[0] == pytest.approx(every.twice_nll.min(), abs=1e-6)  # both to 1e-9
 
 
 @pytest.mark.parametrize("mu", [0.0, 4.0])

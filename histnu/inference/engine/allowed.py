@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from histnu.inference.engine.likelihood import Likelihood
 
 Array = NDArray[np.float64]
+Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 _ENOUGH = 0.2  # of the observed events, or of one event in an empty bin
@@ -43,19 +44,23 @@ def allowed_point(
         start: (n,) and the mask (n,) of the parameters held there. width: (n,) scales.
     """
     x, held = start
-    size = np.maximum(counts, 1.0)
-    score = float(np.min(likelihood.expected(x)[0] / size))
+    rates = likelihood.expected(x)[0]
+    dead = (counts == 0) & (rates == 0)  # nothing is expected there whatever the others are
+    dead[dead] = ~rate_slopes(likelihood, x)[~held][:, dead].any(axis=0)
+    alive = np.flatnonzero(~dead)
+    size = np.maximum(counts, 1.0)[alive]
+    score = float(np.min(rates[alive] / size, initial=np.inf))
     radius = 1.0
     for _ in range(_STEPS):
         if score >= 0.5 * _ENOUGH:
             return x
-        step, promised = _program(likelihood, size, (x, held), radius * width)
+        step, promised = _program(likelihood, (size, alive), (x, held), radius * width)
         if not promised > score + 1e-9:
             if radius >= _WIDEST:
                 break
             radius = min(radius * 10, _WIDEST)
             continue
-        reached = float(np.min(likelihood.expected(x + step)[0] / size))
+        reached = float(np.min(likelihood.expected(x + step)[0][alive] / size))
         if reached > score:
             x, score = x + step, reached
             radius = min(radius * 2, _WIDEST)
@@ -65,12 +70,15 @@ def allowed_point(
 
 
 def _program(
-    likelihood: Likelihood, size: Array, start: tuple[Array, Mask], reach: Array
+    likelihood: Likelihood,
+    bins: tuple[Array, Index],
+    start: tuple[Array, Mask],
+    reach: Array,
 ) -> tuple[Array, float]:
     """Return the step (n,) of one linear program and the score it promises."""
     from scipy.optimize import linprog
 
-    x, held = start
+    (size, alive), (x, held) = bins, start
     free = np.flatnonzero(~held)
     rates, slopes = likelihood.expected(x)[0], rate_slopes(likelihood, x)
     low, high = likelihood.bounds.T
@@ -79,8 +87,8 @@ def _program(
     limits = [*zip(np.minimum(below, 0.0), np.maximum(above, 0.0), strict=True), (None, _ENOUGH)]
     found = linprog(
         np.append(np.zeros(len(free)), -1.0),
-        A_ub=np.column_stack([-slopes[free].T, size]),
-        b_ub=rates,
+        A_ub=np.column_stack([-slopes[free][:, alive].T, size]),
+        b_ub=rates[alive],
         bounds=limits,
     )
     step = np.zeros(len(x))

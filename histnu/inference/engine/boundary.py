@@ -55,7 +55,8 @@ def on_the_boundary(
     at = fit.parameters[left].T
     inwards = at + _INWARDS * (likelihood.init[:, None] - at)
     inwards = np.where(part.fixed, at, inwards)
-    allowed = np.isfinite(likelihood.value(inwards, with_events(likelihood, data, 1.0)))
+    dead = _dead(likelihood, data, (at, part.start))
+    allowed = np.isfinite(likelihood.value(inwards, with_events(likelihood, data, 1.0, dead)))
     start = np.where(allowed, inwards, part.start)
     little = np.flatnonzero(~allowed)
     start[:, little] = _inside(
@@ -68,7 +69,8 @@ def on_the_boundary(
         if not len(now):
             break
         some, problems = data.select(now), inside.select(now)
-        found = _follow(likelihood, some, problems, (options, _EVENTS[first:]))
+        falling = {t: with_events(likelihood, some, t, dead[:, now]) for t in _EVENTS[first:]}
+        found = _follow(likelihood, falling, problems, options)
         value = likelihood.value(np.ascontiguousarray(found.parameters.T), some)
         excess = 2 * _EVENTS[-1] * (some.main == 0).sum(axis=0)  # what the barrier leaves
         better = found.converged & (value <= fit.twice_nll[left[now]] + options.edm + excess)
@@ -97,23 +99,30 @@ def _inside(likelihood: Likelihood, observed: Observed, at: Array, fixed: Mask) 
     return out
 
 
+def _dead(likelihood: Likelihood, observed: Observed, points: tuple[Array, Array]) -> Mask:
+    """Return (B, P) which empty bins expect nothing, whatever the parameters: they need none."""
+    rates = [likelihood.expected(x.T).T for x in points]
+    return np.asarray((observed.main == 0) & (rates[0] == 0) & (rates[1] == 0))
+
+
 def _follow(
     likelihood: Likelihood,
-    observed: Observed,
+    falling: dict[float, Observed],
     problems: Problems,
-    how: tuple[MinimiseOptions, tuple[float, ...]],
+    options: MinimiseOptions,
 ) -> BatchFit:
     """Return the minima for the last of the falling events, each started from those before.
 
     The minima depend smoothly on the events, so that they are extrapolated along a line.
+
+    Args:
+        falling: events in the empty bins and the data with them.
     """
-    options, falling = how
     inner = replace(options, boundary=False, max_iterations=40)
     start = ahead = problems.start
     before = np.inf  # the first move is no part of the line
     low, high = likelihood.bounds.T[:, :, None]
-    for events, after in zip(falling, (*falling[1:], 0.0), strict=True):
-        data = with_events(likelihood, observed, events)
+    for (events, data), after in zip(falling.items(), (*list(falling)[1:], 0.0), strict=True):
         allowed = np.isfinite(likelihood.value(np.ascontiguousarray(ahead), data))
         first = np.where(allowed, ahead, start)
         found = newton(likelihood, data, Problems(first, problems.fixed, problems.refuge), inner)
@@ -125,9 +134,9 @@ def _follow(
     return found
 
 
-def with_events(likelihood: Likelihood, observed: Observed, events: float) -> Observed:
-    """Return the data with ``events`` in every empty bin."""
-    main = np.where(observed.main == 0, events, observed.main).T
+def with_events(likelihood: Likelihood, observed: Observed, events: float, dead: Mask) -> Observed:
+    """Return the data with ``events`` in every empty bin that is not dead (B, P)."""
+    main = np.where((observed.main == 0) & ~dead, events, observed.main).T
     if observed.templates is None:
         return likelihood.observe(main, observed.aux.T)
     return likelihood.observe(main, observed.aux.T, observed.templates.T)  # type: ignore[call-arg]
