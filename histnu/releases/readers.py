@@ -80,6 +80,13 @@ def read_template(path: Path, shape: tuple[int, ...]) -> Template:
 
 
 def _dataset(found: Any) -> Array:
+    """Read a dataset that h5py's low level has opened.
+
+    Raises:
+        ValueError: it has no values.
+    """
+    if found.shape is None:
+        raise ValueError("an empty dataset")
     contents = np.empty(found.shape, found.dtype)
     everything = found.get_space()
     found.read(everything, everything, contents)
