@@ -379,7 +379,8 @@ def _roots(
     inside = np.where(above[k], x[k + 1], x[k])
     outside = np.where(above[k], x[k], x[k + 1])
     guess = _first_guess(function, (inside, outside), level)
-    jump = 2 * _JUMP * function.sigma()
+    flat = isinstance(function.likelihood, MappedLikelihood)  # sigma says nothing of charges
+    jump = 0.0 if flat else 2 * _JUMP * function.sigma()
     for iteration in range(options.max_iterations):
         delta, slope = function.evaluate(guess, near=True)
         below = delta <= level
