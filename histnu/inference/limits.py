@@ -37,8 +37,8 @@ _MORE = 2  # of a coupling are beyond any certificate a few steps further out
 _LONG = 10.0  # times the best fit, or 1: a first distance above it is tried before it is used
 _SHRINK = 8.0  # ratio of the distances that are tried
 _EDGE = 1e-5  # relative width to which the edge of what is defined is located
-_JUMP = 1e-6  # standard deviations from zero at which a jump of the profile is looked for
-_HEIGHT = 0.1  # in Delta over twice that distance: a jump
+_JUMP = 1e-6  # of the first distances: around zero a jump of the profile is looked for
+_HEIGHT = 0.1  # in Delta over that distance: a jump
 _NEWTON = 8  # Newton steps before a root is also bisected
 _GUARD = 4.0  # the same ratio between where the profile is far above the level and a bound
 _INNER = np.linspace(0.0, 1.0, 11)[1:-1]  # where the cubic between two grid points is looked at
@@ -167,6 +167,7 @@ class _Grid:
         self._options = options
         self._bounds = function.bounds
         self._ends = [OPEN, OPEN]
+        self._near = 0.0  # around zero, where a jump is looked for
 
     def explore(self) -> None:
         """Evaluate the profile until its crossings are isolated."""
@@ -190,6 +191,7 @@ class _Grid:
     def _outwards(self) -> None:
         """Scan from the best fit until the profile is far above the level, or to the bounds."""
         center, sigma = self._f.center, self._scale()
+        self._near = _JUMP * sigma
         reach = self._options.reach * max(sigma, _SMALLEST * max(1.0, abs(center)))
         offsets = dict.fromkeys((-1, 1), 0.35 * sigma)
         last = 0.35 * sigma * _GROWTH ** (_COUNT - 1)
@@ -217,8 +219,7 @@ class _Grid:
         """
         low, high = self._bounds
         if low < 0 < high and np.any(self._f.observed.main == 0):
-            near = _JUMP * self._f.sigma()
-            self._f.evaluate(np.array([-near, 0.0, near]))
+            self._f.evaluate(self._near * np.array([-1.0, 0.0, 1.0]))
 
     def _scale(self) -> float:
         """Return a distance at which the profile is of the order of the level on some side.
@@ -328,7 +329,7 @@ class _Grid:
         for _ in range(3):  # again if the roots met a second minimum, or a lower one
             self.explore()
             before, second = self._f.best.twice_nll, self._f.solver.second
-            found = _roots(self._f, self._level, self._options)
+            found = _roots(self._f, (self._level, self._near), self._options)
             if self._f.solver.second == second and self._f.best.twice_nll >= before - 1e-8:
                 break
         x, delta = self._f.x, self._f.delta
@@ -368,9 +369,15 @@ def _tangents_meet(x: Array, y: Array, slope: Array) -> Array:
 
 
 def _roots(
-    function: ProfileFunction, level: float, options: IntervalOptions
+    function: ProfileFunction, wanted: tuple[float, float], options: IntervalOptions
 ) -> list[tuple[float, str]]:
-    """Return all ends of allowed segments inside the grid, ascending, with their kinds."""
+    """Return all ends of allowed segments inside the grid, ascending, with their kinds.
+
+    Args:
+        function: the profile. wanted: level of its roots, and the distance from zero within which
+            it may jump. options: tolerances.
+    """
+    level, near_zero = wanted
     x, delta = function.x, function.delta
     above = delta > level
     k = np.flatnonzero(above[1:] != above[:-1])
@@ -379,8 +386,6 @@ def _roots(
     inside = np.where(above[k], x[k + 1], x[k])
     outside = np.where(above[k], x[k], x[k + 1])
     guess = _first_guess(function, (inside, outside), level)
-    flat = isinstance(function.likelihood, MappedLikelihood)  # sigma says nothing of charges
-    jump = 0.0 if flat else 2 * _JUMP * function.sigma()
     for iteration in range(options.max_iterations):
         delta, slope = function.evaluate(guess, near=True)
         below = delta <= level
@@ -390,7 +395,7 @@ def _roots(
         undefined = ~np.isfinite(function.known(outside)[0])
         narrow = width <= np.where(undefined, _EDGE * np.maximum(size, 1e-3), 4e-16 * size)
         height = function.known(outside)[0] - function.known(inside)[0]
-        jumps = (width <= jump) & (height > _HEIGHT) & ~undefined
+        jumps = (size <= near_zero) & (height > _HEIGHT) & ~undefined
         narrow |= jumps
         done = (np.abs(delta - level) < options.tolerance) | narrow
         if done.all():

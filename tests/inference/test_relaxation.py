@@ -12,7 +12,13 @@ import numpy as np
 import pytest
 
 from histnu.core.polynomial import PolynomialMap
-from histnu.inference import MappedLikelihood, Problems, relaxed_minimum
+from histnu.inference import (
+    FitOptions,
+    IntervalOptions,
+    MappedLikelihood,
+    Problems,
+    relaxed_minimum,
+)
 from histnu.inference.engine import compiled, global_min
 from histnu.inference.engine.global_min import GlobalOptions, global_minimise
 from histnu.inference.engine.problems import MinimiseOptions
@@ -34,6 +40,23 @@ def toys_of(likelihood, charge):
     truth[0] = charge
     data = next(sample(likelihood, truth, TOYS, np.random.default_rng(8)))
     return truth, likelihood.observe(*data)
+
+
+@pytest.mark.slow
+def test_ends_of_a_charge_with_many_empty_bins_are_crossings(releases):
+    """The last bracket of an end is narrow beside the width that a flat minimum suggests."""
+    from histnu.analysis.target import load_target, parameter_of_interest
+    from histnu.inference import interval, profile
+
+    target = load_target("millicharge_combined_full")
+    likelihood = parameter_of_interest(target, "q_mumu").likelihood
+    assert np.any(likelihood.observation == 0)
+    options = FitOptions(search=GlobalOptions(minimise=OPTIONS))
+    found = interval(likelihood, None, "q_mumu", 0.9, 1, IntervalOptions(fit=options))
+    ends = [found.lower, found.upper]
+    delta = profile(likelihood, None, "q_mumu", ends, options).delta_twice_nll
+    # the root is found to 1e-8; both minima of charges are known to 1e-7
+    np.testing.assert_allclose(delta, found.threshold, rtol=0, atol=1e-6)
 
 
 @pytest.mark.slow
