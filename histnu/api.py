@@ -4,9 +4,9 @@ For example::
 
     import histnu
 
-    likelihood = histnu.load("magnetic_moment_combined")
-    likelihood.limit("mu_universal")
-    histnu.limit("sterile_dipole_combined", "mu_e", held={"m4": 5.0})
+    likelihood = histnu.load("workspace.json")  # or the name of an analysis (histnu list)
+    likelihood.limit("mu")
+    histnu.limit("workspace.json", "mu", held={"mass": 5.0})
 """
 
 from __future__ import annotations
