@@ -54,7 +54,7 @@ def command(
         from histnu.plotting.statistics import draw_scan
         from histnu.verbs.figures import profile_figure
 
-        say_written(draw_scan(profile_figure(found), plot))
+        say_written(draw_scan(profile_figure(loaded, found), plot))
     if given.show(found, loaded):
         return
     notes = given.marks(loaded, interest, found)

@@ -57,7 +57,6 @@ class FitSummary(Envelope):
     goodness: Goodness
     prefit: tuple[Yields, ...]
     postfit: tuple[Yields, ...]
-    measurement: str = ""
 
     def __getitem__(self, name: str) -> FittedParameter:
         """The parameter of this name; KeyError if there is none."""
@@ -85,7 +84,6 @@ class Impacts(Envelope):
     error: float | None
     impacts: tuple[Impact, ...]
     certified: bool | None = None
-    measurement: str = ""
 
 
 class Significance(Envelope):
@@ -110,7 +108,6 @@ class Significance(Envelope):
     p_value_toys_error: float | None = None
     significance_toys: float | None = None
     certified: bool | None = None
-    measurement: str = ""
 
     def __str__(self) -> str:
         text = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import difflib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -74,7 +75,9 @@ class PatchSetDocument:
             for patch in self.document["patches"]:
                 if patch["metadata"]["name"] == key:
                     return patch
-            raise self._fail("patches", f"no patch is called {key!r}", "see the patch names")
+            near = ", ".join(difflib.get_close_matches(key, self.names, 3, cutoff=0.0))
+            mend = f"the nearest of {len(self)} names are {near}"
+            raise self._fail("patches", f"no patch is called {shortened(key)!r}", mend)
         values = [float(v) for v in key]
         nearest = self.nearest(values)
         found = nearest["metadata"]["values"]
@@ -156,24 +159,38 @@ class PatchSetDocument:
         Raises:
             PatchSetError: if the digests differ, or the patch cannot be found or applied.
         """
-        import jsonpatch
-
         self.verify_digests(workspace)
         patch = self.patch(key, tolerance)
-        name = patch["metadata"]["name"]
-        for j, operation in enumerate(patch["patch"]):
-            wrong = operation_problem(workspace, operation)
-            if wrong:
-                problem = f"patch {name} cannot be applied ({wrong})"
-                raise self._fail(f"patches/{name}/{j}", problem, "correct its path")
+        where = f"{self.path or 'PatchSet'}: patches/{patch['metadata']['name']}"
+        return apply_operations(workspace, patch["patch"], where)
+
+
+def apply_operations(
+    workspace: Mapping[str, Any], operations: Sequence[Any], where: str
+) -> dict[str, Any]:
+    """The workspace after the operations of a JSON patch (RFC 6902), one after the other.
+
+    Args:
+        workspace: is not changed. operations: of the patch. where: it stands, for messages.
+
+    Raises:
+        PatchSetError: for an operation that cannot be applied.
+    """
+    import jsonpatch
+
+    result = copy.deepcopy(dict(workspace))
+    for j, operation in enumerate(copy.deepcopy(list(operations))):
         try:
-            result = jsonpatch.apply_patch(copy.deepcopy(dict(workspace)), patch["patch"])
+            wrong = operation_problem(result, operation)
+            if wrong is None:
+                result = jsonpatch.apply_patch(result, [operation], in_place=True)
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, *STRANGE) as error:
-            problem = f"patch {name} cannot be applied ({type(error).__name__}: {error})"
-            raise self._fail("patches", problem, "correct its paths") from None
-        if not isinstance(result, dict):
-            raise self._fail("patches", f"patch {name} leaves no workspace", "correct its paths")
-        return result
+            wrong = shortened(f"{type(error).__name__}: {error}")
+        if wrong:
+            problem = f"the patch cannot be applied ({wrong})"
+            mend = "use the workspace it was made for, or correct its path"
+            raise PatchSetError(located(where, str(j), problem, mend))
+    return result
 
 
 def operation_problem(workspace: Mapping[str, Any], operation: Mapping[str, Any]) -> str | None:
@@ -224,7 +241,7 @@ def check_form(document: Any, path: str | None = None) -> PatchSetDocument:
     def fail(field: str, problem: str, mend: str) -> PatchSetError:
         return PatchSetError(located(path, field, problem, mend))
 
-    if not isinstance(document, dict) or not isinstance(document.get("patches"), list):
+    if not isinstance(document, Mapping) or not isinstance(document.get("patches"), list):
         raise fail("patches", "is not a PatchSet", "give a document with metadata and patches")
     if document.get("version") != VERSION:
         problem = f"version {document.get('version')!r} is not supported"

@@ -241,7 +241,7 @@ def test_mass_contour(run):
 
 
 def test_toys_are_reproducible(run, likelihood):
-    arguments = ("toys", likelihood, "--poi", "mu_universal", "--value", "1.1", "--n-toys", "500")
+    arguments = ("cls", likelihood, "--poi", "mu_universal", "--value", "1.1", "--n-toys", "500")
     first, again = (run(*arguments, "--json", "--seed", "3")[1] for _ in range(2))
     assert first == again
     assert first != run(*arguments, "--json", "--seed", "4")[1]
