@@ -214,8 +214,9 @@ def operation_problem(workspace: Mapping[str, Any], operation: Mapping[str, Any]
             return None
         return f"path {path}: channel {parts[1]} does not exist (there are {len(channels)})"
     value = operation.get("value")
-    if len(parts) == 4 and parts[2] == "samples" and isinstance(value, dict):
-        bins = len(channels[int(parts[1])]["samples"][0]["data"])
+    samples = channels[int(parts[1])]["samples"]
+    if len(parts) == 4 and parts[2] == "samples" and isinstance(value, dict) and samples:
+        bins = len(samples[0]["data"])
         data = value.get("data")
         if not isinstance(data, list):
             return f"path {path}: sample has no list of data"
