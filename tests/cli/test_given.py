@@ -112,11 +112,12 @@ def test_a_parameter_is_asked_in_the_measurement_that_is_named(run, project_root
 def test_python_is_the_same_road(run, folder):
     said = json.loads(run("cls", folder / "BkgOnly.json", "--patch-name", NAME, "--json")[1])
     patch = json.loads((folder / "patchset.json").read_text())
+    background = json.loads((folder / "BkgOnly.json").read_text())
     documents = [
         histnu.load(folder / "BkgOnly.json", patch_name=NAME),
         histnu.load(folder / "BkgOnly.json", patch=folder / "patchset.json", patch_name=(200, 50)),
         histnu.load(folder / "BkgOnly.json", patch=patch["patches"][0]["patch"]),
-        histnu.load(json.loads((folder / "BkgOnly.json").read_text()), patch=[patch], patch_name=NAME),
+        histnu.load(background, patch=[patch], patch_name=NAME),
     ]  # fmt: skip
     for document in documents:
         assert document.hypothesis_test().cls == pytest.approx(said["cls"], rel=1e-9)

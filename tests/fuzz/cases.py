@@ -155,7 +155,7 @@ def documents(files: g.Files, share: float) -> Iterator[Case]:
          (READERS[3], READERS[2], *EXPORTS), 120),
         ("patchset", "patchset.json", tree(g.patchset(digest), g.as_json), sets, patch, 150),
         ("patch", "patch.json", tree(g.patchset(digest)["patches"][0]["patch"], g.as_json), sets,
-         (patch[4],), 40),
+         (patch[4],), 20),
         ("background", "workspace.json", tree(g.background(), g.as_json), sets, patch, 45),
         ("experiment", "mine.yaml", tree(g.experiment(), g.as_yaml), own, (*load, *build), 210),
         ("analysis", "mine-analysis.yaml", tree(g.analysis(), g.as_yaml), own, build, 100),
