@@ -117,6 +117,7 @@ def distinct(starts: Array, held: Array, fixed: Mask) -> Mask:
     size = _SAME * (1 + np.abs(starts))
     known = bool(np.isfinite(held).any())
     for k in range(count):
-        for other in (*starts[:k], *([held] if known else [])):
-            out[k] &= ~((np.abs(other - starts[k]) <= size[k]) | fixed).all(axis=0)
+        others = np.concatenate([starts[:k], held[None]]) if known else starts[:k]
+        same = (np.abs(others - starts[k]) <= size[k]) | fixed
+        out[k] = ~same.all(axis=1).any(axis=0)
     return out
