@@ -53,7 +53,8 @@ def _alone(search: Search, layers: list[Array]) -> None:
     memory, ledger, problems = search.memory, search.ledger, search.problems
     options = memory.options
     known = search.inside(np.stack([*layers, memory.likelihood.init[:, None]]), problems)
-    new = distinct(known, np.full(known.shape[1:], np.nan), problems.fixed)[:, 0]
+    none = np.full(known.shape[1:], np.nan)
+    new = distinct(known, none, problems.fixed, memory.unit)[:, 0]
     layers, count = list(known[new]), options.few
     large = len(problems.start) > _LARGE
     if large:

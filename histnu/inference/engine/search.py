@@ -40,6 +40,7 @@ class Memory:
             bounds there, and the second derivatives.
         plain: nothing in the document makes several minima likely. second: two were met.
         spent: spread starts made in scans. scanned: points of scans that may still be released.
+        unit: sizes (n,) of the parameters, to tell starts apart.
         many: spread starts per problem after a second minimum was met.
         convex: how minima are proven, if they may be. folds: see :meth:`Search.folds`.
         rng: chooses the data sets that are checked.
@@ -66,6 +67,7 @@ class Memory:
         size = len(likelihood.init)
         self.many = int(np.clip(self.options.total // max(size, 1), 1, self.options.many))
         self.convex = convexity(likelihood)
+        self.unit = np.minimum(np.where(likelihood.init == 0, 1.0, np.abs(likelihood.init)), 1.0)
         self.folds: Array | None = None
         self.rng = np.random.default_rng(0)
 
@@ -139,7 +141,7 @@ class Search:
         starts = self.inside(np.stack(layers), part)
         known = np.isfinite(ledger.fit.twice_nll[where])
         held = np.where(known, ledger.fit.parameters[where].T, np.nan)
-        new = distinct(starts, held, part.fixed)
+        new = distinct(starts, held, part.fixed, memory.unit)
         count, n, size = starts.shape
         refuge = np.where(known, ledger.fit.parameters[where].T, memory.likelihood.init[:, None])
         inside = ledger.inside[:, where]
