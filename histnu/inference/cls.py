@@ -50,7 +50,7 @@ def _bounded(
     if statistic not in STATISTICS:
         raise FitError(f"unknown statistic {statistic!r}; CLs takes {' or '.join(STATISTICS)}")
     if statistic == "q_tilde" and low != 0:
-        mend = "set its bounds" if low > 0 else "set its bounds, or test a value with q"
+        mend = "set its bounds" + (", or test a value with q" if -np.inf < low < 0 else "")
         raise FitError(f"q-tilde needs {parameter} bounded at 0, not at {low:g}; {mend}")
     if statistic == "q" and low >= 0:
         raise FitError(f"q needs {parameter} bounded below 0, not at {low:g}; use q_tilde")
