@@ -64,7 +64,7 @@ def command(
     if given.show(found, loaded):
         return
     click.echo(f"{found}{given.marks(loaded, interest, found)}")
-    low2, low1, median, high1, high2 = (f"{cls:.4f}" for cls in found.expected)
+    low2, low1, median, high1, high2 = (f"{cls:.4g}" for cls in found.expected)
     click.echo(
         f"expected CLs without a signal: {median} (median), [{low1}, {high1}] (1 sigma), "
         f"[{low2}, {high2}] (2 sigma)"

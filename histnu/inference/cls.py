@@ -46,7 +46,7 @@ def _bounded(
     likelihood: AnyLikelihood, parameter: str, values: Array, statistic: str = "q_tilde"
 ) -> None:
     """Raise unless the parameter has the bound of the statistic and the values are above zero."""
-    low = likelihood.bounds[likelihood.index(parameter), 0]
+    low, high = likelihood.bounds[likelihood.index(parameter)]
     if statistic not in STATISTICS:
         raise FitError(f"unknown statistic {statistic!r}; CLs takes {' or '.join(STATISTICS)}")
     if statistic == "q_tilde" and low != 0:
@@ -56,6 +56,9 @@ def _bounded(
         raise FitError(f"q needs {parameter} bounded below 0, not at {low:g}; use q_tilde")
     if not np.all(np.isfinite(values)) or np.any(values <= 0):
         raise FitError(f"CLs of {parameter} needs tested values above 0")
+    if np.any(values > high):
+        problem = f"{parameter} = {np.max(values):g} is above its bound {high:g}"
+        raise FitError(f"{problem}, where no best fit is sought; widen its bounds")
 
 
 def _observed(
@@ -256,7 +259,7 @@ def cls_limit(
             not converge or was not certified.
     """
     options = options or (toys.fit if toys else FitOptions())
-    _bounded(likelihood, parameter, np.ones(1))
+    _bounded(likelihood, parameter, np.zeros(0))
     asymptotic = _Asymptotic(likelihood, observe(likelihood, data), parameter, options)
     limit = _asymptotic_root(asymptotic, 1 - cl)
     test = asymptotic.tests(np.array([limit]), near=True)[0]

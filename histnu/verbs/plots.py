@@ -64,6 +64,12 @@ class PlotOptions:
         """Measurement and patches."""
         return Selection(self.measurement, self.patches, self.patch_name)
 
+    def no_selection(self, kind: str) -> None:
+        """Raise ConfigError if a likelihood is chosen for a figure that shows none."""
+        if self.selection != Selection():
+            mend = "leave out --measurement and --patch"
+            raise ConfigError(f"histnu plot {kind} shows no likelihood; {mend}")
+
     def fit(self, interest: ParameterOfInterest) -> FitOptions:
         """How to fit the likelihood of a parameter: engine, held parameters."""
         return FitOptions(
@@ -386,6 +392,7 @@ def draw_recoil_spectra(targets: Targets, path: Path, options: PlotOptions) -> l
     from histnu.plotting.spectra import draw_spectra
     from histnu.verbs.spectra import spectra_figure
 
+    options.no_selection("spectra")
     reach = (options.low or 0.05, options.high or 5.0)
     held, _ = split(options.settings)
     return draw_spectra(spectra_figure(_one(targets, "spectra"), reach, held), path)
@@ -396,6 +403,7 @@ def draw_responses(targets: Targets, path: Path, options: PlotOptions) -> list[P
     from histnu.plotting.spectra import draw_response
     from histnu.verbs.spectra import response_figure
 
+    options.no_selection("response")
     return draw_response(response_figure(_one(targets, "response")), path)
 
 

@@ -194,8 +194,8 @@ class Test(Envelope):
         toys = f", {self.n_toys} toys per hypothesis, seed {self.seed}" if self.n_toys else ""
         value = f"{self.parameter} = {self.value:g} {self.unit}".rstrip()
         return (
-            f"{value}: CLs = {self.cls:.4f} (CLs+b = {self.cl_sb:.4f}, CLb = {self.cl_b:.4f}; "
-            f"{self.statistic} = {self.test_statistic:.4f}, {self.method}, {self.engine}{toys}); "
+            f"{value}: CLs = {self.cls:.4g} (CLs+b = {self.cl_sb:.4g}, CLb = {self.cl_b:.4g}; "
+            f"{self.statistic} = {self.test_statistic:.4g}, {self.method}, {self.engine}{toys}); "
             f"best fit {number_text(self.best_fit)}"
         )
 

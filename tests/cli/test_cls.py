@@ -76,8 +76,8 @@ def test_one_value_is_tested_as_by_pyhf(run, tight, tmp_path, name, statistic):
     assert (found["kind"], found["statistic"], found["certified"]) == ("test", statistic, True)
     first, second = run(*words)[1].splitlines()
     poi = measurement["poi"]
-    assert first.startswith(f"{poi} = 0.8: CLs = {observed:.4f} (CLs+b = {tails[0]:.4f}, CLb = ")
-    assert second.startswith(f"expected CLs without a signal: {expected[2]:.4f} (median), [")
+    assert first.startswith(f"{poi} = 0.8: CLs = {observed:.4g} (CLs+b = {tails[0]:.4g}, CLb = ")
+    assert second.startswith(f"expected CLs without a signal: {expected[2]:.4g} (median), [")
 
 
 def test_the_statistics_differ_below_zero(run, tmp_path):
@@ -94,6 +94,8 @@ def test_the_statistics_differ_below_zero(run, tmp_path):
     free = json.loads(run("cls", documents[1], "--test-stat", "q", "--json")[1])
     assert free["best_fit"] < 0 == bounded["best_fit"]
     assert free["test_statistic"] > bounded["test_statistic"]
+    status, _, err = run("cls", documents[0], "--value", "11")
+    assert (status, "mu = 11 is above its bound 10, where no best fit" in err) == (2, True)
     for path, statistic, message in (
         (documents[1], "q_tilde", "q-tilde needs mu bounded at 0, not at -2; set its bounds, or"),
         (documents[0], "q", "q needs mu bounded below 0, not at 0; use q_tilde"),
