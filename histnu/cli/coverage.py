@@ -7,6 +7,7 @@ import click
 from histnu.cli import types
 from histnu.cli.given import Given, likelihood_verb
 from histnu.cli.maps import Asked, toy_options
+from histnu.core.units import in_unit
 
 
 @click.command()
@@ -38,7 +39,7 @@ def command(given: Given, asked: Asked, truth: float) -> None:
     if given.show(found, loaded):
         return
     low, high = found.coverage_interval
-    value = f"{interest.name} = {truth:g} {interest.unit}".rstrip()
+    value = in_unit(f"{interest.name} = {truth:g}", interest.unit)
     click.echo(
         f"{value}: {found.covered} of {found.n_toys} "
         f"intervals at {100 * asked.cl:g} % CL cover: {found.coverage:.4f} in [{low:.4f}, "

@@ -8,6 +8,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from histnu.core.units import in_unit
+
 SCHEMA = "histnu-result/1"
 
 
@@ -103,7 +105,7 @@ def region_text(segments: Sequence[Segment], unit: str = "") -> str:
     >>> region_text([Segment(lower=0.0, upper=1.086, lower_end="bound")], "mu_B")
     '< 1.086 mu_B (down to its bound 0)'
     """
-    unit = f" {unit}" if unit else ""
+    unit = in_unit("", unit)
     if not segments:
         return "no value is allowed"
     if len(segments) > 1:

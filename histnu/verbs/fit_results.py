@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from histnu.core.units import in_unit
 from histnu.inference.impacts import Impact
 from histnu.inference.summary import FittedParameter
 from histnu.verbs.envelope import Envelope, Model, Numbers
@@ -123,4 +124,4 @@ class Significance(Envelope):
             )
         if self.expected is not None:
             text += f"; expected {self.expected:.3f} at {self.signal:g}"
-        return f"{text}; best fit {self.best_fit:.6g} {self.unit}".rstrip()
+        return in_unit(f"{text}; best fit {self.best_fit:.6g}", self.unit)

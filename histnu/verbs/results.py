@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from histnu.core.units import in_unit
 from histnu.verbs.envelope import (
     SCHEMA,
     Axis,
@@ -192,7 +193,7 @@ class Test(Envelope):
 
     def __str__(self) -> str:
         toys = f", {self.n_toys} toys per hypothesis, seed {self.seed}" if self.n_toys else ""
-        value = f"{self.parameter} = {self.value:g} {self.unit}".rstrip()
+        value = in_unit(f"{self.parameter} = {self.value:g}", self.unit)
         return (
             f"{value}: CLs = {self.cls:.4g} (CLs+b = {self.cl_sb:.4g}, CLb = {self.cl_b:.4g}; "
             f"{self.statistic} = {self.test_statistic:.4g}, {self.method}, {self.engine}{toys}); "

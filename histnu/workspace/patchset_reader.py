@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from histnu.core.errors import PatchSetError, located
+from histnu.core.errors import PatchSetError, known_names, located
 from histnu.core.serialize import read_json, shortened
 from histnu.workspace.digests import ALGORITHMS, document_digest
 
@@ -75,8 +74,7 @@ class PatchSetDocument:
             for patch in self.document["patches"]:
                 if patch["metadata"]["name"] == key:
                     return patch
-            near = ", ".join(difflib.get_close_matches(key, self.names, 3, cutoff=0.0))
-            mend = f"the nearest of {len(self)} names are {near}"
+            mend = known_names(key, self.names)
             raise self._fail("patches", f"no patch is called {shortened(key)!r}", mend)
         values = [float(v) for v in key]
         nearest = self.nearest(values)

@@ -145,7 +145,7 @@ def test_a_set_in_an_archive_is_beside_its_workspace(run, folder):
     [
         (("limit", "BkgOnly.json"), "apply a signal patch (--patch, --patch-name)"),
         (("limit", "BkgOnly.json", "--patch", "patchset.json"), "holds 3 patches; choose with"),
-        (("limit", "BkgOnly.json", "--patch-name", "C1N2_200"), "the nearest of 3 names are C1N2_"),
+        (("limit", "BkgOnly.json", "--patch-name", "C1N2_200"), "called 'C1N2_200'; known: C1N2_"),
         (("limit", "full.json", "--patch-name", NAME), "the workspace has"),
         (("limit", "full.json", "--patch", "none.json"), "none.json: cannot be read"),
         (("limit", "full.json", "--patch", "full.json"), "full.json: is no patch"),

@@ -91,7 +91,7 @@ def test_mistakes_are_named(pair):
             select("b", document, Selection(None, patches, name))
         assert "\n" not in str(caught.value)
 
-    near = "no patch is called 'C1N2_300_5'; the nearest of 3 names are C1N2_300_50, C1N2_200_50"
+    near = "no patch is called 'C1N2_300_5'; known: C1N2_200_50, C1N2_300_100, C1N2_300_50"
     refused(PatchSetError, near, patchset, name="C1N2_300_5")
     refused(ConfigError, "holds 3 patches; choose with --patch-name: C1N2_200_50", patchset)
     refused(ConfigError, "b: --patch: 2 PatchSets", patchset, patchset, name=NAME)
