@@ -203,6 +203,7 @@ class Document:
 
 def load(
     target: str | Path | Mapping[str, Any] | Document,
+    *,
     measurement: str | None = None,
     patch: Patch | Sequence[Patch] = (),
     patch_name: str | Sequence[float] | None = None,

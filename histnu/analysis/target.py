@@ -365,6 +365,8 @@ def _require_free(
         if name in likelihood.parameter_names and likelihood.fixed[likelihood.index(name)]:
             problem = f"{name} is fixed in measurement {measurement}"
             mend = "take fixed out of its settings, or ask another parameter"
+            if target.measurement is not None:
+                mend = "choose another measurement or parameter"
             raise ConfigError(located(target.name, "--poi", problem, mend))
 
 
