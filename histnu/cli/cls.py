@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -51,16 +52,12 @@ def command(
     from histnu import verbs
 
     loaded, interest = given.load(poi)
-    how = given.options(interest, method="cls", statistic=test_stat, seed=seed)
-    if n_toys is None:
-        found = verbs.test_of(loaded, interest, value, how)
-    else:
-        how = given.options(
-            interest, method="cls-toys", statistic=test_stat, seed=seed, n_toys=n_toys
-        )
-        places = Places(jobs, dask, chunks)
-        with computed((loaded, interest), how, given, places) as options:
-            found = verbs.test_of(loaded, interest, value, options)
+    more = {"method": "cls"} if n_toys is None else {"method": "cls-toys", "n_toys": n_toys}
+    how = given.options(interest, statistic=test_stat, seed=seed, **more)
+    places = Places(jobs, dask, chunks)
+    toys = nullcontext(how) if n_toys is None else computed((loaded, interest), how, given, places)
+    with toys as options:
+        found = verbs.test_of(loaded, interest, value, options)
     if given.show(found, loaded):
         return
     click.echo(f"{found}{given.marks(loaded, interest, found)}")
