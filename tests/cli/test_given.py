@@ -163,10 +163,16 @@ def test_mistakes_are_one_line(run, folder, monkeypatch, words, message):
     assert message in err
 
 
-def test_a_negative_background_is_named(run, tmp_path):
-    """Weights of a simulation may sum below zero: pyhf's -2 log L, and a warning."""
+@pytest.mark.parametrize("uncertainty", ["alone", "staterror", "shapesys"])
+def test_a_negative_background_is_named(run, tmp_path, uncertainty):
+    """Weights of a simulation may sum below zero: pyhf's -2 log L, and a warning.
+
+    The parameter of an uncertainty in a negative bin is frozen, as it is by pyhf.
+    """
     document = examples.textbook()
-    weights = {"name": "weights", "data": [-2.0, 0.5], "modifiers": []}
+    kind = {"type": uncertainty, "name": "mc", "data": [1.0, 0.2]}
+    modifiers = [] if uncertainty == "alone" else [kind]
+    weights = {"name": "weights", "data": [-2.0, 0.5], "modifiers": modifiers}
     document["channels"][0]["samples"].append(weights)
     path = tmp_path / "negative.json"
     path.write_text(json.dumps(document))
@@ -175,7 +181,9 @@ def test_a_negative_background_is_named(run, tmp_path):
     assert err.startswith("histnu: warning: ") and "'weights' expects -1.5 events" in err
     workspace = pyhf.Workspace(document)
     model = workspace.model()
-    best = [p["value"] for p in json.loads(out)["parameters"]]
+    found = json.loads(out)["parameters"]
+    assert [p["status"] == "fixed" for p in found] == model.config.suggested_fixed()
+    best = [p["value"] for p in found]
     reference = -2 * float(model.logpdf(best, workspace.data(model))[0])
     assert json.loads(out)["twice_nll"] == pytest.approx(reference, abs=1e-7)  # ten digits of JSON
 
