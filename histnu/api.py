@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from histnu.workspace.selection import Patch
 
 
+SELECTED = ("measurement", "patch", "patch_name")
+"""Options of functions that choose a likelihood, as in :func:`load`."""
+
+
 @dataclass(frozen=True, repr=False)
 class Document:
     """A likelihood that can be asked: an analysis, or anybody's pyhf workspace.
@@ -249,7 +253,7 @@ def _is_operations(patch: Sequence[Any]) -> bool:
 
 def _loaded(target: Any, options: dict[str, Any]) -> Document:
     """The document of a call like ``limit(target, ..., held={...})``."""
-    chosen = {k: options.pop(k) for k in ("measurement", "patch", "patch_name") if k in options}
+    chosen = {k: options.pop(k) for k in SELECTED if k in options}
     return load(target, **chosen, **options.pop("held", {}))
 
 
@@ -326,6 +330,8 @@ def feldman_cousins(
     from histnu.inference.maps import MapOptions
     from histnu.verbs.maps import Running, map_of, toy_map
 
+    if any(name in options for name in SELECTED):
+        target = _loaded(target, options)
     asked = target.target if isinstance(target, Document) else str(target)
     settings = options.pop("held", {}) if isinstance(asked, str) else None
     chosen = verbs.Options(**{"dof": len(axes), **options})

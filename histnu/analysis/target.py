@@ -313,10 +313,7 @@ def parameter_of_interest(
     """
     from histnu.inference.engine.mapped import MappedLikelihood
 
-    measurements: dict[str, list[str]] = {}
-    for m in target.document["measurements"]:
-        measurements.setdefault(m["config"]["poi"], []).append(m["name"])
-    every = [m["name"] for m in target.document["measurements"]]
+    measurements = _by_parameter(target)
     asked = poi or target.pois[0]
     polynomial = target.polynomial
     physical = () if polynomial is None else polynomial.parameters
@@ -328,6 +325,7 @@ def parameter_of_interest(
         parameter = strength if strength in measurements else asked
     else:
         parameter = asked  # any parameter of the document, if it has one of this name
+    every = [name for names in measurements.values() for name in names]
     others = every[:1] if asked in physical else every
     candidates = every if poi is None else measurements.get(parameter, others)
     measurement = target.measurement or candidates[0]
@@ -352,6 +350,14 @@ def parameter_of_interest(
         likelihood, parameter, asked, parameter != asked, unit, measurement, taken, fixed,
         dict(target.held),
     )  # fmt: skip
+
+
+def _by_parameter(target: Target) -> dict[str, list[str]]:
+    """Parameter of interest -> names of its measurements, in the order of the document."""
+    found: dict[str, list[str]] = {}
+    for m in target.document["measurements"]:
+        found.setdefault(m["config"]["poi"], []).append(m["name"])
+    return found
 
 
 def _require_free(

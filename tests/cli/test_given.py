@@ -127,6 +127,12 @@ def test_python_is_the_same_road(run, folder):
     assert model.config.suggested_fixed()[model.config.par_order.index("jes")]
     one = histnu.limit(folder / "BkgOnly.json", measurement="no_jes", patch_name=NAME)
     assert one.upper == held.limit().upper
+    axes = {"mu_SIG": [0.5, 1.0]}
+    maps = [
+        histnu.feldman_cousins(folder / "BkgOnly.json", axes, patch_name=NAME, n_toys=20),
+        documents[0].feldman_cousins(axes, n_toys=20),
+    ]
+    assert maps[0] == maps[1]
     both = histnu.hypothesis_test(folder / "BkgOnly.json", patch_name=NAME)
     assert both.cls == documents[0].hypothesis_test().cls
 
