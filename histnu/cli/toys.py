@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from histnu.cli.given import Given, likelihood_verb
 from histnu.cli.maps import Asked, toy_options
 
 
+def _moved(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Say where the test of one value is."""
+    if value is not None:
+        raise click.UsageError(f"toys at one value: histnu cls --value {value} --n-toys N", context)
+
+
 @click.command()
 @likelihood_verb
+@click.option("--value", hidden=True, expose_value=False, callback=_moved)
 @click.option("--everywhere", is_flag=True, help="All toys at all points of a map.")
 @toy_options(n_toys=10000)
 def command(given: Given, asked: Asked, everywhere: bool) -> None:

@@ -131,3 +131,9 @@ def test_a_moment_is_asked_through_its_square(run, project_root):
     assert moment["best_fit"] == pytest.approx(square["best_fit"] ** 0.5, abs=1e-9)
     status, _, err = run("cls", folder, "--poi", "mu_e", "--value", "-1.2")
     assert (status, "CLs of mu_e needs tested values above 0" in err) == (2, True)
+
+
+def test_toys_say_where_the_test_of_one_value_is(run, tmp_path):
+    status, _, error = run("toys", tmp_path, "--value", "1.0")
+    assert status == 2
+    assert error.splitlines()[0].startswith("histnu: error: toys at one value: histnu cls --value")
