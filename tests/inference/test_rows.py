@@ -27,9 +27,13 @@ def settings_of(norm: str, histo: str) -> dict[str, Any]:
 
 def both(compiled: Compiled, pars: Any, main: Any, information: Any) -> list[tuple[Any, ...]]:
     """Return rates, gradient and Hessian of both evaluations."""
-    return [
-        rates(compiled).derivatives(pars, (main, information)) for rates in (RowRates, TermRates)
-    ]
+    return [dense(rates(compiled), pars, (main, information)) for rates in (RowRates, TermRates)]
+
+
+def dense(rates: Any, pars: Any, data: tuple[Any, Any]) -> tuple[Any, ...]:
+    """Return rates, gradient and the whole Hessian."""
+    counts, gradient, second = rates.derivatives(pars, data)
+    return counts, gradient, second.dense()
 
 
 @pytest.mark.parametrize("shape", ["correlated", "combined", "binned"])
@@ -156,7 +160,7 @@ def test_parameters_per_bin_and_their_zeros(zero: tuple[str, ...], codes: tuple[
         pars[likelihood.index(name)] = 0.0
     assert likelihood.observation is not None
     data = (likelihood.observation[:, None], None)
-    _, gradient, hessian = rates.derivatives(pars, data)
+    _, gradient, hessian = dense(rates, pars, data)
     # one product or its transpose: rounding
     np.testing.assert_allclose(hessian[..., 0], hessian[..., 0].T, rtol=1e-13, atol=1e-90)
 
@@ -183,10 +187,10 @@ def test_a_batch_equals_its_points() -> None:
     pars = likelihood.init[:, None] + rng.uniform(-0.3, 0.4, (len(likelihood.init), 7))
     main = rng.poisson(20.0, (likelihood.n_bins, 7)).astype(float)
     information = rng.random(7) < 0.5
-    together = rates.derivatives(pars, (main, information))
+    together = dense(rates, pars, (main, information))
     for p in range(7):
         one = slice(p, p + 1)
-        alone = rates.derivatives(pars[:, one], (main[:, one], information[one]))
+        alone = dense(rates, pars[:, one], (main[:, one], information[one]))
         for a, b in zip(together, alone, strict=True):
             np.testing.assert_allclose(a[..., one], b, atol=1e-12 * np.abs(b).max())
 

@@ -31,6 +31,7 @@ from histnu.inference.engine.compile import (
     kinks,
 )
 from histnu.inference.engine.document import read_workspace
+from histnu.inference.engine.hessian import Hessian
 from histnu.inference.engine.rows import RowRates
 from histnu.inference.engine.terms import TermRates, by_terms
 
@@ -104,11 +105,30 @@ class _Auxiliary:
 
 @dataclass(frozen=True)
 class Derivatives:
-    """-2 log L (P,), its gradient (n, P) and Hessian (n, n, P); ``inf`` where undefined."""
+    """-2 log L (P,), its gradient (n, P) and second derivatives; ``inf`` where undefined."""
 
     value: Array
     gradient: Array
-    hessian: Array
+    second: Hessian
+
+    @functools.cached_property
+    def hessian(self) -> Array:
+        """(n, n, P) second derivatives."""
+        return self.second.dense()
+
+    def select(self, which: slice | Mask | Index) -> Derivatives:
+        """Return those of a subset of the problems."""
+        return Derivatives(
+            self.value[which], self.gradient[:, which], self.second.select(which)
+        )
+
+    def where(self, taken: Mask, other: Derivatives) -> Derivatives:
+        """Return these where ``taken`` (P,), elsewhere ``other``."""
+        return Derivatives(
+            np.where(taken, self.value, other.value),
+            np.where(taken, self.gradient, other.gradient),
+            self.second.where(taken, other.second),
+        )
 
 
 class Likelihood(Protocol):
@@ -410,24 +430,26 @@ class BatchedLikelihood:
         Where -2 log L is ``inf`` the derivatives are finite but meaningless.
         """
         data = (observed.main, information)
-        rates, gradient, hessian = self.rates.derivatives(pars, data, observed.templates)
-        self._constraint_derivatives(pars, observed, (gradient, hessian))
-        return Derivatives(self._twice_nll(pars, rates, observed), gradient, hessian)
+        rates, gradient, second = self.rates.derivatives(pars, data, observed.templates)
+        self._constraint_derivatives(pars, observed, (gradient, second))
+        return Derivatives(self._twice_nll(pars, rates, observed), gradient, second)
 
     def _constraint_derivatives(
-        self, pars: Array, observed: Observed, out: tuple[Array, Array]
+        self, pars: Array, observed: Observed, out: tuple[Array, Hessian]
     ) -> None:
-        """Add gradient and Hessian of the auxiliary measurements."""
-        gradient, hessian = out
+        """Add gradient and second derivatives of the auxiliary measurements."""
+        gradient, second = out
+        diagonal = np.zeros_like(pars)
         i = self._gauss.parameters
         inverse = 2 * np.square(self._gauss.scale)
         gradient[i] += inverse * (pars[i] - observed.aux[self._gauss.where])
-        hessian[i, i] += inverse
+        diagonal[i] = inverse
         i = self._poisson.parameters
         if len(i):
             aux = observed.aux[self._poisson.where]
             gradient[i] += 2 * (self._poisson.scale - aux / pars[i])
-            hessian[i, i] += 2 * aux / np.square(pars[i])
+            diagonal[i] = 2 * aux / np.square(pars[i])
+        second.add_diagonal(diagonal)
 
     # ------------------------------------------------------------------ public values
     def expected(self, pars: ArrayLike, templates: ArrayLike | None = None) -> Array:

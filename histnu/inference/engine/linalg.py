@@ -7,11 +7,14 @@ over all problems is several times faster than m-sized LAPACK calls in a loop.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dpotrs
+
+from histnu.inference.engine.hessian import Hessian
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -44,7 +47,7 @@ class NewtonStep:
     valley: Array
 
 
-def newton_step(hessian: Array, gradient: Array, move: Mask, ridge: Array) -> NewtonStep:
+def newton_step(hessian: Hessian, gradient: Array, move: Mask, ridge: Array) -> NewtonStep:
     """Return the damped Newton step of P problems with some variables held.
 
     The Hessian is scaled to a unit diagonal, so the result does not depend on units. Where
@@ -52,46 +55,39 @@ def newton_step(hessian: Array, gradient: Array, move: Mask, ridge: Array) -> Ne
     turns saddle points into repellers (Dauphin et al., arXiv:1406.2572).
 
     Args:
-        hessian: (m, m, P). gradient: (m, P).
+        hessian: of m variables and P problems. gradient: (m, P).
         move: (m, P) variables that may move.
         ridge: (P,) relative damping added to the unit diagonal.
 
     >>> import numpy as np
     >>> h = np.array([[2.0, 0.0], [0.0, 4.0]])[:, :, None]
     >>> g = np.array([[2.0], [4.0]])
-    >>> newton_step(h, g, np.ones((2, 1), bool), np.zeros(1)).step.ravel().round(9).tolist()
+    >>> newton_step(Hessian(h), g, np.ones((2, 1), bool), np.zeros(1)).step.ravel().round(9).tolist()
     [-1.0, -1.0]
     """
-    m = len(gradient)
-    diagonal = np.abs(hessian[np.arange(m), np.arange(m)])
+    diagonal = np.abs(hessian.diagonal())
     largest = diagonal.max(axis=0, initial=0.0)
     usable = diagonal > 1e-300
     scale = np.where(
         move, 1 / np.sqrt(np.where(usable, diagonal, np.maximum(largest, 1e-300))), 0.0
     )
-    matrix = hessian * (scale[:, None] * scale)
-    matrix[np.arange(m), np.arange(m)] += np.where(move, ridge, 1.0)
+    matrix = hessian.scaled(scale)
+    matrix.add_diagonal(np.where(move, ridge, 1.0))
     target = -gradient * scale
-    found = _solve_definite(matrix, target) if m <= _LAPACK_SIZE else None
-    if found is not None:
-        solution, bad = found, np.zeros(gradient.shape[1], dtype=bool)
-    elif m <= _LAPACK_SIZE:
-        solution, bad = _solve_vectorised(matrix.copy(), target)
-    else:
-        solution, bad = _solve_lapack(matrix, target)
+    solution, bad = _solve(matrix, target, _solve_any)
     size = np.sqrt(np.square(target).sum(axis=0))
     longest = np.maximum(_LONGEST, size * np.minimum(size / _REMOTE, 1.0))
     long = ~bad & (np.abs(solution).max(axis=0, initial=0.0) > longest)
     if long.any():  # nearly singular: damp until the step has a sensible length
-        matrix[np.arange(m), np.arange(m)] += np.where(long, size / longest, 0.0)
-        shorter = _solve_lapack(matrix[:, :, long], target[:, long])[0]
-        solution[:, long] = shorter
+        damping = np.where(long, size / longest, 0.0)
+        matrix.add_diagonal(np.broadcast_to(damping, target.shape))
+        solution[:, long] = _solve(matrix.select(long), target[:, long], _solve_lapack)[0]
     lowest = np.ones(gradient.shape[1])
     valley = np.zeros_like(gradient)
     if bad.any():
-        indefinite = np.moveaxis(matrix[:, :, bad], -1, 0).copy()
+        indefinite = np.moveaxis(matrix.select(bad).dense(), -1, 0).copy()
         # second derivatives that overflow (rates of 1e-160 with events) say nothing: go downhill
-        indefinite[~np.isfinite(indefinite).all(axis=(1, 2))] = np.eye(m)
+        indefinite[~np.isfinite(indefinite).all(axis=(1, 2))] = np.eye(len(gradient))
         w, v = np.linalg.eigh(indefinite)
         lowest[bad] = w[:, 0]
         size = np.maximum(np.abs(w), _FLOOR)
@@ -100,6 +96,45 @@ def newton_step(hessian: Array, gradient: Array, move: Mask, ridge: Array) -> Ne
         valley[:, bad] = v[:, :, 0].T * scale[:, bad]
     edm = 0.5 * (target * solution).sum(axis=0)
     return NewtonStep(solution * scale, edm, bad, lowest, valley)
+
+
+def _solve(
+    h: Hessian, b: Array, solve: Callable[[Array, Array], tuple[Array, Mask]]
+) -> tuple[Array, Mask]:
+    """Solve P systems with ``solve`` for (m, m, P) and (m, P), after eliminating what is local.
+
+    The pivots of the local variables and those of what is left are the pivots of a Cholesky
+    decomposition of the whole.
+    """
+    a = h.arrow
+    if a is None:
+        return solve(h.core, b)
+    definite = a.inner > _PIVOT
+    inverse = 1 / np.where(definite, a.inner, 1.0)
+    border = np.ascontiguousarray(a.border.transpose(2, 0, 1))  # (P, k, L)
+    pushed = border * inverse.T[:, None]
+    left = h.core.transpose(2, 0, 1) - pushed @ border.swapaxes(1, 2)
+    target = b[a.others] - _times(pushed, b[a.local])
+    found, bad = solve(left.transpose(1, 2, 0), target)
+    out = np.empty_like(b)
+    out[a.others] = found
+    out[a.local] = inverse * (b[a.local] - _times(border.swapaxes(1, 2), found))
+    return out, bad | ~definite.all(axis=0)
+
+
+def _times(matrices: Array, x: Array) -> Array:
+    """Return (i, P) from matrices (P, i, j) and vectors (j, P)."""
+    return np.asarray((matrices @ x.T[..., None])[..., 0].T)
+
+
+def _solve_any(a: Array, b: Array) -> tuple[Array, Mask]:
+    """Solve (m, m, P) in the way that is fastest for its size."""
+    if len(b) > _LAPACK_SIZE:
+        return _solve_lapack(a, b)
+    found = _solve_definite(a, b)
+    if found is not None:
+        return found, np.zeros(b.shape[1], dtype=bool)
+    return _solve_vectorised(a.copy(), b)
 
 
 def _solve_definite(a: Array, b: Array) -> Array | None:

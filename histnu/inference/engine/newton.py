@@ -92,9 +92,7 @@ class _State:
         """Drop the other problems."""
         self.number = self.number[which]
         self.observed = self.observed.select(which)
-        self.at = Derivatives(
-            *(a[..., which] for a in (self.at.value, self.at.gradient, self.at.hessian))
-        )
+        self.at = self.at.select(which)
         names = ("fixed", "x", "step", "slope", "length", "ridge", "fresh", "far", "bent", "walls")
         for name in names:
             setattr(self, name, getattr(self, name)[..., which])
@@ -242,7 +240,7 @@ class _Run:
         slope = (g * (moved - x)).sum(axis=0)
         climbs = (slope >= 0) & ~finished & ~saddle
         if climbs.any():
-            safe = np.abs(s.at.hessian[np.arange(len(x)), np.arange(len(x))][:, which])
+            safe = np.abs(s.at.second.diagonal()[:, which])
             step = np.where(climbs, -np.where(move, g, 0.0) / np.maximum(safe, 1e-12), step)
         finished &= ~self._leave_plateaus(s, (which, finished), move, step)
         s.step[:, which], s.length[which] = step, 1.0
@@ -266,13 +264,13 @@ class _Run:
             return out
         low, high = (np.broadcast_to(b, x.shape)[:, k] for b in (lower, upper))
         at = Resting(x[:, k], (low, high), held[:, k], move[:, k])
-        gradient, hessian = s.at.gradient[:, chosen], s.at.hessian[:, :, chosen]
-        still = idle(at, gradient[:, k], hessian[:, :, k])
+        there = s.at.select(chosen).select(k)
+        still = idle(at, there.gradient, there.hessian)
         if not still.any():
             return out
         observed = s.observed.select(chosen).select(k)
-        there, out[k] = way_off(self._likelihood, observed, at, still)
-        step[:, k] = np.where(out[k], there, step[:, k])
+        way, out[k] = way_off(self._likelihood, observed, at, still)
+        step[:, k] = np.where(out[k], way, step[:, k])
         return out
 
     def _newton(self, s: _State, which: slice | Mask) -> tuple[NewtonStep, Mask]:
@@ -281,9 +279,9 @@ class _Run:
         lower, upper = self._limits(x, fixed)
         move = ~fixed & ~(((x <= lower) & (g > 0)) | ((x >= upper) & (g < 0)))
         live = self._live
-        hessian = s.at.hessian[:, :, which]
+        hessian = s.at.second.select(which)
         if len(live) < len(x):
-            hessian = hessian[np.ix_(live, live)]
+            hessian = hessian.among(live)
         ridge = s.ridge[which]
         out = newton_step(hessian, g[live], move[live], ridge)
         at_bound = move & ((x <= lower) | (x >= upper))
@@ -296,7 +294,7 @@ class _Run:
                 break
             move &= ~outward
             part = newton_step(
-                hessian[:, :, again], g[live][:, again], move[live][:, again], ridge[again]
+                hessian.select(again), g[live][:, again], move[live][:, again], ridge[again]
             )
             for name in ("step", "edm", "indefinite", "lowest", "valley"):
                 getattr(out, name)[..., again] = getattr(part, name)
@@ -316,7 +314,7 @@ class _Run:
         number = s.number[chosen][finished]
         x, gradient = s.x[:, chosen][:, finished], s.at.gradient[:, chosen][:, finished]
         step = moved[:, finished] - x
-        bend = np.einsum("ijp,jp->ip", s.at.hessian[:, :, chosen][:, :, finished], step)
+        bend = s.at.second.select(chosen).select(finished).times(step)
         falls = (step * (gradient + 0.5 * bend)).sum(axis=0) <= 0
         self._result[:, number] = np.where(falls, moved[:, finished], x)
         self._value[number] = s.at.value[chosen][finished] - np.where(falls, edm[finished], 0.0)
@@ -350,8 +348,7 @@ class _Run:
         if not here.any():
             return none
         k = np.flatnonzero(here)
-        n = np.arange(len(moved))
-        width = np.sqrt(np.abs(s.at.hessian[n, n][:, chosen][:, k]))
+        width = np.sqrt(np.abs(s.at.second.diagonal()[:, chosen][:, k]))
         off, size = np.abs(moved[:, k] - there[:, k]), 1 + np.abs(there[:, k])
         here[k] = ((off * width <= _MIDDLE) & (off <= size * _MIDDLE)).all(axis=0)
         number = s.number[chosen][here]
@@ -384,9 +381,5 @@ class _Run:
             factor = np.clip(np.nan_to_num(best, nan=0.25), 0.1, 0.5)
             s.length = np.where(taken, s.length, s.length * factor)
             s.x = np.where(taken, trial, s.x)
-            s.at = Derivatives(
-                np.where(taken, at.value, s.at.value),
-                np.where(taken, at.gradient, s.at.gradient),
-                np.where(taken, at.hessian, s.at.hessian),
-            )
+            s.at = at.where(taken, s.at)
         s.fresh = taken
