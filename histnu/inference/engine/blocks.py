@@ -352,7 +352,6 @@ class Block:
         sums: Sums,
     ) -> None:
         """Add gradient and second derivatives of the parameters per bin."""
-        c, r, b = self.shape
         points, m = at.pars.shape[1], slopes[0].shape[-1]
         parts, (residual, w, s) = given
         inverse = 1 / parts.gamma  # (C, layers, bins, P)

@@ -118,9 +118,7 @@ class Derivatives:
 
     def select(self, which: slice | Mask | Index) -> Derivatives:
         """Return those of a subset of the problems."""
-        return Derivatives(
-            self.value[which], self.gradient[:, which], self.second.select(which)
-        )
+        return Derivatives(self.value[which], self.gradient[:, which], self.second.select(which))
 
     def where(self, taken: Mask, other: Derivatives) -> Derivatives:
         """Return these where ``taken`` (P,), elsewhere ``other``."""
@@ -193,8 +191,8 @@ class Rates(Protocol):
 
     def derivatives(
         self, pars: Array, data: tuple[Array, Mask | None], templates: Array | None = None
-    ) -> tuple[Array, Array, Array]:
-        """Return rates (B, P), gradient (n, P) and Hessian (n, n, P)."""
+    ) -> tuple[Array, Array, Hessian]:
+        """Return rates (B, P), gradient (n, P) and second derivatives."""
         ...
 
 

@@ -60,9 +60,9 @@ def newton_step(hessian: Hessian, gradient: Array, move: Mask, ridge: Array) -> 
         ridge: (P,) relative damping added to the unit diagonal.
 
     >>> import numpy as np
-    >>> h = np.array([[2.0, 0.0], [0.0, 4.0]])[:, :, None]
+    >>> h = Hessian(np.array([[2.0, 0.0], [0.0, 4.0]])[:, :, None])
     >>> g = np.array([[2.0], [4.0]])
-    >>> newton_step(Hessian(h), g, np.ones((2, 1), bool), np.zeros(1)).step.ravel().round(9).tolist()
+    >>> newton_step(h, g, np.ones((2, 1), bool), np.zeros(1)).step.ravel().round(9).tolist()
     [-1.0, -1.0]
     """
     diagonal = np.abs(hessian.diagonal())

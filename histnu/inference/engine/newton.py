@@ -37,6 +37,7 @@ _MIDDLE = 1e-2  # widths, or relative, from a minimum within which a start has c
 _PROMISE = 0.1  # share of the expected decrease by which it may miss the minimum's value
 _AGREES = 1e-5  # and in -2 log L
 _PATIENCE = 8  # steps into undefined rates after which a problem with empty bins is left
+_FEW_HELD = 0.05  # share of parameters held in every problem up to which they are not left out
 _CHUNK_BYTES = 4e6  # temporaries of one chunk; about the size of a second-level cache
 
 
@@ -117,7 +118,9 @@ class _Run:
         self._patience = _PATIENCE if empty and options.boundary else np.inf
         points = problems.start.shape[1]
         self._bounds = (likelihood.bounds[:, :1].copy(), likelihood.bounds[:, 1:].copy())
-        self._live = np.flatnonzero(~problems.fixed.all(axis=1))
+        held: Mask = np.asarray(problems.fixed.all(axis=1))
+        few = held.sum() <= _FEW_HELD * len(held)
+        self._live = np.arange(len(held)) if few else np.flatnonzero(~held)
         self._result = problems.start.copy()
         self._value = np.full(points, np.inf)
         self._converged = np.zeros(points, dtype=bool)
@@ -289,7 +292,7 @@ class _Run:
             outward = np.zeros_like(move)
             outward[live] = np.where(out.step < 0, x[live] <= lower[live], x[live] >= upper[live])
             outward &= at_bound & move
-            again = outward.any(axis=0)
+            again: Mask = np.asarray(outward.any(axis=0))
             if not again.any():
                 break
             move &= ~outward

@@ -92,8 +92,13 @@ class Variables:
                 x[:, target] += x[:, source]
                 x[:, :, target] += x[:, :, source]
         place = self._place[self._others]
-        rows = x.take(place, axis=1)
-        core = rows.take(place, axis=2).transpose(1, 2, 0)
+        k = len(place)
+        if np.array_equal(place, np.arange(k)):  # every parameter multiplies rows: no copies
+            rows, core = x[:, :k], x[:, :k, :k]
+        else:
+            rows = x.take(place, axis=1)
+            core = rows.take(place, axis=2)
+        core = core.transpose(1, 2, 0)
         if not len(self.local):
             return Hessian(core)
         border = rows[:, :, self.size :].transpose(1, 2, 0)
