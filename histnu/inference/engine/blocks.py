@@ -176,7 +176,7 @@ class Sums:
         curve: (P, J + 1) what histosys add to the diagonal.
         gradient, hessian: (P, N + L) and (P, N, N + L) of all variables, which
             :class:`~histnu.inference.engine.rows.Variables` describes.
-        inner: (P, L) second derivatives of the local ones.
+        inner: (P, L, s) those of the local ones with the first, second, ... of the same bin.
     """
 
     pull: Array
@@ -191,14 +191,10 @@ class Sums:
     inner: Array
 
     def couple(self, i: Index, j: Index, values: Array) -> None:
-        """Enter second derivatives (P, ...) in variables i and j, each local as a whole or not."""
-        size = self.hessian.shape[1]
-        if i.flat[0] < size:
-            self.hessian[:, i, j] = values
-        if j.flat[0] < size:
-            self.hessian[:, j, i] = values
-        elif i.flat[0] >= size:
-            self.inner[:, j - size] = values
+        """Enter second derivatives (P, ...) in variables i and j, not both of them local."""
+        for x, y in ((i, j), (j, i)):
+            if x.flat[0] < self.hessian.shape[1]:
+                self.hessian[:, x, y] = values
 
 
 class Block:
@@ -214,7 +210,7 @@ class Block:
         gamma: (C, layers, bins) indices of those parameters.
         added: (C, J') places of its histosys parameters.
         variables: (C, layers, bins) places of the parameters per bin among all variables.
-        local: the layer whose variables are local, or None.
+        local: the layers whose variables are local -> their place among those.
     """
 
     def __init__(self, channels: list[list[Row]], first_row: int, added: dict[int, int]) -> None:
@@ -232,7 +228,7 @@ class Block:
         self._collect_layers(channels)
         self._collect_differences(channels, added)
         self.variables = np.zeros(self.gamma.shape, dtype=np.intp)
-        self.local: int | None = None
+        self.local: dict[int, int] = {}
 
     def _collect_layers(self, channels: list[list[Row]]) -> None:
         """Collect the layers of parameters per bin: their indices, and the rows they act on."""
@@ -369,14 +365,19 @@ class Block:
             sums.gradient[:, layer] = pull[:, :, k].reshape(points, -1)
             values = to_factors[:, k].reshape(points, -1, m)
             sums.hessian[:, :m, layer] = values.swapaxes(1, 2)
-            if k != self.local:
+            if k not in self.local:
                 sums.hessian[:, layer, :m] = values
         if slopes[1] is not None:
             crossing = self._cross_layers(at, parts, (w * first, s * inverse), slopes[1])
             for k in range(self.layers):
                 sums.couple(m + self.added[:, None], v[:, k, :, None], crossing[:, :, k])
         for k, q, value in self._layer_pairs(first, pieces, inverse, (w, s)):
-            sums.couple(v[:, k], v[:, q], value)
+            if k in self.local and q in self.local:
+                first_local = sums.hessian.shape[1]
+                sums.inner[:, v[:, k] - first_local, self.local[q]] = value
+                sums.inner[:, v[:, q] - first_local, self.local[k]] = value
+            else:
+                sums.couple(v[:, k], v[:, q], value)
 
     def _cross_layers(
         self, at: Point, parts: Counts, weights: tuple[Array, Array], added: Array

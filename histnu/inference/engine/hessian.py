@@ -1,18 +1,20 @@
 """Second derivatives of P problems, without the zeros among parameters that act in one bin each.
 
 A parameter per bin (a staterror, say) that acts in one bin only couples to every parameter that
-changes the bin, but to no other of its kind. With such *local* parameters last the matrix is an
-arrow::
+changes the bin, but of its own kind to those of the same bin alone. With such *local* parameters
+last the matrix is an arrow::
 
-    H = [[C, B], [B', diag d]],    H^-1 from the Schur complement  C - B diag(1/d) B'
+    H = [[C, B], [B', A]],    H^-1 from the Schur complement  C - B A^-1 B',
 
-of which ``C`` (k, k), ``B`` (k, L) and ``d`` (L,) are kept: a Newton step costs ``k^2 L`` instead
-of ``(k + L)^3``, and exactly the same matrix is solved.
+``C`` (k, k), ``B`` (k, L) and ``A`` of a small block for every bin. Only these are kept: a Newton
+step costs ``k^2 L`` instead of ``(k + L)^3``, and exactly the same system is solved.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,17 +26,31 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Arrow:
-    """What belongs to the local parameters.
+    """What belongs to the L local parameters: first those alone in their bins, then pairs, ...
 
     Attributes:
-        border: (k, L, P) their second derivatives with the others. inner: (L, P) the diagonal.
-        others, local: (k,) and (L,) numbers of the parameters.
+        border: (k, L, P) their second derivatives with the others.
+        inner: (s, s, G, P) those of the s parameters of each of G bins, for every s.
+        others, local: (k,) and (L,) numbers of the parameters; local ones of s to a bin are in
+            the order of (s, G).
     """
 
     border: Array
-    inner: Array
+    inner: tuple[Array, ...]
     others: Index
     local: Index
+
+    def grids(self, x: NDArray[Any]) -> Iterator[tuple[Array, NDArray[Any]]]:
+        """Yield each of ``inner`` and its part (s, G, ...) of values (L, ...), a view."""
+        start = 0
+        for a in self.inner:
+            size = a.shape[0] * a.shape[2]
+            yield a, x[start : start + size].reshape(a.shape[0], a.shape[2], *x.shape[1:])
+            start += size
+
+    def map(self, border: Array, inner: tuple[Array, ...]) -> Arrow:
+        """Return another of the same parameters."""
+        return Arrow(border, inner, self.others, self.local)
 
 
 @dataclass(frozen=True)
@@ -52,22 +68,10 @@ class Hessian:
     def select(self, which: slice | Mask | Index) -> Hessian:
         """Return those of a subset of the problems."""
         a = self.arrow
+        core = self.core[..., which]
         if a is None:
-            return Hessian(self.core[..., which])
-        part = Arrow(a.border[..., which], a.inner[..., which], a.others, a.local)
-        return Hessian(self.core[..., which], part)
-
-    def among(self, chosen: Index) -> Hessian:
-        """Return those in a subset of the parameters (in order)."""
-        a = self.arrow
-        if a is None:
-            return Hessian(self.core[np.ix_(chosen, chosen)])
-        size = len(a.others) + len(a.local)
-        number = np.full(size, -1)
-        number[chosen] = np.arange(len(chosen))
-        k, b = (np.flatnonzero(number[x] >= 0) for x in (a.others, a.local))
-        part = Arrow(a.border[np.ix_(k, b)], a.inner[b], number[a.others[k]], number[a.local[b]])
-        return Hessian(self.core[np.ix_(k, k)], part)
+            return Hessian(core)
+        return Hessian(core, a.map(a.border[..., which], tuple(x[..., which] for x in a.inner)))
 
     def where(self, taken: Mask, other: Hessian) -> Hessian:
         """Return these where ``taken`` (P,), elsewhere those of ``other``."""
@@ -75,13 +79,17 @@ class Hessian:
         a, b = self.arrow, other.arrow
         if a is None or b is None:
             return Hessian(core)
-        border, inner = np.where(taken, a.border, b.border), np.where(taken, a.inner, b.inner)
-        return Hessian(core, Arrow(border, inner, a.others, a.local))
+        inner = tuple(np.where(taken, x, y) for x, y in zip(a.inner, b.inner, strict=True))
+        return Hessian(core, a.map(np.where(taken, a.border, b.border), inner))
 
     def diagonal(self) -> Array:
         """Return the diagonals (n, P)."""
         core = np.einsum("iip->ip", self.core)
-        return core if self.arrow is None else self._joined(core, self.arrow.inner)
+        a = self.arrow
+        if a is None:
+            return core
+        inner = [np.einsum("iigp->igp", x).reshape(-1, x.shape[-1]) for x in a.inner]
+        return self._joined(core, np.concatenate(inner))
 
     def add_diagonal(self, values: Array) -> None:
         """Add values (n, P) to the diagonals, in place."""
@@ -89,7 +97,9 @@ class Hessian:
         a = self.arrow
         diagonal += values if a is None else values[a.others]
         if a is not None:
-            a.inner[...] += values[a.local]
+            for inner, x in a.grids(values[a.local]):
+                diagonal = np.einsum("iigp->igp", inner)
+                diagonal += x
 
     def scaled(self, scale: Array) -> Hessian:
         """Return rows and columns times ``scale`` (n, P)."""
@@ -99,8 +109,8 @@ class Hessian:
         if a is None:
             return Hessian(core)
         t = scale[a.local]
-        arrow = Arrow(a.border * (s[:, None] * t), a.inner * t**2, a.others, a.local)
-        return Hessian(core, arrow)
+        inner = tuple(x * (y[:, None] * y) for x, y in a.grids(t))
+        return Hessian(core, a.map(a.border * (s[:, None] * t), inner))
 
     def times(self, x: Array) -> Array:
         """Return the products (n, P) with vectors (n, P)."""
@@ -109,7 +119,10 @@ class Hessian:
             return np.einsum("ijp,jp->ip", self.core, x)
         y, z = x[a.others], x[a.local]
         core = np.einsum("ijp,jp->ip", self.core, y) + np.einsum("ijp,jp->ip", a.border, z)
-        return self._joined(core, np.einsum("ijp,ip->jp", a.border, y) + a.inner * z)
+        local = np.einsum("ijp,ip->jp", a.border, y)
+        for (inner, of), (_, out) in zip(a.grids(z), a.grids(local), strict=True):
+            out += np.einsum("ijgp,jgp->igp", inner, of)
+        return self._joined(core, local)
 
     def dense(self) -> Array:
         """Return the whole matrices (n, n, P)."""
@@ -121,7 +134,8 @@ class Hessian:
         out[np.ix_(a.others, a.others)] = self.core
         out[np.ix_(a.others, a.local)] = a.border
         out[np.ix_(a.local, a.others)] = a.border.swapaxes(0, 1)
-        out[a.local, a.local] = a.inner
+        for inner, number in a.grids(a.local):
+            out[number[:, None], number] = inner
         return out
 
     def _joined(self, others: Array, local: Array) -> Array:

@@ -184,6 +184,7 @@ class Rates(Protocol):
 
     floats_per_point: int
     floats_per_value: int
+    local: Index
 
     def rates(self, pars: Array, templates: Array | None = None) -> Array:
         """Return expected counts (B, P) at parameters (n, P)."""
@@ -213,6 +214,7 @@ class BatchedLikelihood:
         poi_index: index of the parameter of interest, or None.
         n_bins: B. channels: name -> slice of the bins. auxdata: (A,) observed values.
         kinks: parameters at whose zero the likelihood has a kink.
+        local: parameters whose second derivatives are kept apart, see :mod:`.hessian`.
         floats_per_point: numbers that the evaluation of a point holds at once.
         rates: evaluates expected counts and their derivatives.
     """
@@ -242,6 +244,7 @@ class BatchedLikelihood:
             if template_sample is None and by_terms(compiled)
             else RowRates(compiled, template_sample)
         )
+        self.local = self.rates.local
         self.floats_per_point = self.rates.floats_per_point
         normal, scale = compiled.constraints.normal, compiled.constraints.scale
         self._gauss = _Auxiliary.of(compiled.constraints, normal, 1 / scale)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dpotrs
 
-from histnu.inference.engine.hessian import Hessian
+from histnu.inference.engine.hessian import Arrow, Hessian
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -109,22 +109,54 @@ def _solve(
     a = h.arrow
     if a is None:
         return solve(h.core, b)
-    definite = a.inner > _PIVOT
-    inverse = 1 / np.where(definite, a.inner, 1.0)
-    border = np.ascontiguousarray(a.border.transpose(2, 0, 1))  # (P, k, L)
-    pushed = border * inverse.T[:, None]
-    left = h.core.transpose(2, 0, 1) - pushed @ border.swapaxes(1, 2)
-    target = b[a.others] - _times(pushed, b[a.local])
-    found, bad = solve(left.transpose(1, 2, 0), target)
+    k = len(a.others)
+    rows = np.empty((b.shape[1], k + 1, len(a.local)))  # those of B, and of the target
+    rows[:, :k], rows[:, k] = a.border.transpose(2, 0, 1), b[a.local].T
+    pushed, bad = _divided(rows, a)
+    product = pushed[:, :k] @ rows.swapaxes(1, 2)
+    left = h.core.transpose(2, 0, 1) - product[:, :, :k]
+    found, wrong = solve(left.transpose(1, 2, 0), b[a.others] - product[:, :, k].T)
     out = np.empty_like(b)
     out[a.others] = found
-    out[a.local] = inverse * (b[a.local] - _times(border.swapaxes(1, 2), found))
-    return out, bad | ~definite.all(axis=0)
+    out[a.local] = (pushed[:, k] - (found.T[:, None] @ pushed[:, :k])[:, 0]).T
+    return out, bad | wrong
 
 
-def _times(matrices: Array, x: Array) -> Array:
-    """Return (i, P) from matrices (P, i, j) and vectors (j, P)."""
-    return np.asarray((matrices @ x.T[..., None])[..., 0].T)
+def _divided(rows: Array, arrow: Arrow) -> tuple[Array, Mask]:
+    """Return rows (P, k, L) times the inverse of the local blocks, and which are not definite."""
+    out, bad = np.empty_like(rows), np.zeros(len(rows), dtype=bool)
+    start = 0
+    for inner in arrow.inner:
+        s, _, g, _ = inner.shape
+        where = slice(start, start + s * g)
+        if s == 1:
+            pivot = inner[0, 0].T
+            wrong = ~(pivot > _PIVOT)
+            if wrong.any():
+                pivot = np.where(wrong, 1.0, pivot)
+            np.divide(rows[:, :, where], pivot[:, None], out=out[:, :, where])
+            bad |= wrong.any(axis=1)
+        else:
+            inverse, wrong = _inverses(inner)
+            x = rows[:, :, where].reshape(*rows.shape[:2], s, g)
+            of = np.einsum("pkjg,jigp->pkig", x, inverse)
+            out[:, :, where] = of.reshape(*rows.shape[:2], -1)
+            bad |= wrong
+        start += s * g
+    return out, bad
+
+
+def _inverses(blocks: Array) -> tuple[Array, Mask]:
+    """Return the inverses of (s, s, G, P) by elimination; flag problems that are not definite."""
+    a, definite = blocks.copy(), np.ones(blocks.shape[2:], dtype=bool)
+    for j in range(len(a)):
+        definite &= a[j, j] > _PIVOT
+        pivot = 1 / np.where(definite, a[j, j], 1.0)
+        column, row = a[:, j].copy(), a[j] * pivot
+        a -= column[:, None] * row
+        a[j], a[:, j] = row, -column * pivot
+        a[j, j] = pivot
+    return a, np.asarray(~definite.all(axis=0))
 
 
 def _solve_any(a: Array, b: Array) -> tuple[Array, Mask]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from histnu.inference.engine.hessian import Hessian
 from histnu.inference.engine.likelihood import Derivatives, Likelihood, Observed
 from histnu.inference.engine.linalg import NewtonStep, newton_step
 from histnu.inference.engine.plateau import Resting, idle, way_off
@@ -119,8 +120,8 @@ class _Run:
         points = problems.start.shape[1]
         self._bounds = (likelihood.bounds[:, :1].copy(), likelihood.bounds[:, 1:].copy())
         held: Mask = np.asarray(problems.fixed.all(axis=1))
-        few = held.sum() <= _FEW_HELD * len(held)
-        self._live = np.arange(len(held)) if few else np.flatnonzero(~held)
+        whole = len(getattr(likelihood, "local", ())) or held.sum() <= _FEW_HELD * len(held)
+        self._live = np.arange(len(held)) if whole else np.flatnonzero(~held)
         self._result = problems.start.copy()
         self._value = np.full(points, np.inf)
         self._converged = np.zeros(points, dtype=bool)
@@ -284,7 +285,7 @@ class _Run:
         live = self._live
         hessian = s.at.second.select(which)
         if len(live) < len(x):
-            hessian = hessian.among(live)
+            hessian = Hessian(hessian.core[np.ix_(live, live)])
         ridge = s.ridge[which]
         out = newton_step(hessian, g[live], move[live], ridge)
         at_bound = move & ((x <= lower) | (x >= upper))

@@ -61,7 +61,7 @@ class TermRates:
 
     def __init__(self, compiled: Compiled) -> None:
         parts = terms(compiled)
-        self._n = len(compiled.init)
+        self._n, self.local = len(compiled.init), np.zeros(0, dtype=np.intp)
         self._kernel = StrengthKernel(parts)
         self._histograms = np.stack([t.histogram for t in parts])
         self._plan_histograms()
