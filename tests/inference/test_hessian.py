@@ -10,7 +10,7 @@ import pytest
 from histnu.inference import BatchedLikelihood, fit
 from histnu.inference.engine import rows
 from histnu.inference.engine.hessian import Arrow, Hessian
-from histnu.inference.engine.linalg import newton_step
+from histnu.inference.engine.linalg import newton_step, profiled
 from histnu.inference.uncertainties import curvature
 from tests.inference import examples
 
@@ -68,6 +68,18 @@ def test_newton_step_is_that_of_the_whole_matrix(shift: float, size: float) -> N
     for name in ("step", "edm", "indefinite", "lowest"):
         # condition numbers of up to 1e3 times rounding
         np.testing.assert_allclose(getattr(short, name), getattr(whole, name), rtol=1e-11)
+
+
+@pytest.mark.parametrize("keep", [2, 6])  # one of the others, and a local one
+def test_profiled_matrix_has_the_variance_of_the_whole(keep: int) -> None:
+    h, free = arrow(6), np.ones(11, dtype=bool)
+    free[[0, 4, 7]] = False
+    found, numbers = profiled(h, free, keep)
+    inverse, whole = (np.linalg.inv(x[..., 0]) for x in (found, h.dense()[np.ix_(free, free)]))
+    at, of = (np.flatnonzero(n == keep)[0] for n in (numbers, np.flatnonzero(free)))
+    assert len(numbers) == (8 if keep == 6 else 2)
+    # rounding times condition numbers of up to 1e3
+    assert inverse[at, at] == pytest.approx(whole[of, of], rel=1e-11)
 
 
 def crowded(seed: int) -> dict[str, Any]:

@@ -134,7 +134,7 @@ class Derivatives:
         To second order, ``|g| d + h d^2 / 2 = 1``: a conditional standard deviation where the
         slope g is zero; infinite where there is neither slope nor curvature h.
         """
-        slope, bend = np.abs(self.gradient), np.maximum(np.einsum("iip->ip", self.hessian), 0.0)
+        slope, bend = np.abs(self.gradient), np.maximum(self.second.diagonal(), 0.0)
         with np.errstate(divide="ignore"):
             return np.asarray(2 / (slope + np.sqrt(slope**2 + 2 * bend)))
 

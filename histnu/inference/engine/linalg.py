@@ -17,6 +17,7 @@ from scipy.linalg.lapack import dpotrf, dpotrs
 from histnu.inference.engine.hessian import Arrow, Hessian
 
 Array = NDArray[np.float64]
+Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 _LAPACK_SIZE = 24  # above this size LAPACK beats the vectorised loop
@@ -120,6 +121,25 @@ def _solve(
     out[a.others] = found
     out[a.local] = (pushed[:, k] - (found.T[:, None] @ pushed[:, :k])[:, 0]).T
     return out, bad | wrong
+
+
+def profiled(h: Hessian, free: Mask, keep: int) -> tuple[Array, Index]:
+    """Return second derivatives (m, m, P) after the free local variables, and their variables (m,).
+
+    Those of -2 log L with the local variables at their best values and without variables that are
+    not ``free`` (n,); with all that are, if the variable ``keep`` is local.
+    """
+    a = h.arrow
+    if a is None or keep in a.local:
+        return h.dense()[np.ix_(free, free)], np.flatnonzero(free)
+    moves = np.broadcast_to(free[:, None], (len(free), h.core.shape[-1])).astype(float)
+    h = h.scaled(moves)
+    h.add_diagonal(1 - moves)  # what is not free is alone
+    assert h.arrow is not None
+    rows = h.arrow.border.transpose(2, 0, 1)
+    left = h.core - (_divided(rows, h.arrow)[0] @ rows.swapaxes(1, 2)).transpose(1, 2, 0)
+    k = free[a.others]
+    return left[np.ix_(k, k)], a.others[k]
 
 
 def _divided(rows: Array, arrow: Arrow) -> tuple[Array, Mask]:
