@@ -23,6 +23,7 @@ Mask = NDArray[np.bool_]
 _FOLDING = 10  # most folding parameters that change sides, and pairs of them
 _WEAK = 0.1  # share of the constraint's curvature that such a parameter can take away
 _NEARBY = 0.3  # widths from a minimum, to start a second time on the same side of all folds
+_NEAR = 1e-3  # of the size of a parameter: at zero, or where it would be held
 _NO: Index = np.zeros(0, dtype=np.intp)
 
 
@@ -190,11 +191,12 @@ def _held(search: Search, x: Array) -> list[tuple[int, float]]:
         return []
     init, low = compiled.init, compiled.bounds[:, 0]
     small = search.memory.many == search.memory.options.many
-    at_zero: Mask = np.any(x <= np.maximum(low, 0.0)[:, None] + 1e-3, axis=1)
+    near = _NEAR * search.memory.unit
+    at_zero: Mask = np.any(x <= (np.maximum(low, 0.0) + near)[:, None], axis=1)
     return [
         (k, value)
         for k, value in switches(compiled, search.observed.main[:, 0])
-        if np.any(np.abs(x[k] - value) > 1e-3) and (value != init[k] or at_zero[k] or small)
+        if np.any(np.abs(x[k] - value) > near[k]) and (value != init[k] or at_zero[k] or small)
     ]
 
 
