@@ -70,6 +70,18 @@ def test_newton_step_is_that_of_the_whole_matrix(shift: float, size: float) -> N
         np.testing.assert_allclose(getattr(short, name), getattr(whole, name), rtol=1e-11)
 
 
+@pytest.mark.parametrize("which", [0, 1])  # a variable alone in its bin; one of three
+def test_local_variable_of_negative_curvature_is_noticed(which: int) -> None:
+    h = arrow(7)
+    assert h.arrow is not None
+    h.arrow.border[:, 0 if which == 0 else ALONE] = 0.0  # what is left does not know of it
+    h.arrow.inner[which][0, 0, 0] *= -1
+    g, move, ridge = np.ones((11, POINTS)), np.ones((11, POINTS), bool), np.zeros(POINTS)
+    short, whole = (newton_step(x, g, move, ridge) for x in (h, Hessian(h.dense())))
+    assert short.indefinite.all() and whole.indefinite.all()
+    np.testing.assert_allclose(short.step, whole.step, rtol=1e-11)  # rounding, as above
+
+
 @pytest.mark.parametrize("keep", [2, 6])  # one of the others, and a local one
 def test_profiled_matrix_has_the_variance_of_the_whole(keep: int) -> None:
     h, free = arrow(6), np.ones(11, dtype=bool)
