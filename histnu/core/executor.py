@@ -9,10 +9,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from histnu.core.pool import Done, Job, ignore, run_jobs
+from histnu.core.pool import Done, Job, Pool, ignore, run_jobs
 
 
 @dataclass(frozen=True)
@@ -61,20 +61,27 @@ class Executor(ABC):
 
 @dataclass(frozen=True)
 class Local(Executor):
-    """This process, or worker processes of this machine (:mod:`histnu.core.pool`)."""
+    """This process, or worker processes of this machine (:mod:`histnu.core.pool`).
+
+    Attributes:
+        workers: processes. pool: of them, kept for all maps; each map has its own if None.
+    """
 
     workers: int = 1
+    pool: Pool | None = field(default=None, compare=False, repr=False)
 
     def run(self, calls: Calls) -> list[Any]:
-        """See :func:`histnu.core.pool.run_jobs`."""
+        """See :meth:`histnu.core.pool.Pool.run`."""
         named = zip(calls.labels, calls.items, strict=True)
         jobs = [Job(name, calls.function, (item,)) for name, item in named]
-        return run_jobs(jobs, self.workers, calls.shared, calls.done)
+        if self.pool is None:
+            return run_jobs(jobs, self.workers, calls.shared, calls.done)
+        return self.pool.run(jobs, calls.shared, calls.done)
 
 
 @contextmanager
 def executor(jobs: int = 1, dask: str | None = None) -> Iterator[Executor]:
-    """An executor for some time.
+    """An executor for some time, which keeps its workers from one map to the next.
 
     Args:
         jobs: local processes, also of a local cluster.
@@ -84,7 +91,8 @@ def executor(jobs: int = 1, dask: str | None = None) -> Iterator[Executor]:
         HistnuError: the extra ``dask`` is not installed, or nothing answers at the address.
     """
     if dask is None:
-        yield Local(jobs)
+        with Pool(jobs) as pool:
+            yield Local(jobs, pool)
         return
     from histnu.core.cluster import cluster
 

@@ -1,5 +1,8 @@
 """Independent jobs side by side in worker processes that never outlive their parent.
 
+A pool starts its workers when they are needed and keeps them: what a worker has imported, built
+and loaded serves all jobs that follow.
+
 Workers ignore SIGINT: Ctrl-C in a terminal reaches the whole process group, and only the parent
 decides. When the parent leaves the pool through an exception (an interrupt, a failed job) it ends
 all workers at once. When the parent itself is killed, each worker ends on its own: on Linux the
@@ -85,51 +88,104 @@ def run_jobs(
         HistnuError: if a worker process is killed from outside.
         Exception: the first one that a job raises, with the worker's traceback as a note.
     """
-    if workers > 1 and not processes_available():
-        log.info("no processes here: %d jobs run one after the other", len(jobs))
-        workers = 1
-    if workers <= 1:
-        results = []
-        for number, job in enumerate(jobs):
-            results.append(job.run(shared))
-            done(number, results[-1])
-        return results
-    with _workers(min(workers, len(jobs)), shared) as pool:
-        return _distribute(jobs, pool, done)
+    with Pool(workers) as pool:
+        return pool.run(jobs, shared, done)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Worker:
-    """A process and this end of the pipe to it."""
+    """A process, this end of the pipe to it, and what it was last given to share."""
 
     process: SpawnProcess
     pipe: Connection
+    shared: Any = None
+
+    def send(self, job: Job, shared: Any) -> None:
+        """Send a job, and with it what jobs share, if that is new."""
+        new = () if shared is self.shared else (shared,)
+        self.shared = shared
+        with suppress(OSError):  # a worker that is gone is noticed when its answer is read
+            self.pipe.send((job, new))
 
 
-def _distribute(jobs: Sequence[Job], pool: Sequence[_Worker], done: Done) -> list[Any]:
-    """Give each free worker the next job until all are done."""
-    from multiprocessing.connection import wait
+class Pool:
+    """Worker processes for some time; an exception within it ends them at once.
 
-    results: list[Any] = [None] * len(jobs)
-    waiting = iter(range(len(jobs)))
-    busy: dict[Any, tuple[int, _Worker]] = {}
+    Args:
+        workers: processes; 1 runs everything in this one, as does a Python without processes.
+    """
 
-    def give(worker: _Worker) -> None:
-        number = next(waiting, None)
-        if number is not None:
-            busy[worker.pipe] = (number, worker)
-            with suppress(OSError):  # a worker that is gone is noticed when its answer is read
-                worker.pipe.send(jobs[number])
+    def __init__(self, workers: int) -> None:
+        if workers > 1 and not processes_available():
+            log.info("no processes here: jobs run one after the other")
+            workers = 1
+        self._size = workers
+        self._running: list[_Worker] = []
 
-    for worker in pool:
-        give(worker)
-    while busy:
-        for pipe in wait(list(busy)):
-            number, worker = busy.pop(pipe)
-            results[number] = _answer(worker, jobs[number])
-            done(number, results[number])
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._end(at_once=kind is not None)
+
+    def run(self, jobs: Sequence[Job], shared: Any = None, done: Done = ignore) -> list[Any]:
+        """Run jobs and return their results in the order given, see :func:`run_jobs`.
+
+        The workers stay for the jobs of the next call, with what is shared as long as that is the
+        same object.
+        """
+        if self._size <= 1:
+            results = []
+            for number, job in enumerate(jobs):
+                results.append(job.run(shared))
+                done(number, results[-1])
+            return results
+        try:
+            self._start(min(self._size, len(jobs)))
+            return self._distribute(jobs, shared, done)
+        except BaseException:
+            self._end(at_once=True)
+            raise
+
+    def _start(self, number: int) -> None:
+        """Start the workers that are missing."""
+        with _one_thread_each(), _interrupts_held_back():
+            while len(self._running) < number:
+                self._running.append(_started())
+
+    def _distribute(self, jobs: Sequence[Job], shared: Any, done: Done) -> list[Any]:
+        """Give each free worker the next job until all are done."""
+        from multiprocessing.connection import wait
+
+        results: list[Any] = [None] * len(jobs)
+        waiting = iter(range(len(jobs)))
+        busy: dict[Any, tuple[int, _Worker]] = {}
+
+        def give(worker: _Worker) -> None:
+            number = next(waiting, None)
+            if number is not None:
+                busy[worker.pipe] = (number, worker)
+                worker.send(jobs[number], shared)
+
+        for worker in self._running:
             give(worker)
-    return results
+        while busy:
+            for pipe in wait(list(busy)):
+                number, worker = busy.pop(pipe)
+                results[number] = _answer(worker, jobs[number])
+                done(number, results[number])
+                give(worker)
+        return results
+
+    def _end(self, at_once: bool) -> None:
+        """End all workers: idle ones when their pipe is closed, others by a signal."""
+        workers, self._running = self._running, []
+        for worker in workers:
+            if at_once:
+                worker.process.terminate()
+            worker.pipe.close()
+        for worker in workers:
+            _wait(worker.process, CUT_SHORT_S if at_once else PATIENCE_S)
 
 
 def _answer(worker: _Worker, job: Job) -> Any:
@@ -147,29 +203,7 @@ def _answer(worker: _Worker, job: Job) -> Any:
     raise value
 
 
-@contextmanager
-def _workers(number: int, shared: Any) -> Iterator[list[_Worker]]:
-    """Running workers; on any exception they are ended at once."""
-    pool: list[_Worker] = []
-    patience_s = PATIENCE_S
-    try:
-        with _one_thread_each(), _interrupts_held_back():
-            for _ in range(number):
-                pool.append(_start(shared))
-        yield pool
-    except BaseException:
-        patience_s = CUT_SHORT_S
-        for worker in pool:
-            worker.process.terminate()
-        raise
-    finally:
-        for worker in pool:
-            worker.pipe.close()
-        for worker in pool:
-            _end(worker.process, patience_s)
-
-
-def _start(shared: Any) -> _Worker:
+def _started() -> _Worker:
     """Start a worker.
 
     ``spawn`` and not ``fork``: the parent has threads, and a child must not hold its pipes.
@@ -178,13 +212,13 @@ def _start(shared: Any) -> _Worker:
 
     context = get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, shared), daemon=True)
+    process = context.Process(target=_serve, args=(theirs,), daemon=True)
     process.start()
     theirs.close()
     return _Worker(process, ours)
 
 
-def _end(process: SpawnProcess, patience_s: float) -> None:
+def _wait(process: SpawnProcess, patience_s: float) -> None:
     """Wait for a worker that was told to end; kill one that does not."""
     process.join(patience_s)
     if process.is_alive():
@@ -193,15 +227,18 @@ def _end(process: SpawnProcess, patience_s: float) -> None:
         process.join()
 
 
-def _serve(pipe: Connection, shared: Any) -> None:
+def _serve(pipe: Connection) -> None:
     """Life of a worker: run what comes through the pipe until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
+    shared = None
     while True:
         try:
-            job: Job = pipe.recv()
+            job, new = pipe.recv()
         except (EOFError, OSError):
             return
+        if new:
+            (shared,) = new
         try:
             answer = (True, job.run(shared))
         except Exception as error:

@@ -31,6 +31,15 @@ from histnu.core.pool import Job, run_jobs
 busy = Job("busy", exec, ({prelude!r} + "while True: pass",))
 run_jobs([busy, busy], 2)
 """
+IDLE = """
+import os, time
+from histnu.cli.signals import interruptible
+from histnu.core.pool import Job, Pool
+with interruptible(), Pool(2) as pool:
+    pool.run([Job("pid", os.getpid)] * 2)
+    print("idle", flush=True)
+    while True: pass
+"""
 UNTIE = "import ctypes; ctypes.CDLL(None).prctl(1, 0)\n"
 """Takes PR_SET_PDEATHSIG back: as on systems that have none."""
 REPRODUCE = ("reproduce", "-q", "-j", "2")
@@ -178,6 +187,17 @@ def test_a_computation_in_one_process_ends(start, tmp_path, verb, signum):
     assert process.returncode == 128 + signum
     assert "histnu: error: interrupted" in err and "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_idle_workers_end_with_their_parent(start, signum):
+    """Between two maps of one run workers wait for jobs, and the parent computes."""
+    process = start(IDLE)
+    assert process.stdout.readline() == "idle\n"
+    others = descendants(process.pid)
+    assert len(others) == 3
+    process.send_signal(signum)
+    assert ends(process, others) < ALLOWED_S
 
 
 @pytest.mark.parametrize("prelude", ["", UNTIE], ids=["kernel", "portable"])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import sys
 import time
+from typing import Any
 
 import pytest
 
 from histnu.core.errors import HistnuError
-from histnu.core.pool import Job, run_jobs
+from histnu.core.pool import Job, Pool, run_jobs
 
 
 def test_results_keep_their_order():
@@ -56,6 +58,49 @@ def test_a_killed_worker_is_an_error():
     code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     with pytest.raises(HistnuError, match=r"job 'x' was ended from outside \(exit code -9\)"):
         run_jobs([Job("x", exec, (code,)), Job("y", time.sleep, (60,))], 2)
+
+
+class Counted:
+    """Says how often it has arrived in a process."""
+
+    arrived = 0
+
+    def __setstate__(self, state: Any) -> None:
+        Counted.arrived += 1
+
+    def __getstate__(self) -> str:
+        return "something"  # an empty state is not restored
+
+
+def arrivals(shared: Counted, nap_s: float) -> tuple[int, int]:
+    time.sleep(nap_s)  # so that one worker does not take both jobs
+    return os.getpid(), shared.arrived
+
+
+def test_a_pool_keeps_its_workers_and_what_they_share():
+    both = [Job(str(n), arrivals, (0.2,)) for n in range(2)]
+    one, other = Counted(), Counted()
+    with Pool(2) as pool:
+        first, again = (dict(pool.run(both, one)) for _ in range(2))
+        assert len(first) == 2 and os.getpid() not in first
+        assert again == first == dict.fromkeys(first, 1)
+        assert dict(pool.run(both, other)) == dict.fromkeys(first, 2)
+        # what is not shared is no argument
+        assert pool.run([Job("x", math.factorial, (5,))]) == [120]
+    for pid in first:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_workers_killed_between_two_runs_are_an_error_and_then_replaced():
+    both = [Job(str(n), os.getpid) for n in range(2)]
+    with Pool(2) as pool:
+        (pid, *_) = pool.run(both)
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)
+        with pytest.raises(HistnuError, match=r"was ended from outside \(exit code -9\)"):
+            pool.run(both)
+        assert pid not in pool.run(both)
 
 
 def test_a_worker_that_ends_slowly_is_not_killed(caplog):
