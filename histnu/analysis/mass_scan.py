@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import chdtr
 
 from histnu.analysis.assemble import measurements_of, strengths_of, templates_for
 from histnu.analysis.hypothesis import require_held, signal_model
@@ -404,7 +404,7 @@ def _ends(point: _Point, cut: float, options: ScanOptions) -> _Ends:
     """The set where the profile is at most ``cut`` above the value's own minimum."""
     if not cut > 0:
         return _Ends()
-    level = float(chi2.cdf(cut, 2))
+    level = float(chdtr(2, cut))
     interest = point.interest
     fit = IntervalOptions(fit=_fit(interest, options))
     found = interval(interest.likelihood, point.data, interest.parameter, level, 2, fit)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, poisson
+from scipy.special import gammaln, ndtr, xlogy
 
 from histnu.core.errors import DataError
 from histnu.experiments.response import Response
@@ -84,9 +84,10 @@ def bin_probability(e_recoil_kev: Array, a: Us2Assumptions) -> Array:
     n = np.arange(1, 61)
     edges = np.array(a.edges)
     width = a.single_electron_resolution * np.sqrt(n)
-    cumulative = norm.cdf((edges[:, None] - n) / width)
+    cumulative = ndtr((edges[:, None] - n) / width)
     in_bin = np.diff(cumulative, axis=0)
-    return np.asarray(in_bin @ poisson.pmf(n[:, None], mean))
+    poisson = np.exp(xlogy(n[:, None], mean) - gammaln(n[:, None] + 1) - mean)
+    return np.asarray(in_bin @ poisson)
 
 
 def response(a: Us2Assumptions, signal_events: Array, signal_total: float) -> Response:

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, xlogy
-from scipy.stats import chi2
+from scipy.special import chdtrc, gammaln, xlogy
 
 from histnu.core.errors import FitError
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit
@@ -95,7 +94,7 @@ def goodness_of_fit(
     options = options or FitOptions()
     statistic = best[1] - float(saturated_twice_nll(likelihood, data, likelihood.auxdata))
     dof = degrees_of_freedom(likelihood, options)
-    p_value = float(chi2.sf(statistic, dof)) if dof > 0 else None
+    p_value = float(chdtrc(dof, max(statistic, 0.0))) if dof > 0 else None
     if toys is None:
         return GoodnessOfFit(statistic, dof, p_value)
     sampled = _toys(likelihood, best[0], toys)
