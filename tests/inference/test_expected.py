@@ -99,6 +99,13 @@ def test_toys_of_many_events_follow_the_asimov_bands():
     assert found.n_toys == 4000
 
 
+def test_expected_ends_are_those_of_toys():
+    """Of few toys a quantile is one of their ends: none is made up between them."""
+    options = ExpectedOptions("profile", 0.9, ensemble=True, toys=ToyOptions(n_toys=9, seed=1))
+    found = expected_limit(many_events(), None, "mu", options)
+    assert found.n_toys == 9 and set(found.upper) <= set(found.toys.tolist())
+
+
 @pytest.mark.slow
 def test_cls_from_toys_follows_the_formulae_for_many_events():
     likelihood = many_events()
