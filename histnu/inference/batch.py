@@ -8,7 +8,6 @@ one batch here.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -25,8 +24,7 @@ from histnu.inference.engine import (
     global_minimise,
     minimise,
 )
-
-log = logging.getLogger(__name__)
+from histnu.inference.engine.fit import Solver
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -67,6 +65,25 @@ def _one_by_one(
         found.append(fit(likelihood, data, fixed, start, options))
     columns = {f.name: [getattr(x, f.name) for x in found] for f in fields(found[0])}
     return BatchFit(**{name: np.concatenate(parts) for name, parts in columns.items()})
+
+
+def held_minima(solver: Solver, observed: Observed, index: Index, values: Array) -> BatchFit:
+    """Return certified minima of P problems, number p holding parameter ``index[p]``.
+
+    Those of one parameter are a scan: they share what they learn of other minima.
+
+    Args:
+        solver: fits, from as many starts as needed. observed: one data set.
+        index: (P,) parameter held. values: (P,) where.
+    """
+    order = np.argsort(index, kind="stable")
+    chosen, first = np.unique(index[order], return_index=True)
+    names = solver.likelihood.parameter_names
+    parts = [
+        solver.fit(observed, {names[i]: values[where]})
+        for i, where in zip(chosen, np.split(order, first[1:]), strict=True)
+    ]
+    return BatchFit.join(parts).select(np.argsort(order, kind="stable"))
 
 
 def held_problems(
@@ -175,8 +192,6 @@ def crossings(
     for _ in range(_MAX_ITERATIONS):
         if not search.step():
             break
-    else:
-        log.warning("%d of %d ends were not found", int(search.active.sum()), len(task.index))
     return search.result()
 
 

@@ -28,6 +28,7 @@ from scipy.special import ndtr, ndtri
 from histnu.core.errors import FitError
 from histnu.inference.batch import CrossingTask, asimov_data, crossings
 from histnu.inference.cls import first_crossing, hypotest_toys
+from histnu.inference.ends import certified_ends
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
@@ -205,9 +206,8 @@ def _asymptotic(
         np.full(k, index, dtype=np.intp), np.where(levels < 0, -1.0, 1.0), levels**2,
         np.full(k, scale),
     )  # fmt: skip
-    found = crossings(likelihood, observed, task, options.fit)
-    good = found.reached & found.converged
-    return tuple(float(v) if ok else None for v, ok in zip(found.value, good, strict=True))
+    ends, _ = certified_ends(likelihood, observed, task, options.fit)
+    return tuple(float(end) if np.isfinite(end) else None for end in ends)
 
 
 def _scale(likelihood: AnyLikelihood, observed: Observed, index: int, at: Array) -> float:

@@ -44,6 +44,11 @@ class Solver:
         """Whether any fit met a second minimum."""
         return self._starts is not None and self._starts.second
 
+    @property
+    def divided(self) -> bool:
+        """Whether the document, after its free fit, may have minima that one start misses."""
+        return self._starts is not None and (self.second or not self._starts.plain)
+
     @one_blas_thread
     def fit(
         self,
