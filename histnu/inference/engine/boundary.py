@@ -28,9 +28,9 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 _EVENTS = (1.0, 0.1, 1e-2, 1e-4, 1e-6, 1e-9)  # of the barrier in an empty bin
-_BEGINNINGS = ((0, False), (3, False), (3, True))
-"""Of the events: with few of them a minimum is left only at the end; at last from where Newton's
-method stalled itself, which further inside is in the basin of a higher minimum."""
+_BEGINNINGS = ((0, False), (3, True))
+"""Of the events, and whether where Newton's method stalled is the start: with few events a minimum
+is left only at the end, but further inside can be the basin of a higher one."""
 _MOST = 40  # points from which a point inside is looked for by linear programs
 _ACTIVE = 1e-5  # rate below which an empty bin is at the boundary
 _INWARDS = 0.05  # share of the way back to the suggested start from where Newton stalled
