@@ -66,10 +66,10 @@ def on_the_boundary(
     )
     out = fit.copy()
     for first, stalled in _BEGINNINGS:
-        now = ~out.converged[left]
+        wanted = ~out.converged[left]
         if stalled:
-            now &= np.isfinite(likelihood.value(at, with_events(likelihood, data, 1.0, dead)))
-        now = np.flatnonzero(now)
+            wanted &= np.isfinite(likelihood.value(at, with_events(likelihood, data, 1.0, dead)))
+        now = np.flatnonzero(wanted)
         if not len(now):
             break
         inside = Problems(at if stalled else start, part.fixed, part.refuge)
