@@ -272,7 +272,7 @@ def _asymptotic_root(asymptotic: _Asymptotic, alpha: float) -> float:
             high = middle
         else:
             low = middle
-    return float(brentq(asymptotic.excess, low, high, (alpha,), rtol=1e-10))
+    return float(brentq(asymptotic.excess, low, high, (alpha,), 1e-12 * high, 1e-10))
 
 
 def _toy_root(

@@ -34,7 +34,8 @@ Mask = NDArray[np.bool_]
 _GROWTH = 2.0  # ratio of the distances of neighbouring grid points from the best fit
 _COUNT = 4  # distances tried at once on either side; then two: rates that grow as the fourth power
 _MORE = 2  # of a coupling are beyond any certificate a few steps further out
-_LONG = 10.0  # times the best fit, or 1: a first distance above it is tried before it is used
+_LONG = 10.0  # times the best fit, or 1: so is one above it
+_ABSURD = 1e4  # in Delta, with nothing else moved: a first distance is tried before it is used
 _SHRINK = 8.0  # ratio of the distances that are tried
 _EDGE = 1e-5  # relative width to which the edge of what is defined is located
 _JUMP = 1e-6  # of the first distances: around zero a jump of the profile is looked for
@@ -177,7 +178,7 @@ class _Grid:
         self._options = options
         self._bounds = function.bounds
         self._ends = [OPEN, OPEN]
-        self._near = 0.0  # around zero, where a jump is looked for
+        self._size = 0.0  # of the first distances from the best fit
 
     def explore(self) -> None:
         """Evaluate the profile until its crossings are isolated."""
@@ -201,7 +202,7 @@ class _Grid:
     def _outwards(self) -> None:
         """Scan from the best fit until the profile is far above the level, or to the bounds."""
         center, sigma = self._f.center, self._scale()
-        self._near = _JUMP * sigma
+        self._size = sigma
         reach = self._options.reach * max(sigma, _SMALLEST * max(1.0, abs(center)))
         offsets = dict.fromkeys((-1, 1), 0.35 * sigma)
         last = 0.35 * sigma * _GROWTH ** (_COUNT - 1)
@@ -229,24 +230,29 @@ class _Grid:
         """
         low, high = self._bounds
         if low < 0 < high and np.any(self._f.observed.main == 0):
-            self._f.evaluate(self._near * np.array([-1.0, 0.0, 1.0]))
+            self._f.evaluate(_JUMP * self._size * np.array([-1.0, 0.0, 1.0]))
 
     def _scale(self) -> float:
         """Return a distance at which the profile is of the order of the level on some side.
 
-        The curvature at a nearly flat minimum can suggest one that is far too long; then shorter
-        ones are tried, with values that the profile does not exceed.
+        The curvature at a nearly flat minimum can suggest one that is far too long, and where it
+        is zero nothing does; then shorter ones are tried, with values that the profile does not
+        exceed.
         """
-        center, sigma = self._f.center, self._f.sigma()
-        longest = _LONG * max(1.0, abs(center))
-        if sigma <= longest:
+        sigma, longest = self._f.sigma(), _LONG * max(1.0, abs(self._f.center))
+        sizes = np.asarray(sigma / _SHRINK ** np.arange(17), dtype=np.float64)
+        if sigma > longest:
+            sizes = sizes[: int((sizes > longest).sum()) + 1]
+        elif self._f.beside(self._first(sizes[:1])).min() <= _ABSURD:
             return sigma
-        sizes = sigma / _SHRINK ** np.arange(17)
-        sizes = sizes[: int((sizes > longest).sum()) + 1]
-        near = self._clipped(center + 0.35 * np.multiply.outer(sizes, [-1.0, 1.0]))
+        near = self._first(sizes)
         most = self._f.at_most(near.ravel()).reshape(near.shape).min(axis=1)
         tried = np.append(np.flatnonzero(most <= self._far), len(sizes) - 1)
         return float(sizes[tried[0]])
+
+    def _first(self, sizes: Array) -> Array:
+        """Return the first values (K, 2) on both sides at distances of K sizes."""
+        return self._clipped(self._f.center + 0.35 * np.multiply.outer(sizes, [-1.0, 1.0]))
 
     def _clipped(self, x: Array) -> Array:
         return np.clip(x, *self._bounds)
@@ -339,7 +345,7 @@ class _Grid:
         for _ in range(3):  # again if the roots met a second minimum, or a lower one
             self.explore()
             before, second = self._f.best.twice_nll, self._f.solver.second
-            found = _roots(self._f, (self._level, self._near), self._options)
+            found = _roots(self._f, (self._level, self._size), self._options)
             if self._f.solver.second == second and self._f.best.twice_nll >= before - 1e-8:
                 break
         x, delta = self._f.x, self._f.delta
@@ -384,10 +390,10 @@ def _roots(
     """Return all ends of allowed segments inside the grid, ascending, with their kinds.
 
     Args:
-        function: the profile. wanted: level of its roots, and the distance from zero within which
-            it may jump. options: tolerances.
+        function: the profile. wanted: level of its roots, and the size of the parameter where it
+            may be zero. options: tolerances.
     """
-    level, near_zero = wanted
+    level, scale = wanted
     x, delta = function.x, function.delta
     above = delta > level
     k = np.flatnonzero(above[1:] != above[:-1])
@@ -403,9 +409,9 @@ def _roots(
         width = np.abs(outside - inside)
         size = np.maximum(np.abs(inside), np.abs(outside))
         undefined = ~np.isfinite(function.known(outside)[0])
-        narrow = width <= np.where(undefined, _EDGE * np.maximum(size, 1e-3), 4e-16 * size)
+        narrow = width <= np.where(undefined, _EDGE * np.maximum(size, 1e-3 * scale), 4e-16 * size)
         height = function.known(outside)[0] - function.known(inside)[0]
-        jumps = (size <= near_zero) & (height > _HEIGHT) & ~undefined
+        jumps = (size <= _JUMP * scale) & (height > _HEIGHT) & ~undefined
         narrow |= jumps
         done = (np.abs(delta - level) < options.tolerance) | narrow
         if done.all():

@@ -151,6 +151,13 @@ class ProfileFunction:
             self._known = known.add(new, found, self._slopes(found))
         return self.known(values)
 
+    def beside(self, values: Array) -> Array:
+        """Return Delta at values of any shape, everything else at the best fit."""
+        points = np.repeat(start_of(self.likelihood, self.best)[:, None], values.size, axis=1)
+        points[self.index] = values.ravel()
+        found = self.likelihood.value(points, self.observed) - self.best.twice_nll
+        return np.nan_to_num(found, nan=np.inf).reshape(values.shape)
+
     def at_most(self, values: Array) -> Array:
         """Return what Delta does not exceed at values (P,), from one descent each; not kept."""
         held: dict[str, ArrayLike] = {**self._options.fixed, self.parameter: values}
@@ -210,17 +217,25 @@ class ProfileFunction:
         self.certified = self.certified and ok
 
     def sigma(self) -> float:
-        """Return a scale of the parameter: from the curvature, or from its size."""
+        """Return a scale of the parameter: from curvature, slope at a bound, or its size."""
         pars = np.array([[self.best.parameters[k]] for k in self.likelihood.parameter_names])
-        hessian = self.likelihood.derivatives(pars, self.observed).hessian[:, :, 0]
+        at = self.likelihood.derivatives(pars, self.observed)
         lower, upper = self.likelihood.bounds.T
         free = ~self.likelihood.fixed & (pars[:, 0] > lower) & (pars[:, 0] < upper)
         free[self.index] = True
         where = int(np.flatnonzero(np.flatnonzero(free) == self.index)[0])
+        hessian = at.hessian[:, :, 0][np.ix_(free, free)]
+        unit = np.sqrt(np.abs(np.diagonal(hessian)))
+        unit = np.where(unit > 0, unit, 1.0)
         try:
-            variance = 2 * np.linalg.pinv(hessian[np.ix_(free, free)])[where, where]
+            inverse = np.linalg.pinv(hessian / np.outer(unit, unit))
+            variance = 2 * inverse[where, where] / unit[where] ** 2
         except np.linalg.LinAlgError:
             variance = np.nan
         if np.isfinite(variance) and variance > 0:
             return float(np.sqrt(variance))
-        return max(abs(self.center) * 0.1, 1e-3)
+        width = float(at.widths()[self.index, 0])
+        if self.center in self.bounds and np.isfinite(width):
+            return width
+        size = abs(self.center) * 0.1 or abs(self.likelihood.init[self.index]) * 1e-3
+        return float(size or 1e-3)

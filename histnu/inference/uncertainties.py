@@ -26,7 +26,7 @@ Mask = NDArray[np.bool_]
 
 FREE, FIXED, AT_BOUND, UNDETERMINED = "free", "fixed", "at bound", "undetermined"
 
-_AT_BOUND = 1e-9  # distance to a bound, relative to the size of the numbers
+_AT_BOUND = 1e-9  # distance to a bound, in widths of the parameter
 _FLAT = 1e-9  # eigenvalue of the unit-diagonal Hessian below which a direction is flat
 _SHARE = 1e-4  # component along a flat direction above which a parameter is not determined
 
@@ -85,7 +85,8 @@ def curvature(
     at = likelihood.derivatives(np.ascontiguousarray(parameters[:, None]), observed)
     gradient, hessian = at.gradient[:, 0], at.hessian[:, :, 0]
     lower, upper = likelihood.bounds.T
-    size = _AT_BOUND * np.maximum(1.0, np.abs(parameters))
+    width = at.widths()[:, 0]
+    size = _AT_BOUND * np.where(np.isfinite(width), width, np.maximum(1.0, np.abs(parameters)))
     pushed = ((parameters - lower <= size) & (gradient >= 0)) | (
         (upper - parameters <= size) & (gradient <= 0)
     )
@@ -195,7 +196,9 @@ def _both_ends(
 ) -> tuple[Array, Crossings]:
     best, value, index, matrix, level = what
     k, sigma = len(index), matrix.sigma[index]
-    scale = np.where(sigma > 0, sigma, np.maximum(0.1 * np.abs(best[index]), 0.1))
+    width = likelihood.derivatives(best[:, None].copy(), observed).widths()[index, 0]
+    width = np.where(np.isfinite(width), width, np.maximum(0.1 * np.abs(best[index]), 0.1))
+    scale = np.where(sigma > 0, sigma, width)
     both, signs = np.tile(index, 2), np.repeat([-1.0, 1.0], k)
     first = best[both] + signs * np.sqrt(level) * np.tile(scale, 2)
     start = linear_response(best, matrix.covariance, both, first, likelihood.bounds)

@@ -17,6 +17,7 @@ from histnu.inference import (
     IntervalOptions,
     MappedLikelihood,
     best_fit,
+    cls_limit,
     interval,
     limits,
     profile,
@@ -213,7 +214,7 @@ def test_interval_of_a_profile_without_curvature(monkeypatch: pytest.MonkeyPatch
     assert found.lower == pytest.approx(-found.upper, rel=1e-7)
 
 
-@pytest.mark.parametrize("unit", [1e-10, 1e-8, 1e8, 1e20])
+@pytest.mark.parametrize("unit", [1e-20, 1e-10, 1e-8, 1e8, 1e20])
 def test_the_unit_of_a_parameter_does_not_matter(unit: float) -> None:
     """A coupling squared of 1e-20, or a strength of 1e10: the interval is that of unit 1."""
 
@@ -232,12 +233,29 @@ def test_the_unit_of_a_parameter_does_not_matter(unit: float) -> None:
         ]
         mu = [{"name": "mu", "bounds": [[0.0, 10.0 * unit]], "inits": [unit]}]
         document = examples.workspace({"c": samples}, {"c": [62.0, 63.0, 60.0]}, "mu", mu)
-        found = interval(BatchedLikelihood.from_workspace(document), None, "mu")
+        likelihood = BatchedLikelihood.from_workspace(document)
+        found, limit = interval(likelihood, None, "mu"), cls_limit(likelihood, None, "mu")
         assert found.lower is not None and found.upper is not None and found.certified
-        return np.array([found.lower, found.best_fit.parameters["mu"], found.upper]) / unit
+        best = found.best_fit.parameters["mu"]
+        return np.array([found.lower, best, found.upper, limit.upper]) / unit
 
     # ends to 1e-8 in Delta, the best fit to the tolerance of -2 log L (edm 1e-9: 1e-5 of a width)
     np.testing.assert_allclose(ends(unit), ends(1.0), rtol=3e-5)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
+def test_a_profile_that_is_a_straight_line(unit: float) -> None:
+    """No event seen: Delta = 2 s mu has no curvature; its end is threshold / (2 s)."""
+    modifier = {"name": "mu", "type": "normfactor", "data": None}
+    samples = [
+        {"name": "signal", "data": [5.0 / unit], "modifiers": [modifier]},
+        {"name": "background", "data": [1.0], "modifiers": []},
+    ]
+    mu = [{"name": "mu", "bounds": [[0.0, 10.0 * unit]], "inits": [unit]}]
+    document = examples.workspace({"c": samples}, {"c": [0.0]}, "mu", mu)
+    found = interval(BatchedLikelihood.from_workspace(document), None, "mu")
+    # 1e-8 in Delta of 2.7
+    assert found.upper == pytest.approx(threshold(0.9, 1) / 10.0 * unit, rel=1e-8)
 
 
 def test_tiny_signal_over_a_tiny_background() -> None:

@@ -68,13 +68,13 @@ def test_plain_documents() -> None:
     plain = BatchedLikelihood.from_workspace(document([60, 25], TURNS))
     rates = plain.expected(plain.init)[0]
     assert not folds(plain.compiled).any()
-    assert is_plain(plain.compiled, np.array([60.0, 25.0]), rates)
-    assert not is_plain(plain.compiled, np.array([60.0, 0.0]), rates)
+    assert is_plain(plain.compiled, folds(plain.compiled), np.array([60.0, 25.0]), rates)
+    assert not is_plain(plain.compiled, folds(plain.compiled), np.array([60.0, 0.0]), rates)
     both_up = {"lo_data": [70.0, 25.0], "hi_data": [60.0, 30.0]}
     folded = BatchedLikelihood.from_workspace(document([30, 25], both_up))
     k = folded.index("shape")
     np.testing.assert_allclose(folds(folded.compiled)[k], [10.0, 5.0])
-    assert not is_plain(folded.compiled, np.array([30.0, 25.0]), rates)
+    assert not is_plain(folded.compiled, folds(folded.compiled), np.array([30.0, 25.0]), rates)
 
 
 def test_straight_runs_of_a_scan_to_and_fro() -> None:

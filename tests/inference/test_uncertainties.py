@@ -13,6 +13,7 @@ from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.limits import interval
 from histnu.inference.summary import SummaryOptions, summarise
 from histnu.inference.uncertainties import curvature, prefit, profile_errors
+from tests.inference import examples
 
 
 def twice_nll(likelihood):
@@ -145,3 +146,30 @@ def test_physical_parameters_have_profile_ends(charges):
     one = interval(charges, None, "q_ee", math.erf(math.sqrt(0.5)))
     assert found.value + found.down == pytest.approx(one.lower, rel=1e-5)
     assert found.value + found.up == pytest.approx(one.upper, rel=1e-5)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e12])
+def test_errors_do_not_depend_on_the_unit(unit):
+    """A best fit of 1e-12 is not at its bound at zero: errors and correlations are those of 1."""
+
+    def errors(unit):
+        mu = {"name": "mu", "type": "normfactor", "data": None}
+        b = {"name": "b", "type": "normsys", "data": {"lo": 0.9, "hi": 1.1}}
+        samples = [
+            {"name": "signal", "data": [5.0 / unit, 20.0 / unit], "modifiers": [mu]},
+            {"name": "background", "data": [52.0, 32.0], "modifiers": [b]},
+        ]
+        setting = [{"name": "mu", "bounds": [[0.0, 10.0 * unit]], "inits": [unit]}]
+        document = examples.workspace({"c": samples}, {"c": [62.0, 60.0]}, "mu", setting)
+        likelihood = BatchedLikelihood.from_workspace(document)
+        observed, x = fitted(likelihood)
+        matrix = curvature(likelihood, observed, x)
+        assert set(matrix.status) == {"free"}
+        ends = profile_errors(likelihood, observed, x, matrix)
+        k = likelihood.index("mu")
+        return matrix.sigma / np.where(np.arange(2) == k, unit, 1.0), ends.up[k] / unit
+
+    (sigma, up), (expected, end) = errors(unit), errors(1.0)
+    # the best fit is known to an expected decrease of 1e-9: 1e-5 of a width
+    np.testing.assert_allclose(sigma, expected, rtol=1e-4)
+    assert up == pytest.approx(end, rel=1e-4)

@@ -370,15 +370,14 @@ class Block:
 
         Shape (P, C, layers, bins, J').
         """
+        products, second = (x.swapaxes(0, 1)[..., None] for x in weights)
+        if self.acts_on_all:  # what it multiplies moves as the bin does
+            return ((products + second) * added).transpose(3, 1, 0, 2, 4)
         slopes = self._slopes(at, 1)
-        products, second = weights
-        out = products.swapaxes(0, 1)[..., None] * added  # (layers, C, bins, P, J')
+        out = products * added  # (layers, C, bins, P, J')
         for m in range(self.layers):
-            factor = parts.factor
-            if not self.acts_on_all:
-                factor = np.where(self.acts[:, m, :, None, None], factor, 0.0)
-            moved = _fold(self._contract_rows(factor), slopes[:, :, None])
-            out[m] += second[:, m][..., None] * moved
+            factor = np.where(self.acts[:, m, :, None, None], parts.factor, 0.0)
+            out[m] += second[m] * _fold(self._contract_rows(factor), slopes[:, :, None])
         return out.transpose(3, 1, 0, 2, 4)
 
     def _layer_pairs(

@@ -14,7 +14,7 @@ from histnu.inference.engine.allowed import allowed_point
 from histnu.inference.engine.minimize import minimise
 from histnu.inference.engine.problems import Problems
 from histnu.inference.engine.search import Search
-from histnu.inference.engine.structure import folding, folds, switches
+from histnu.inference.engine.structure import folding, switches
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -23,6 +23,7 @@ Mask = NDArray[np.bool_]
 _FOLDING = 10  # most folding parameters that change sides, and pairs of them
 _WEAK = 0.1  # share of the constraint's curvature that such a parameter can take away
 _NEARBY = 0.3  # widths from a minimum, to start a second time on the same side of all folds
+_NEAR = 1e-3  # of the size of a parameter: at zero, or where it would be held
 _NO: Index = np.zeros(0, dtype=np.intp)
 
 
@@ -38,19 +39,28 @@ def fold(search: Search) -> bool:
     todo = np.flatnonzero(np.isfinite(ledger.fit.twice_nll) & ~ledger.closed)
     tried = todo = _some(todo, memory.options.folded)
     before = ledger.fit.twice_nll.copy()
-    for _ in range(memory.options.rounds if len(todo) else 0):
-        sides = _sides(search, todo)
-        minima = ledger.fit.parameters[todo].T
-        layers = [_reflected(minima, k, compiled.init) for k in sides]
-        for k, layer in zip(sides, layers, strict=True):
-            if len(k) == 1:
-                _move_inside(search, todo, layer, k)
-        todo = todo[search.run(todo, layers)[todo]]
+    if not _met_two(search):
+        started = np.abs(before - search.reflected) <= search.tolerance(ledger.fit)
+        todo = todo[~started[todo]]
+    for _ in range(memory.options.rounds):
         if not len(todo):
             break
+        todo = todo[search.run(todo, other_sides(search, todo))[todo]]
     lower = ledger.fit.twice_nll < before - memory.options.agreement
     confirm(search, tried)
     return bool(lower.any())
+
+
+def other_sides(search: Search, todo: Index) -> list[Array]:
+    """Return starts (n, M): minima of some problems with folding parameters reflected."""
+    ledger, compiled = search.ledger, search.compiled
+    assert compiled is not None
+    sides = _sides(search, todo)
+    minima = ledger.fit.parameters[todo].T
+    layers = [_reflected(minima, k, compiled.init) for k in sides]
+    _move_inside(search, todo, layers, sides)
+    search.reflected[todo] = ledger.fit.twice_nll[todo]
+    return layers
 
 
 def confirm(search: Search, where: Index) -> None:
@@ -81,39 +91,44 @@ def _sides(search: Search, todo: Index) -> list[Index]:
     """Return the sets of folding parameters that change sides together."""
     memory, ledger, compiled = search.memory, search.ledger, search.compiled
     assert compiled is not None
-    if memory.folds is None:
-        memory.folds = folds(compiled)
     highest = ledger.fit.parameters[todo[np.argmax(ledger.fit.twice_nll[todo])]]
     rates = memory.likelihood.expected(highest)[0]
     names = _NO
     if np.all(rates > 0):
-        names = folding(memory.folds, search.observed.main[:, 0], rates, _WEAK)
+        names = folding(search.folds, search.observed.main[:, 0], rates, _WEAK)
     names = names[~compiled.fixed[names]][:_FOLDING]
     sides = [*combinations(names, 1), *(combinations(names, 2) if _met_two(search) else ())]
     return [np.array(k) for k in sides]
 
 
-def _move_inside(search: Search, where: Index, layer: Array, which: Index) -> None:
+def _move_inside(search: Search, where: Index, layers: list[Array], sides: list[Index]) -> None:
     """Move starts (n, M) at which a rate is negative to minima with the reflected held, in place.
 
-    At the boundary of the allowed rates a fit that is free would come back at once.
+    At the boundary of the allowed rates a fit that is free would come back at once. Starts with
+    one parameter reflected only.
     """
     memory, counts = search.memory, search.observed.main[:, 0]
-    value = memory.likelihood.value(np.ascontiguousarray(layer), search.observed)
-    held = search.problems.fixed[:, where].copy()
-    held[which] = True
-    moved = []
-    for m in np.flatnonzero(~np.isfinite(value)):
-        start = (layer[:, m], held[:, m])
-        found = allowed_point(memory.likelihood, counts, start, search.width())
+    single = [(k, layer) for k, layer in zip(sides, layers, strict=True) if len(k) == 1]
+    if not single:
+        return
+    starts = np.concatenate([layer for _, layer in single], axis=1)
+    lost = np.flatnonzero(~np.isfinite(memory.likelihood.value(starts, search.observed)))
+    moved, problems = [], []
+    for at in lost:
+        which, m = divmod(at, len(where))
+        k, layer = single[which]
+        held = search.problems.fixed[:, where[m]].copy()
+        held[k] = True
+        found = allowed_point(memory.likelihood, counts, (layer[:, m], held), search.width())
         if found is not None:
-            layer[:, m] = found
-            moved.append(m)
+            moved.append((layer, m))
+            problems.append((found, held))
     if moved:
-        problems = Problems(np.ascontiguousarray(layer[:, moved]), held[:, moved])
-        fit = minimise(memory.likelihood, search.observed, problems, memory.first)
+        start, fixed = (np.stack(x, axis=1) for x in zip(*problems, strict=True))
+        fit = minimise(memory.likelihood, search.observed, Problems(start, fixed), memory.first)
         memory.counts.starts += len(fit)
-        layer[:, moved] = fit.parameters.T
+        for (layer, m), x in zip(moved, fit.parameters, strict=True):
+            layer[:, m] = x
 
 
 def _reflected(x: Array, which: Index, center: Array) -> Array:
@@ -176,11 +191,12 @@ def _held(search: Search, x: Array) -> list[tuple[int, float]]:
         return []
     init, low = compiled.init, compiled.bounds[:, 0]
     small = search.memory.many == search.memory.options.many
-    at_zero: Mask = np.any(x <= np.maximum(low, 0.0)[:, None] + 1e-3, axis=1)
+    near = _NEAR * search.memory.unit
+    at_zero: Mask = np.any(x <= (np.maximum(low, 0.0) + near)[:, None], axis=1)
     return [
         (k, value)
         for k, value in switches(compiled, search.observed.main[:, 0])
-        if np.any(np.abs(x[k] - value) > 1e-3) and (value != init[k] or at_zero[k] or small)
+        if np.any(np.abs(x[k] - value) > near[k]) and (value != init[k] or at_zero[k] or small)
     ]
 
 

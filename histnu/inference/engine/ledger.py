@@ -110,13 +110,19 @@ class Ledger:
             self.met += [*found.parameters[some[:4]], held.parameters[k]]
 
 
-def distinct(starts: Array, held: Array, fixed: Mask) -> Mask:
-    """Return (S, M): whether a start differs from those before it and from the minimum held."""
+def distinct(starts: Array, held: Array, fixed: Mask, unit: Array) -> Mask:
+    """Return (S, M): whether a start differs from those before it and from the minimum held.
+
+    Args:
+        starts: (S, n, M). held: (n, M), NaN where there is none. fixed: (n, M).
+        unit: (n,) sizes of the parameters.
+    """
     count = len(starts)
     out = np.ones((count, starts.shape[2]), dtype=bool)
-    size = _SAME * (1 + np.abs(starts))
+    size = _SAME * (unit[:, None] + np.abs(starts))
     known = bool(np.isfinite(held).any())
     for k in range(count):
-        for other in (*starts[:k], *([held] if known else [])):
-            out[k] &= ~((np.abs(other - starts[k]) <= size[k]) | fixed).all(axis=0)
+        others = np.concatenate([starts[:k], held[None]]) if known else starts[:k]
+        same = (np.abs(others - starts[k]) <= size[k]) | fixed
+        out[k] = ~same.all(axis=1).any(axis=0)
     return out

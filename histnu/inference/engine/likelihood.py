@@ -110,6 +110,16 @@ class Derivatives:
     gradient: Array
     hessian: Array
 
+    def widths(self) -> Array:
+        """Return (n, P): how far each parameter alone moves to raise -2 log L by one.
+
+        To second order, ``|g| d + h d^2 / 2 = 1``: a conditional standard deviation where the
+        slope g is zero; infinite where there is neither slope nor curvature h.
+        """
+        slope, bend = np.abs(self.gradient), np.maximum(np.einsum("iip->ip", self.hessian), 0.0)
+        with np.errstate(divide="ignore"):
+            return np.asarray(2 / (slope + np.sqrt(slope**2 + 2 * bend)))
+
 
 class Likelihood(Protocol):
     """What the minimiser and the statistics need of a likelihood."""

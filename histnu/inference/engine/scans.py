@@ -14,7 +14,7 @@ from histnu.inference.engine.branches import (
     one_branch,
     straight_runs,
 )
-from histnu.inference.engine.divides import release
+from histnu.inference.engine.divides import other_sides, release
 from histnu.inference.engine.ledger import distinct
 from histnu.inference.engine.problems import BatchFit, Problems
 from histnu.inference.engine.search import Search
@@ -53,7 +53,8 @@ def _alone(search: Search, layers: list[Array]) -> None:
     memory, ledger, problems = search.memory, search.ledger, search.problems
     options = memory.options
     known = search.inside(np.stack([*layers, memory.likelihood.init[:, None]]), problems)
-    new = distinct(known, np.full(known.shape[1:], np.nan), problems.fixed)[:, 0]
+    none = np.full(known.shape[1:], np.nan)
+    new = distinct(known, none, problems.fixed, memory.unit)[:, 0]
     layers, count = list(known[new]), options.few
     large = len(problems.start) > _LARGE
     if large:
@@ -63,7 +64,10 @@ def _alone(search: Search, layers: list[Array]) -> None:
             ledger.closed |= ledger.fit.converged
             return
         memory.plain = _is_plain(search)
-        layers, count = layers[1:], count if memory.plain else options.spread
+        layers = layers[1:]
+        if not memory.plain:
+            count = options.spread
+            layers += other_sides(search, _FIRST) if search.compiled is not None else []
     search.run(_FIRST, [*layers, *search.spread(count, 1)], patient=large)
     if not large:
         memory.plain = _is_plain(search)
@@ -84,7 +88,8 @@ def _is_plain(search: Search) -> bool:
     if compiled is None or search.memory.second:
         return False
     rates = search.memory.likelihood.expected(fit.parameters)[0]
-    return bool(fit.converged[0]) and is_plain(compiled, search.observed.main[:, 0], rates)
+    counts = search.observed.main[:, 0]
+    return bool(fit.converged[0]) and is_plain(compiled, search.folds, counts, rates)
 
 
 # ---------------------------------------------------------------------- scans

@@ -19,6 +19,7 @@ from histnu.inference.engine.likelihood import Likelihood, Observed
 from histnu.inference.engine.minimize import minimise
 from histnu.inference.engine.problems import BatchFit, Met, MinimiseOptions, Problems
 from histnu.inference.engine.starts import Spread, StartOptions
+from histnu.inference.engine.structure import folds
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -39,8 +40,9 @@ class Memory:
             bounds there, and the second derivatives.
         plain: nothing in the document makes several minima likely. second: two were met.
         spent: spread starts made in scans. scanned: points of scans that may still be released.
+        unit: sizes (n,) of the parameters, to tell starts apart.
         many: spread starts per problem after a second minimum was met.
-        convex: how minima are proven, if they may be. folds: of :func:`.structure.folds`.
+        convex: how minima are proven, if they may be. folds: see :meth:`Search.folds`.
         rng: chooses the data sets that are checked.
     """
 
@@ -65,6 +67,7 @@ class Memory:
         size = len(likelihood.init)
         self.many = int(np.clip(self.options.total // max(size, 1), 1, self.options.many))
         self.convex = convexity(likelihood)
+        self.unit = np.minimum(np.where(likelihood.init == 0, 1.0, np.abs(likelihood.init)), 1.0)
         self.folds: Array | None = None
         self.rng = np.random.default_rng(0)
 
@@ -87,6 +90,7 @@ class Search:
         self.observed = observed
         self.problems = problems
         self.ledger = Ledger(problems, memory.options.agreement)
+        self.reflected = np.full(len(self), np.nan)  # minima whose other sides were started
 
     def __len__(self) -> int:
         return self.problems.start.shape[1]
@@ -101,6 +105,14 @@ class Search:
         """The document, of a likelihood of one document with one data set."""
         compiled: Compiled | None = getattr(self.memory.likelihood, "compiled", None)
         return compiled if self.observed.size is None else None
+
+    @property
+    def folds(self) -> Array:
+        """Of the document, see :func:`.structure.folds`."""
+        if self.memory.folds is None:
+            assert self.compiled is not None
+            self.memory.folds = folds(self.compiled)
+        return self.memory.folds
 
     def part(self, where: Index | slice) -> Search:
         """Return a search of some problems with a ledger of its own."""
@@ -129,7 +141,7 @@ class Search:
         starts = self.inside(np.stack(layers), part)
         known = np.isfinite(ledger.fit.twice_nll[where])
         held = np.where(known, ledger.fit.parameters[where].T, np.nan)
-        new = distinct(starts, held, part.fixed)
+        new = distinct(starts, held, part.fixed, memory.unit)
         count, n, size = starts.shape
         refuge = np.where(known, ledger.fit.parameters[where].T, memory.likelihood.init[:, None])
         inside = ledger.inside[:, where]

@@ -68,11 +68,12 @@ def _constrained(compiled: Compiled) -> Mask:
     return out
 
 
-def is_plain(compiled: Compiled, counts: Array, rates: Array) -> bool:
+def is_plain(compiled: Compiled, folds: Array, counts: Array, rates: Array) -> bool:
     """Return whether nothing in a document makes several minima likely (see above).
 
     Args:
-        compiled: the model. counts: (B,) data. rates: (B,) expected counts at a minimum.
+        compiled: the model. folds: (n, B) of :func:`folds`. counts: (B,) data.
+        rates: (B,) expected counts at a minimum.
     """
     if not np.all(rates > 0) or switches(compiled, counts):
         return False
@@ -81,7 +82,7 @@ def is_plain(compiled: Compiled, counts: Array, rates: Array) -> bool:
         layers = sum(any(free[p] for p in layer) for layer in row.layers)
         if layers + sum(bool(free[e.parameter]) for e in row.factors) > 1:
             return False
-    return not len(folding(folds(compiled), counts, rates))
+    return not len(folding(folds, counts, rates))
 
 
 def folding(folds: Array, counts: Array, rates: Array, share: float = _FOLD) -> Index:
@@ -102,23 +103,21 @@ def folding(folds: Array, counts: Array, rates: Array, share: float = _FOLD) -> 
 def folds(compiled: Compiled) -> Array:
     """Return (n, B): by how much each parameter moves a bin to the same side up and down."""
     out = np.zeros((len(compiled.init), compiled.n_bins))
-    parts = [
-        (d.parameter, row.bins, d.up, -d.down) for row in compiled.rows for d in row.differences
-    ]
-    parts += [
-        (e.parameter, row.bins, (e.second - 1) * row.nominal, (e.first - 1) * row.nominal)
-        for row in compiled.rows
-        for e in row.factors
-        if e.kind != "identity" and (e.first - 1) * (e.second - 1) > 0
-    ]
+    for row in compiled.rows:
+        for e in row.factors:
+            if e.kind != "identity" and (e.first - 1) * (e.second - 1) > 0:
+                common = min(abs(e.first - 1), abs(e.second - 1)) * np.sign(e.first - 1)
+                out[e.parameter, row.bins] += common * row.nominal
+    parts = [(d, row.bins) for row in compiled.rows for d in row.differences]
     if not parts:
         return out
-    up, down = (np.concatenate([p[k] for p in parts]) for k in (2, 3))
-    width = [p[1].stop - p[1].start for p in parts]
-    parameter = np.repeat([p[0] for p in parts], width)
-    bins = np.concatenate([np.arange(p[1].start, p[1].stop) for p in parts])
-    folded = np.where(up * down > 0, np.minimum(np.abs(up), np.abs(down)) * np.sign(up), 0.0)
-    np.add.at(out, (parameter, bins), folded)
+    up, down = (np.concatenate([getattr(d, name) for d, _ in parts]) for name in ("up", "down"))
+    first, last = np.array([(bins.start, bins.stop) for _, bins in parts]).T
+    width = last - first
+    parameter = np.repeat([d.parameter for d, _ in parts], width)
+    bins = np.arange(len(up)) + np.repeat(last - np.cumsum(width), width)
+    common = np.where(up * down < 0, np.minimum(np.abs(up), np.abs(down)) * np.sign(up), 0.0)
+    np.add.at(out, (parameter, bins), common)
     return out
 
 
