@@ -31,6 +31,8 @@ Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 _TOLERANCE = 1e-8  # on Delta at an end: relative 1e-8 of a standard deviation
+_AGREES = 1e-5  # in -2 log L, of two starts
+_SMALL = 24  # parameters up to which several starts cost little
 _MAX_ITERATIONS = 60
 _REACH = 1e6  # standard deviations searched before an end counts as open
 
@@ -84,6 +86,30 @@ def held_minima(solver: Solver, observed: Observed, index: Index, values: Array)
         for i, where in zip(chosen, np.split(order, first[1:]), strict=True)
     ]
     return BatchFit.join(parts).select(np.argsort(order, kind="stable"))
+
+
+def doubtful(
+    solver: Solver, observed: Observed, held: tuple[Index, Array], twice_nll: Array
+) -> Index:
+    """Return which minima with one parameter held need more starts, after the free fit.
+
+    Those are all where the document is divided, or small; else those of which a fit from the
+    suggested start ends lower, or in another minimum.
+
+    Args:
+        solver: of the free fit. observed: one data set.
+        held: (P,) parameter and value of each. twice_nll: (P,) at the minima.
+    """
+    index, values = held
+    likelihood, options = solver.likelihood, solver.options
+    if not solver.searches or not len(index):
+        return np.arange(0)
+    if solver.divided or len(likelihood.init) <= _SMALL:
+        return np.arange(len(index))
+    problems = held_problems(likelihood, likelihood.init, index, values, options)
+    second = solve(likelihood, observed, problems, options)
+    off = second.twice_nll - twice_nll
+    return np.flatnonzero((off < -_AGREES) | (second.converged & (off > _AGREES)))
 
 
 def held_problems(

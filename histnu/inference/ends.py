@@ -2,10 +2,11 @@
 
 :func:`histnu.inference.batch.crossings` finds many ends in one batch, each fit from one start. An
 end at x with ``Delta(x) = level`` is right if no other start finds a lower minimum there: Delta
-can only be lower between the best fit and x, too. In documents that are not plain
-(:mod:`histnu.inference.engine.structure`) every end is fitted again from several starts; what
-does not hold, and what the batch did not find, is looked for again as the end of the segment of
-the region (:func:`histnu.inference.limits.level_set`) that holds the best fit.
+can only be lower between the best fit and x, too. Every end is fitted once more from the
+suggested start; where that ends elsewhere, in small documents, and in those that are not plain
+(:mod:`histnu.inference.engine.structure`), from several starts. What does not hold, and what the
+batch did not find, is looked for again as the end of the segment of the region
+(:func:`histnu.inference.limits.level_set`) that holds the best fit.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histnu.core.errors import FitError
-from histnu.inference.batch import Crossings, CrossingTask, crossings, held_minima
+from histnu.inference.batch import Crossings, CrossingTask, crossings, doubtful, held_minima
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.limits import level_set
@@ -72,11 +73,12 @@ def _moved(
     known = np.flatnonzero(np.isfinite(ends))
     solver = Solver(likelihood, options)
     solver.fit(observed, None, task.best[0])
-    if not solver.divided or not len(known):
-        return out
-    held = held_minima(solver, observed, task.index[known], ends[known])
-    miss = held.twice_nll - task.twice_nll[known] - task.level[known]
-    out[known] = ~(np.abs(miss) <= _AGREES) | ~held.certified
+    wanted = task.twice_nll + task.level
+    held = task.index[known], ends[known]
+    known = known[doubtful(solver, observed, held, wanted[known])]
+    if len(known):
+        found = held_minima(solver, observed, task.index[known], ends[known])
+        out[known] = ~(np.abs(found.twice_nll - wanted[known]) <= _AGREES) | ~found.certified
     return out
 
 

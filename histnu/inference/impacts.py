@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from histnu.core.errors import FitError
-from histnu.inference.batch import held_minima, held_problems, linear_response, solve
+from histnu.inference.batch import doubtful, held_minima, held_problems, linear_response, solve
 from histnu.inference.certification import Asked, require
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver, observe
 from histnu.inference.engine.likelihood import Observed
@@ -136,13 +136,14 @@ def _moved(
     values = best[index] + steps[row, column]
     likelihood, options = solver.likelihood, solver.options
     start = linear_response(best, widths[1].covariance, index, values, likelihood.bounds)
-    if solver.divided and len(index):
-        found = held_minima(solver, observed, index, values)
-        good = found.certified
-    else:
-        problems = held_problems(likelihood, start, index, values, options)
-        found = solve(likelihood, observed, problems, options)
-        good = found.converged
+    problems = held_problems(likelihood, start, index, values, options)
+    found = solve(likelihood, observed, problems, options)
+    good = found.converged.copy()
+    again = doubtful(solver, observed, (index, values), found.twice_nll)
+    if len(again):
+        better = held_minima(solver, observed, index[again], values[again])
+        found.put(again, better)
+        good[again] = better.certified
     out = np.full(steps.shape, np.nan)
     good = good & np.isfinite(found.twice_nll)
     out[row, column] = np.where(good, found.parameters[:, poi] - best[poi], np.nan)

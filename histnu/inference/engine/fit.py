@@ -45,6 +45,11 @@ class Solver:
         return self._starts is not None and self._starts.second
 
     @property
+    def searches(self) -> bool:
+        """Whether fits are certified by several starts."""
+        return self._starts is not None
+
+    @property
     def divided(self) -> bool:
         """Whether the document, after its free fit, may have minima that one start misses."""
         return self._starts is not None and (self.second or not self._starts.plain)
