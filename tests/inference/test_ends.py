@@ -14,6 +14,7 @@ from histnu.inference import BatchedLikelihood
 from histnu.inference.impacts import impacts
 from histnu.inference.summary import summarise
 from tests.inference.examples import workspace
+from tests.inference.random_documents import PyhfReference
 
 Json = dict[str, Any]
 ALPHA = np.linspace(-5.0, 5.0, 1001)
@@ -75,3 +76,39 @@ def test_an_impact_is_of_the_lowest_minimum() -> None:
         profile = twice_nll(likelihood, mu=mu[:, None], shape=ALPHA, norm=held).min(axis=1)
         # half a step of mu is 6e-3
         assert found.best_fit + change == pytest.approx(mu[profile.argmin()], abs=1e-2)
+
+
+def test_a_plain_document_may_have_another_basin_a_deviation_away() -> None:
+    """One start with np0 held one deviation up ends at mu = 0, 26 in -2 log L too high.
+
+    Rates of the signal that a normsys and a histosys of one name change together; nothing in the
+    document folds. The reference is SLSQP from several starts, with and without mu held.
+    """
+
+    def moved(name: str, kind: str, low: Any, high: Any) -> Json:
+        keys = ("lo", "hi") if kind == "normsys" else ("lo_data", "hi_data")
+        return {"name": name, "type": kind, "data": dict(zip(keys, (low, high), strict=True))}
+
+    signal = {"name": "signal", "data": [18.7, 18.2], "modifiers": [
+        {"name": "mu", "type": "normfactor", "data": None},
+        moved("np1", "normsys", 0.403, 1.522),
+        moved("np3", "normsys", 0.285, 1.824),
+        moved("np3", "histosys", [33.8, 13.0], [1.34, 24.2]),
+    ]}  # fmt: skip
+    back = {"name": "back", "data": [221.4, 249.8], "modifiers": [
+        moved("np0", "normsys", 0.6925, 1.339),
+        moved("np0", "histosys", [157.1, 193.4], [292.4, 311.9]),
+        moved("np1", "normsys", 0.782, 1.15),
+        moved("np1", "histosys", [270.4, 193.2], [187.7, 288.7]),
+    ]}  # fmt: skip
+    settings = [{"name": "mu", "bounds": [[0.0, 30.0]], "inits": [1.0]}]
+    document = workspace({"c": [signal, back]}, {"c": [253.0, 269.0]}, "mu", settings)
+    found = impacts(BatchedLikelihood.from_workspace(document), None, "mu")
+    (impact,) = (i for i in found.impacts if i.name == "np0")
+    assert impact.error is not None and impact.postfit_up is not None
+    reference = PyhfReference(document, "measurement")
+    starts = reference.starts(40, np.random.default_rng(2))  # of 12 all stop at 66.3
+    held = {"np0": impact.value + impact.error}
+    lowest = reference.minimum(held, starts)
+    there = reference.minimum({**held, "mu": found.best_fit + impact.postfit_up}, starts)
+    assert there == pytest.approx(lowest, abs=1e-4)  # SLSQP with ftol 1e-8
