@@ -25,6 +25,7 @@ _PUBLIC = {
         "coverage",
         "feldman_cousins",
         "fit",
+        "hypothesis_test",
         "impacts",
         "limit",
         "load",
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from histnu.api import coverage as coverage
     from histnu.api import feldman_cousins as feldman_cousins
     from histnu.api import fit as fit
+    from histnu.api import hypothesis_test as hypothesis_test
     from histnu.api import impacts as impacts
     from histnu.api import limit as limit
     from histnu.api import load as load

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from numpy.typing import ArrayLike
 
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from histnu.verbs.fit_results import FitSummary, Impacts, Significance
     from histnu.verbs.options import Options
     from histnu.verbs.results import Bound, Coverage, MassCurve, Profile, Region, Test, ToyMap, Toys
+    from histnu.workspace.selection import Patch
+
+
+SELECTED = ("measurement", "patch", "patch_name")
+"""Options of functions that choose a likelihood, as in :func:`load`."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,8 +104,14 @@ class Document:
         """Region of two parameters on a grid (:func:`histnu.verbs.contour`); 2 dof by default."""
         return self._answer("contour", ((x, y), grid), {"dof": 2, **options})
 
-    def hypothesis_test(self, parameter: str | None, value: float, **options: Any) -> Test:
-        """CLs of one value, asymptotic or with ``method="cls-toys"``."""
+    def hypothesis_test(
+        self, parameter: str | None = None, value: float = 1.0, **options: Any
+    ) -> Test:
+        """CLs of one value (:func:`histnu.verbs.hypothesis_test`).
+
+        Asymptotic, or from toys with ``method="cls-toys"``; ``statistic="q"`` for a parameter
+        that may be negative.
+        """
         return self._answer("hypothesis_test", (parameter, value), {"method": "cls", **options})
 
     def toys(self, parameter: str | None, values: ArrayLike, **options: Any) -> Toys:
@@ -141,11 +152,11 @@ class Document:
         return self._stamped(significance_of(*self._asked(parameter, options), signal)[0])
 
     def pyhf(self, measurement: str | None = None) -> tuple[Any, list[float]]:
-        """The ``pyhf.Model`` of the workspace and its data."""
+        """The ``pyhf.Model`` of the workspace (its chosen measurement if None) and its data."""
         import pyhf
 
         workspace = pyhf.Workspace(self.workspace)
-        model = workspace.model(measurement_name=measurement)
+        model = workspace.model(measurement_name=measurement or self.target.measurement)
         return model, workspace.data(model)
 
     def _answer(self, verb: str, asked: tuple[Any, ...], options: dict[str, Any]) -> Any:
@@ -178,7 +189,8 @@ class Document:
         held = "".join(f", {k} = {v:g}" for k, v in self.held.items())
         inputs = f", {self.provenance} inputs" if self.provenance else ""
         size = f"{len(self.channels)} channels, {bins} bins"
-        return f"<histnu likelihood {self.name}: {size}; {asked}{held}{inputs}>"
+        name = " with ".join((self.name, *self.target.patches))
+        return f"<histnu likelihood {name}: {size}; {asked}{held}{inputs}>"
 
     def _repr_html_(self) -> str:
         rows = {
@@ -193,30 +205,56 @@ class Document:
         return f"<table><caption>{escape(self.name)}</caption>{cells}</table>"
 
 
-def load(target: str | Path | Mapping[str, Any] | Document, **held: Setting) -> Document:
+def load(
+    target: str | Path | Mapping[str, Any] | Document,
+    *,
+    measurement: str | None = None,
+    patch: Patch | Sequence[Patch] = (),
+    patch_name: str | Sequence[float] | None = None,
+    **held: Setting,
+) -> Document:
     """Load a likelihood.
 
     Args:
         target: name of an analysis, an analysis file, a workspace file or its folder, a HEPData
             archive, a pyhf workspace as a dictionary, or a document (returned as it is).
+        measurement: name of the one to use; the parameter that is asked chooses if None.
+        patch: a JSON patch or PatchSet (a file, or its content) that is applied to a workspace
+            first, or several.
+        patch_name: patch of the PatchSet, by name or coordinates; without ``patch`` of the
+            ``patchset.json`` beside the workspace.
         held: values of parameters to hold: of the model (``m4=5``), or of the likelihood;
             ``"free"`` profiles one that its model holds at zero (``all="free"``: every one).
 
     Raises:
         HistnuError: for anything that cannot be read, or a held parameter without a value.
+
+    For example, a signal of a search that was published on HEPData::
+
+        histnu.load("BkgOnly.json", patch="patchset.json", patch_name="C1N2_200_50")
     """
     from histnu.analysis.target import load_target, target_of
+    from histnu.workspace.selection import Selection
 
     if isinstance(target, Document):
         return target
+    one = isinstance(patch, str | Path | Mapping) or _is_operations(patch)
+    patches = (patch,) if one else tuple(cast(Any, patch))
+    selection = Selection(measurement, patches, patch_name)
     if isinstance(target, Mapping):
-        return Document(target_of(dict(target), held))
-    return Document(load_target(target, held))
+        return Document(target_of(dict(target), held, selection))
+    return Document(load_target(target, held, selection))
+
+
+def _is_operations(patch: Sequence[Any]) -> bool:
+    """Whether a list is a JSON patch, not a list of patches."""
+    return bool(patch) and all(isinstance(p, Mapping) and "op" in p for p in patch)
 
 
 def _loaded(target: Any, options: dict[str, Any]) -> Document:
     """The document of a call like ``limit(target, ..., held={...})``."""
-    return load(target, **options.pop("held", {}))
+    chosen = {k: options.pop(k) for k in SELECTED if k in options}
+    return load(target, **chosen, **options.pop("held", {}))
 
 
 def limit(target: Any, parameter: str | None = None, **options: Any) -> Bound:
@@ -249,6 +287,13 @@ def impacts(target: Any, parameter: str | None = None, **options: Any) -> Impact
 def significance(target: Any, parameter: str | None = None, **options: Any) -> Significance:
     """``load(target).significance(parameter)``."""
     return _loaded(target, options).significance(parameter, **options)
+
+
+def hypothesis_test(
+    target: Any, parameter: str | None = None, value: float = 1.0, **options: Any
+) -> Test:
+    """``load(target).hypothesis_test(parameter, value)``: CLs, as ``pyhf.infer.hypotest``."""
+    return _loaded(target, options).hypothesis_test(parameter, value, **options)
 
 
 def toys(target: Any, parameter: str | None, values: ArrayLike, **options: Any) -> Toys:
@@ -285,6 +330,8 @@ def feldman_cousins(
     from histnu.inference.maps import MapOptions
     from histnu.verbs.maps import Running, map_of, toy_map
 
+    if any(name in options for name in SELECTED):
+        target = _loaded(target, options)
     asked = target.target if isinstance(target, Document) else str(target)
     settings = options.pop("held", {}) if isinstance(asked, str) else None
     chosen = verbs.Options(**{"dof": len(axes), **options})

@@ -82,7 +82,7 @@ def channel_axes(text: str | Path) -> dict[str, ChannelAxes]:
     """
     archived = archived_likelihood(str(text))
     if archived is not None:
-        return _of_manifest(archived[2] or {})
+        return _of_manifest(archived.manifest or {})
     path = Path(text)
     if path.suffix == ".json" or path.is_dir():
         folder = path if path.is_dir() else path.parent

@@ -29,7 +29,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from histnu.core import installed
-from histnu.core.errors import ConfigError
+from histnu.core.errors import ConfigError, known_names
 from histnu.core.forms import read_form
 from histnu.experiments.builders import BUILDERS
 from histnu.experiments.schema import Finite, Positive
@@ -138,8 +138,9 @@ def load_analysis(name_or_path: str | Path) -> Analysis:
         return _installed(text)
     path = Path(text)
     if path.suffix not in {".yaml", ".yml"}:
-        known = ", ".join(analysis_names())
-        raise ConfigError(f"unknown analysis {text!r}; known: {known}; or give a YAML file")
+        known = known_names(text, analysis_names())
+        mend = "or give the path of a workspace.json, its folder or an analysis file"
+        raise ConfigError(f"unknown analysis {text!r}; {known} (histnu list analyses); {mend}")
     return _read(path)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,8 +13,8 @@ from histnu.core.polynomial import PolynomialMap
 from histnu.core.serialize import read_json
 from histnu.export.hepdata import archived_likelihood
 from histnu.inference.engine.fit import AnyLikelihood
-from histnu.workspace.checks import require_valid
 from histnu.workspace.manifest_reader import checked_manifest, manifest_beside, polynomial_of
+from histnu.workspace.selection import PATCHSET, Selected, Selection, require_measurement, select
 
 if TYPE_CHECKING:
     from histnu.analysis.schema import Analysis
@@ -42,6 +42,8 @@ class Target:
         fixed: parameters of the likelihood that are to be held -> value.
         companions: the other physical parameters when one is asked: ``profiled`` or ``zero``.
         free: those of them that are profiled even so; ``all`` stands for every one.
+        measurement: that was chosen, None where the parameter that is asked decides.
+        patches: that were applied to the document. inputs: digests of it and of them.
     """
 
     name: str
@@ -53,6 +55,16 @@ class Target:
     fixed: Mapping[str, float] = field(default_factory=dict)
     companions: str = "profiled"
     free: tuple[str, ...] = ()
+    measurement: str | None = None
+    patches: tuple[str, ...] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """Short name for figures: of the file, the patches and the chosen measurement."""
+        name = self.name.removesuffix("/workspace.json").rsplit("/", 1)[-1]
+        patches = (p.rpartition("::")[2].rsplit("/", 1)[-1] for p in self.patches)
+        return ", ".join((name, *patches, *filter(None, [self.measurement])))
 
     def held_companions(self, asked: Collection[str]) -> dict[str, float]:
         """Physical parameters that are zero because others are asked.
@@ -73,8 +85,9 @@ class Target:
 
     @property
     def pois(self) -> tuple[str, ...]:
-        """Parameters of interest of the measurements, in their order."""
-        return tuple(dict.fromkeys(m["config"]["poi"] for m in self.document["measurements"]))
+        """Parameters of interest of the measurements, in their order; the chosen one first."""
+        ordered = sorted(self.document["measurements"], key=lambda m: m["name"] != self.measurement)
+        return tuple(dict.fromkeys(m["config"]["poi"] for m in ordered))
 
 
 @dataclass(frozen=True)
@@ -114,41 +127,31 @@ class ParameterOfInterest:
         return x * x if self.squared else x
 
 
-def read_workspace(path: str | Path) -> dict[str, Any]:
-    """Read and validate a workspace file.
-
-    Raises:
-        WorkspaceError: if it is no valid HistFactory JSON workspace.
-    """
-    return require_valid(read_json(path), str(path))
-
-
 def _described(
-    name: str,
-    document: dict[str, Any],
-    manifest: Mapping[str, Any] | None,
-    settings: Mapping[str, Setting],
+    chosen: Selected, manifest: Mapping[str, Any] | None, settings: Mapping[str, Setting]
 ) -> Target:
     """The target of a document and what its manifest says; settings hold its parameters."""
+    name, document = chosen.name, chosen.document
     fixed, free = split(settings)
+    made = Target(
+        name, document, fixed=fixed, free=free,
+        measurement=chosen.measurement, patches=chosen.patches, inputs=chosen.inputs,
+    )  # fmt: skip
     if manifest is None:
-        return Target(name, document, fixed=fixed, free=free)
+        return made
     held = manifest.get("options", {}).get("held", {})
     for name_held in held:
         if name_held in fixed:
             mend = "build a document with another value, or give the analysis"
             problem = f"{name_held} = {held[name_held]:g} is built in"
             raise ConfigError(located(name, "--set", problem, mend))
-    return Target(
-        name,
-        document,
-        polynomial_of(manifest, document, f"{name} (manifest)"),
-        manifest.get("units", {}),
-        manifest.get("provenance"),
-        held,
-        fixed,
-        manifest.get("options", {}).get("companions", "profiled"),
-        free,
+    return replace(
+        made,
+        polynomial=polynomial_of(manifest, document, f"{name} (manifest)"),
+        units=manifest.get("units", {}),
+        provenance=manifest.get("provenance"),
+        held=held,
+        companions=manifest.get("options", {}).get("companions", "profiled"),
     )
 
 
@@ -169,7 +172,11 @@ def with_held(
     return analysis.holding(values), {k: v for k, v in settings.items() if k not in names}
 
 
-def load_target(text: str | Path, settings: Mapping[str, Setting] | None = None) -> Target:
+def load_target(
+    text: str | Path,
+    settings: Mapping[str, Setting] | None = None,
+    selection: Selection | None = None,
+) -> Target:
     """Load a workspace file, or assemble an analysis.
 
     Args:
@@ -178,51 +185,69 @@ def load_target(text: str | Path, settings: Mapping[str, Setting] | None = None)
         settings: values of held parameters of the model, and of parameters of the likelihood
             that are to be fixed; ``free`` for those that are to be profiled although their model
             asks one at a time.
+        selection: measurement, and patches of a workspace.
 
     Raises:
         HistnuError: for anything that cannot be read, and for a held parameter without a value.
     """
-    settings = dict(settings or {})
+    settings, selection = dict(settings or {}), selection or Selection()
     archived = archived_likelihood(str(text))
     if archived is not None:
-        name, document, described = archived
-        described = None if described is None else checked_manifest(described, f"{name} (manifest)")
-        return _described(name, require_valid(document, name), described, settings)
+        name, manifest = archived.name, archived.manifest
+        chosen = select(name, archived.document, selection, archived.patchset)
+        if manifest is not None:
+            manifest = checked_manifest(manifest, f"{name} (manifest)")
+        return _described(chosen, manifest, settings)
     path = Path(text)
     if path.suffix == ".json" or path.is_dir():
         path = path / "workspace.json" if path.is_dir() else path
         log.info("likelihood %s", path)
-        document = read_workspace(path)
-        return _described(str(path), document, manifest_beside(path), settings)
+        beside = path.with_name(PATCHSET)
+        found = beside if selection.patched and beside.is_file() else None
+        chosen = select(str(path), read_json(path), selection, found)
+        return _described(chosen, manifest_beside(path), settings)
+    return _assembled(str(text), settings, selection)
+
+
+def _assembled(text: str, settings: Mapping[str, Setting], selection: Selection) -> Target:
+    """The target of an analysis."""
     from histnu.analysis.assemble import assemble
     from histnu.analysis.schema import load_analysis
 
     fixed, free = split(settings)
-    analysis, rest = with_held(load_analysis(str(text)), fixed)
+    analysis, rest = with_held(load_analysis(text), fixed)
+    if selection.patched:
+        mend = "build its workspace first (histnu build)"
+        raise ConfigError(located(text, "--patch", "an analysis takes no patch", mend))
     assembly = assemble(analysis)
-    units = {p.name: p.unit for p in assembly.model.parameters}
     document = dict(assembly.workspace)
-    polynomial = assembly.polynomial if assembly.model.parameters else None
+    if selection.measurement is not None:
+        require_measurement(document, selection.measurement, text)
     return Target(
         analysis.name,
         document,
-        polynomial,
-        units,
+        assembly.polynomial if assembly.model.parameters else None,
+        {p.name: p.unit for p in assembly.model.parameters},
         assembly.provenance,
         assembly.held,
         rest,
         assembly.model.companions,
         free,
+        selection.measurement,
     )
 
 
-def target_of(document: dict[str, Any], settings: Mapping[str, Setting] | None = None) -> Target:
+def target_of(
+    document: dict[str, Any],
+    settings: Mapping[str, Setting] | None = None,
+    selection: Selection | None = None,
+) -> Target:
     """The target of a workspace that is there already.
 
     Raises:
         WorkspaceError: if it is no valid HistFactory JSON workspace.
     """
-    return _described("workspace", require_valid(document, "workspace"), None, settings or {})
+    return _described(select("workspace", document, selection or Selection()), None, settings or {})
 
 
 def parameters_of(target: Target) -> tuple[str, ...]:
@@ -278,8 +303,9 @@ def parameter_of_interest(
     the square of one strength (a magnetic moment) is asked through that strength, the other
     strengths held as the measurement says. Any other physical parameter (a charge) is asked with
     its companions profiled, or held at zero, as its model says. Any other parameter of the
-    document is asked in its first measurement. Where one is not ``needed`` (a fit) a document
-    without a parameter of interest has none: its name is empty.
+    document is asked in its first measurement. The measurement that was chosen for the target
+    goes before all of these. Where a parameter is not ``needed`` (a fit) a document without a
+    parameter of interest has none: its name is empty.
 
     Raises:
         ConfigError: for a name that is none of these, or no name where one is needed.
@@ -287,11 +313,8 @@ def parameter_of_interest(
     """
     from histnu.inference.engine.mapped import MappedLikelihood
 
-    measurements: dict[str, str] = {}
-    for m in target.document["measurements"]:
-        measurements.setdefault(m["config"]["poi"], m["name"])
+    measurements = _by_parameter(target)
     asked = poi or target.pois[0]
-    taken = poi is None and len(target.document["measurements"]) > 1
     polynomial = target.polynomial
     physical = () if polynomial is None else polynomial.parameters
     unit = target.units.get(asked, "")
@@ -302,8 +325,11 @@ def parameter_of_interest(
         parameter = strength if strength in measurements else asked
     else:
         parameter = asked  # any parameter of the document, if it has one of this name
-    first = target.document["measurements"][0]["name"]
-    measurement = measurements.get(parameter, first)
+    every = [name for names in measurements.values() for name in names]
+    others = every[:1] if asked in physical else every
+    candidates = every if poi is None else measurements.get(parameter, others)
+    measurement = target.measurement or candidates[0]
+    taken = target.measurement is None and len(candidates) > 1
     base = _likelihood(target, measurement)
     likelihood: AnyLikelihood = base
     in_theta = any(p in physical for p in (parameter, *beside) if p not in measurements)
@@ -326,6 +352,14 @@ def parameter_of_interest(
     )  # fmt: skip
 
 
+def _by_parameter(target: Target) -> dict[str, list[str]]:
+    """Parameter of interest -> names of its measurements, in the order of the document."""
+    found: dict[str, list[str]] = {}
+    for m in target.document["measurements"]:
+        found.setdefault(m["config"]["poi"], []).append(m["name"])
+    return found
+
+
 def _require_free(
     target: Target, likelihood: AnyLikelihood, names: Collection[str], measurement: str
 ) -> None:
@@ -337,6 +371,8 @@ def _require_free(
         if name in likelihood.parameter_names and likelihood.fixed[likelihood.index(name)]:
             problem = f"{name} is fixed in measurement {measurement}"
             mend = "take fixed out of its settings, or ask another parameter"
+            if target.measurement is not None:
+                mend = "choose another measurement or parameter"
             raise ConfigError(located(target.name, "--poi", problem, mend))
 
 

@@ -122,6 +122,19 @@ set_option = click.option(
     help="Hold a parameter: of the model (m4=5, in MeV) or of the likelihood. NAME=free profiles "
     "one that its model holds at zero (all=free: every one). May be repeated.",
 )  # fmt: skip
+measurement_option = click.option(
+    "--measurement", default=None, metavar="NAME",
+    help="Measurement of the document. Default: the one of --poi, or the first.",
+)  # fmt: skip
+patch_option = click.option(
+    "--patch", "patches", multiple=True, metavar="FILE", type=types.Place(),
+    callback=lambda context, option, values: tuple(map(str, values)),
+    help="Apply a JSON patch, or a patch of a PatchSet, to the workspace first. May be repeated.",
+)  # fmt: skip
+patch_name_option = click.option(
+    "--patch-name", default=None, metavar="NAME",
+    help="Patch of the PatchSet: of --patch, or of patchset.json beside the workspace.",
+)  # fmt: skip
 allow_option = click.option(
     "--allow-uncertified", is_flag=True,
     help="Give a result, marked as such, where a fit is not certified, instead of an error.",
@@ -156,6 +169,11 @@ chunks_option = click.option(
     "--chunks", type=types.Place(folder=True), default=None, metavar="FOLDER",
     help="Keep chunks of toys here; what is there is not computed again.",
 )  # fmt: skip
+
+
+def selection_options(command: Callable[..., None]) -> Callable[..., None]:
+    """``--measurement``, ``--patch`` and ``--patch-name``."""
+    return measurement_option(patch_option(patch_name_option(command)))
 
 
 def processes_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from histnu.cli import types
-from histnu.cli.common import cl_option, console, engine_option, json_option, text_table
+from histnu.cli.common import (
+    cl_option,
+    console,
+    engine_option,
+    json_option,
+    measurement_option,
+    text_table,
+)
 from histnu.cli.given import poi_option
 
 if TYPE_CHECKING:
@@ -23,11 +30,19 @@ _SHOWN = 40
 @poi_option
 @click.option("--relative", type=types.POSITIVE, default=1e-6, show_default=True,
               help="Numbers closer than this are the same.")  # fmt: skip
+@measurement_option
 @cl_option
 @engine_option
 @json_option
 def command(
-    first: str, second: str, poi: str | None, relative: float, cl: float, engine: str, as_json: bool
+    first: str,
+    second: str,
+    poi: str | None,
+    relative: float,
+    measurement: str | None,
+    cl: float,
+    engine: str,
+    as_json: bool,
 ) -> None:
     """What differs between two likelihoods or two results.
 
@@ -43,7 +58,7 @@ def command(
     from histnu.verbs.comparison import compare
     from histnu.verbs.options import Options
 
-    answer = compare(first, second, poi, Options(cl=cl, engine=engine), relative)
+    answer = compare(first, second, poi, Options(cl=cl, engine=engine), relative, measurement)
     if as_json:
         click.echo(dumps(answer.to_json()), nl=False)
         return

@@ -9,7 +9,6 @@ import click
 from histnu.cli import types
 from histnu.cli.common import cl_option, processes_options
 from histnu.cli.given import UNCERTIFIED, Given, likelihood_verb, plot_option, say_written
-from histnu.core.units import held_parts
 
 _RANGE = "Default: around the region, or the model's."
 
@@ -64,17 +63,17 @@ def command(
             cl=cl, dof=dof, engine=given.engine, allow_uncertified=given.allow_uncertified,
             executor=processes,
         )  # fmt: skip
-        found, loaded = plane_result(given.target, plane, options, given.settings)
+        found, loaded = plane_result(given.on_axes(x_name), plane, options, given.settings)
     if plot is not None:
         from histnu.plotting.planes import draw_plane
 
-        say_written(draw_plane(plane_figure([found]), plot))
+        say_written(draw_plane(plane_figure([(found, loaded)]), plot))
     if given.as_json:
         document = stamped(found, {} if loaded is None else inputs_of(loaded)).to_json()
         click.echo(dumps(document), nl=False)
         return
     lines = polylines(found)
-    held = "".join(f", {part}" for part in held_parts(found.held))
+    held = "".join(f", {part}" for part in given.parts(found))
     warning = f" [{UNCERTIFIED}]" if found.certified is False else ""
     click.echo(
         f"# {x_name} {y_name}: {100 * cl:g} % CL, {dof} dof, {len(lines)} polylines{held}{warning}"

@@ -7,6 +7,7 @@ import click
 from histnu.cli import types
 from histnu.cli.given import Given, likelihood_verb
 from histnu.cli.maps import Asked, toy_options
+from histnu.core.units import in_unit
 
 
 @click.command()
@@ -38,8 +39,9 @@ def command(given: Given, asked: Asked, truth: float) -> None:
     if given.show(found, loaded):
         return
     low, high = found.coverage_interval
+    value = in_unit(f"{interest.name} = {truth:g}", interest.unit)
     click.echo(
-        f"{interest.name} = {truth:g} {interest.unit}: {found.covered} of {found.n_toys} "
+        f"{value}: {found.covered} of {found.n_toys} "
         f"intervals at {100 * asked.cl:g} % CL cover: {found.coverage:.4f} in [{low:.4f}, "
         f"{high:.4f}] (68.3 %, Clopper-Pearson; {given.engine}, seed {asked.seed}); best fit of "
         f"the data {found.best_fit:.6g}"

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from histnu.cli import types
+from histnu.cli.common import patch_name_option, patch_option
 
 FORMATS = ("root", "xml", "hs3", "hepdata")
 
@@ -22,8 +23,11 @@ FORMATS = ("root", "xml", "hs3", "hepdata")
     show_default=True,
     help="Folder to write into.",
 )
-@click.option("--patch", help="Apply this patch of the patchset.json beside SOURCE first.")
-def command(source: Path, target: str, output: Path, patch: str | None) -> None:
+@patch_option
+@patch_name_option
+def command(
+    source: Path, target: str, output: Path, patches: tuple[str, ...], patch_name: str | None
+) -> None:
     """Write SOURCE, a workspace (or, for hepdata, also a results folder), in another format.
 
     \b
@@ -40,6 +44,8 @@ def command(source: Path, target: str, output: Path, patch: str | None) -> None:
       histnu export results --to hepdata -o submission
     """
     from histnu.export import export_document
+    from histnu.workspace.selection import Selection
 
-    written = export_document(source, target, output, patch)
+    selection = Selection(patches=patches, patch_name=patch_name)
+    written = export_document(source, target, output, selection)
     click.echo(f"wrote {written}")

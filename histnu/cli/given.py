@@ -18,6 +18,7 @@ from histnu.cli.common import (
     json_option,
     progress_bar,
     quiet_option,
+    selection_options,
     set_option,
 )
 from histnu.core.units import held_parts
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from histnu.analysis.target import ParameterOfInterest, Setting, Target
     from histnu.verbs.envelope import Envelope
     from histnu.verbs.options import Options
+    from histnu.workspace.selection import Selection
 
 UNCERTIFIED = "NOT CERTIFIED: a fit did not converge, or no two starts agree on its minimum"
 
@@ -47,16 +49,32 @@ class Given:
 
     target: str
     settings: dict[str, Setting]
+    measurement: str | None
+    patches: tuple[str, ...]
+    patch_name: str | None
     engine: str
     allow_uncertified: bool
     as_json: bool
     quiet: bool
 
+    @property
+    def selection(self) -> Selection:
+        """Measurement and patches."""
+        from histnu.workspace.selection import Selection
+
+        return Selection(self.measurement, self.patches, self.patch_name)
+
+    def on_axes(self, *names: str | None) -> str | Target:
+        """The target, loaded unless an axis is a parameter that its model holds."""
+        from histnu.verbs.planes import target_of_axes
+
+        return target_of_axes(self.target, names, self.settings, self.selection)
+
     def load(self, poi: str | None, needed: bool = True) -> tuple[Target, ParameterOfInterest]:
         """The target and one of its parameters, if one is needed or there is one."""
         from histnu.analysis.target import load_target, parameter_of_interest
 
-        loaded = load_target(self.target, self.settings)
+        loaded = load_target(self.target, self.settings, self.selection)
         return loaded, parameter_of_interest(loaded, poi, needed=needed)
 
     def options(self, interest: ParameterOfInterest, **more: Any) -> Options:
@@ -88,16 +106,29 @@ class Given:
             click.echo(dumps(stamped(result, inputs_of(loaded)).to_json()), nl=False)
         return self.as_json
 
+    def parts(self, result: Envelope) -> list[str]:
+        """What was held and chosen for a result."""
+        parts = [*held_parts(result.held), *(f"patch {p}" for p in result.patches)]
+        return parts + ([] if self.measurement is None else [f"measurement {self.measurement}"])
+
     def marks(self, loaded: Target, interest: ParameterOfInterest, result: Any) -> str:
         """The end of a line: what was held and chosen, provenance, and a warning."""
-        parts = held_parts({**loaded.held, **interest.fixed})
+        parts = self.parts(result)
         if interest.taken:
-            others = ", ".join(p for p in loaded.pois if p != interest.name)
-            parts.append(f"measurement {interest.measurement} was taken; --poi takes {others}")
+            parts.append(f"measurement {interest.measurement} was taken; {_others(loaded)}")
         text = "".join(f"; {p}" for p in parts)
         if loaded.provenance:
             text += f" [{loaded.provenance} inputs]"
         return text if result.certified else f"{text} [{UNCERTIFIED}]"
+
+
+def _others(loaded: Target) -> str:
+    """How another measurement is chosen: by its parameter of interest where it has its own."""
+    _, *others = loaded.document["measurements"]
+    if len(loaded.pois) == len(others) + 1:
+        return f"--poi takes {', '.join(loaded.pois[1:])}"
+    names = ", ".join(m["name"] for m in others)
+    return f"--measurement takes {names}"
 
 
 def likelihood_verb(function: Callable[..., None]) -> Callable[..., None]:
@@ -108,7 +139,7 @@ def likelihood_verb(function: Callable[..., None]) -> Callable[..., None]:
         shared = {f.name: options.pop(f.name) for f in fields(Given)}
         function(Given(**shared), **options)
 
-    shared = (set_option, engine_option, allow_option, json_option, quiet_option)
+    shared = (selection_options, set_option, engine_option, allow_option, json_option, quiet_option)
     for option in reversed(shared):
         command = option(command)
     return click.argument("target", type=types.Target())(command)

@@ -41,7 +41,7 @@ def command(given: Given, poi: str | None, top: int, plot: Path | None) -> None:
         from histnu.plotting.statistics import draw_impacts
         from histnu.verbs.figures import impacts_figure
 
-        say_written(draw_impacts(impacts_figure(found, top), plot))
+        say_written(draw_impacts(impacts_figure(loaded, found, top), plot))
     if given.show(found, loaded):
         return
     fitted = "" if found.error is None else f" +- {found.error:.4g}"

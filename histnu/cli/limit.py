@@ -11,6 +11,7 @@ import click
 from histnu.cli import types
 from histnu.cli.common import cl_option, seed_option
 from histnu.cli.given import Given, likelihood_verb, plot_option, poi_option, say_written
+from histnu.core.units import in_unit
 
 if TYPE_CHECKING:
     from histnu.verbs.results import Expected
@@ -89,12 +90,13 @@ def _expected_line(found: Expected, unit: str) -> str:
 
     low2, low1, median, high1, high2 = (number_text(u) for u in found.upper)
     source = f"{found.n_toys} toys" if found.ensemble == "toys" else "Asimov"
+    median = in_unit(median, unit)
     if found.upper[1] is None and found.upper[3] is None:
         return (
-            f"expected upper end without a signal: {median} {unit} (median, {source}); "
+            f"expected upper end without a signal: {median} (median, {source}); "
             "bands of a parameter that does not enter linearly need --expected toys"
         )
     return (
-        f"expected upper end without a signal: {median} {unit} (median), "
+        f"expected upper end without a signal: {median} (median), "
         f"[{low1}, {high1}] (1 sigma), [{low2}, {high2}] (2 sigma), {source}"
     )

@@ -19,6 +19,7 @@ from histnu.core.errors import HistnuError
 VERBS: dict[str, str] = {
     "build": "Build workspace, PatchSet and manifest of an analysis.",
     "cite": "BibTeX of everything that a result rests on.",
+    "cls": "CLs of one value, observed and expected, asymptotic and with toys.",
     "compare": "What differs between two likelihoods or two results.",
     "contour": "Two-dimensional confidence region of an analysis.",
     "coverage": "Coverage of intervals, with toys at true parameters.",
@@ -33,7 +34,7 @@ VERBS: dict[str, str] = {
     "reproduce": "Reproduce a study (default: the paper): bounds, figures, workspaces.",
     "scan": "Profile likelihood of one parameter.",
     "significance": "Significance of a signal, asymptotic and with toys.",
-    "toys": "Limits with pseudo-experiments (CLs, Feldman-Cousins).",
+    "toys": "Limits and maps with pseudo-experiments (Feldman-Cousins).",
     "validate": "Check a workspace, PatchSet, experiment or analysis file.",
 }
 MODULES = {"list": "list_names"}

@@ -54,6 +54,11 @@ class Asked:
     chunks: Path | None
 
     @property
+    def places(self) -> Places:
+        """Where toys are computed and kept."""
+        return Places(self.jobs, self.dask, self.chunks)
+
+    @property
     def is_map(self) -> bool:
         """Whether an axis was given.
 
@@ -115,10 +120,11 @@ class Asked:
         options = replace(options, dof=self.dof or (1 if self.y is None else 2))
         axes = self.axes(given, options)
         with given.toys(options) as shown, executor(self.jobs, self.dask) as processes:
-            question = map_of(given.target, axes, options, given.settings, processes)
+            target = given.on_axes(self.x, self.y)
+            question = map_of(target, axes, options, given.settings, processes)
             running = Running(processes, self.chunks, shown.progress or Running().progress)
             found = toy_map(question, options, how, running)
-        show(found, self.plot, given.as_json)
+        show(given, found, self.plot)
 
     @contextmanager
     def question(
@@ -128,18 +134,35 @@ class Asked:
 
         Its toys are computed and kept where that was asked.
         """
-        from histnu.core.executor import executor
-        from histnu.inference.chunks import Family
-        from histnu.verbs.maps import Running
-
         target, interest = given.load(self.poi)
         options = replace(self.options(given, **more), held=interest.fixed, at=interest.at)
-        with given.toys(options) as shown, executor(self.jobs, self.dask) as processes:
-            running = Running(processes, self.chunks, shown.progress or Running().progress)
-            family = Family.of(
-                target.document, interest.likelihood, interest.measurement, options.fit
-            )
-            yield target, interest, replace(shown, run=running.runner(family))
+        with computed((target, interest), options, given, self.places) as shown:
+            yield target, interest, shown
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where toys are computed and kept: processes, scheduler, folder of chunks."""
+
+    jobs: int
+    dask: str | None
+    chunks: Path | None
+
+
+@contextmanager
+def computed(
+    asked: tuple[Target, ParameterOfInterest], options: Options, given: Given, places: Places
+) -> Iterator[Options]:
+    """The options of one question with its toys computed and kept in their places."""
+    from histnu.core.executor import executor
+    from histnu.inference.chunks import Family
+    from histnu.verbs.maps import Running
+
+    (target, interest), fit = asked, options.fit
+    with given.toys(options) as shown, executor(places.jobs, places.dask) as processes:
+        running = Running(processes, places.chunks, shown.progress or Running().progress)
+        family = Family.of(target.document, interest.likelihood, interest.measurement, fit)
+        yield replace(shown, run=running.runner(family))
 
 
 def toy_options(n_toys: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -178,7 +201,7 @@ def toy_options(n_toys: int) -> Callable[[Callable[..., None]], Callable[..., No
     return decorate
 
 
-def show(found: ToyMap, plot: Path | None, as_json: bool) -> None:
+def show(given: Given, found: ToyMap, plot: Path | None) -> None:
     """Print a map, and draw it."""
     from histnu.core.serialize import dumps
 
@@ -186,10 +209,10 @@ def show(found: ToyMap, plot: Path | None, as_json: bool) -> None:
         from histnu.plotting.maps import draw_map
 
         say_written(draw_map(found.to_json(), plot))
-    if as_json:
+    if given.as_json:
         click.echo(dumps(found.to_json()), nl=False)
         return
-    held = "".join(f", {k} = {v:g}" for k, v in found.held.items())
+    held = "".join(f", {part}" for part in given.parts(found))
     undecided = sum(n > 0 and not d for n, d in zip(found.toys, found.decided, strict=True))
     warning = "" if found.certified else f" [{UNCERTIFIED}]"
     click.echo(

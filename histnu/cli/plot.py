@@ -8,7 +8,14 @@ from typing import Any
 import click
 
 from histnu.cli import types
-from histnu.cli.common import allow_option, cl_option, engine_option, seed_option, set_option
+from histnu.cli.common import (
+    allow_option,
+    cl_option,
+    engine_option,
+    seed_option,
+    selection_options,
+    set_option,
+)
 
 KINDS: dict[str, str] = {
     "band": "expected limit with bands, and observed, along a held parameter (a mass)",
@@ -55,6 +62,7 @@ KINDS: dict[str, str] = {
 @click.option("--dof", type=types.DEGREES, default=None, help="Of the threshold.")
 @cl_option
 @seed_option
+@selection_options
 @set_option
 @engine_option
 @allow_option

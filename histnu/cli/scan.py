@@ -54,12 +54,13 @@ def command(
         from histnu.plotting.statistics import draw_scan
         from histnu.verbs.figures import profile_figure
 
-        say_written(draw_scan(profile_figure(found), plot))
+        say_written(draw_scan(profile_figure(loaded, found), plot))
     if given.show(found, loaded):
         return
     notes = given.marks(loaded, interest, found)
     best = f"best fit {found.best_fit:.6g}"
-    click.echo(f"# {interest.name} [{interest.unit}]  Delta(-2 log L); {best}{notes}")
+    name = interest.name + (f" [{interest.unit}]" if interest.unit else "")
+    click.echo(f"# {name}  Delta(-2 log L); {best}{notes}")
     for value, delta, good in zip(
         found.values, found.delta_twice_nll, found.certified_points, strict=True
     ):

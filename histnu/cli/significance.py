@@ -46,6 +46,6 @@ def command(
         from histnu.plotting.statistics import draw_toys
         from histnu.verbs.figures import significance_figure
 
-        say_written(draw_toys(significance_figure(found, sampled), plot))
+        say_written(draw_toys(significance_figure(loaded, found, sampled), plot))
     if not given.show(found, loaded):
         click.echo(f"{found}{given.marks(loaded, interest, found)}")

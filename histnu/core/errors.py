@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
@@ -65,6 +66,25 @@ def located(file: str | Path | None, field: str, problem: str, mend: str) -> str
         parts.append(field)
     text = ": ".join([*parts, problem])
     return f"{text}; {mend}" if mend else text
+
+
+LISTED = 12
+"""Names that a message lists; of more the nearest ones."""
+
+
+def known_names(name: str, names: Iterable[str]) -> str:
+    """What there is instead of an unknown name: all names, or of many the nearest three.
+
+    >>> known_names("b1", ["a1", "b2"])
+    'known: a1, b2'
+    >>> known_names("point_7", [f"point_{i}" for i in range(20, 50)])
+    'the nearest of 30 are point_27, point_37, point_47'
+    """
+    every = sorted(names)
+    if len(every) <= LISTED:
+        return f"known: {', '.join(every)}"
+    near = sorted(get_close_matches(name, every, 3, cutoff=0.0))
+    return f"the nearest of {len(every)} are {', '.join(near)}"
 
 
 def named(

@@ -69,6 +69,15 @@ def column_name(name: str, unit: str) -> str:
     return f"{name}_{unit.lower()}" if unit else name
 
 
+def in_unit(text: str, unit: str) -> str:
+    """A number with its unit; that of a pure number is not written.
+
+    >>> in_unit("< 1.3", "1e-9 mu_B"), in_unit("< 1.3", "1")
+    ('< 1.3 1e-9 mu_B', '< 1.3')
+    """
+    return text if unit in ("", "1") else f"{text} {unit}"
+
+
 def held_parts(held: Mapping[str, float]) -> list[str]:
     """What was held at which value; parameters of one value together.
 

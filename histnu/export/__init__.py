@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from histnu.core.errors import ConfigError, ExportError, WorkspaceError, located
+
+if TYPE_CHECKING:
+    from histnu.workspace.selection import Selection
 
 FILES = {"root": "templates.root", "hs3": "hs3.json"}
 """Files that formats of one file are written to."""
 
 
-def load_workspace(path: str | Path, patch: str | None = None) -> dict[str, Any]:
-    """Read a workspace, and apply a patch of the ``patchset.json`` beside it if one is named.
+def load_workspace(path: str | Path, selection: Selection | None = None) -> dict[str, Any]:
+    """Read a workspace, and apply the patches that are wanted.
 
     Raises:
         DataError: if a file is missing or not JSON.
@@ -20,28 +23,26 @@ def load_workspace(path: str | Path, patch: str | None = None) -> dict[str, Any]
         PatchSetError: if the patch does not exist or does not fit.
     """
     from histnu.core.serialize import read_json
-    from histnu.workspace.checks import require_valid
-    from histnu.workspace.patchset_reader import read_patchset
+    from histnu.workspace.selection import PATCHSET, Selection, select
 
-    path = Path(path)
+    path, selection = Path(path), selection or Selection()
     document = read_json(path)
     if not isinstance(document, dict) or not {"channels", "measurements"} <= set(document):
         raise WorkspaceError(located(path, "", "is no workspace", "give a HistFactory workspace"))
-    require_valid(document, str(path))
-    if patch is not None:
-        patchset = read_patchset(path.with_name("patchset.json"))
-        return require_valid(patchset.apply(document, patch), f"{patchset.path} ({patch})")
+    beside = path.with_name(PATCHSET)
+    found = select(str(path), document, selection, beside if beside.is_file() else None)
+    document = found.document
     names = {m["name"] for c in document["channels"] for s in c["samples"] for m in s["modifiers"]}
     missing = [m["config"]["poi"] for m in document["measurements"]]
     missing = [p for p in missing if p and p not in names]
     if missing:
         problem = f"has no parameter {missing[0]!r}: it is background-only"
-        raise WorkspaceError(located(path, "", problem, "name a patch with --patch"))
+        raise WorkspaceError(located(path, "", problem, "name a patch with --patch-name"))
     return document
 
 
 def export_document(
-    source: str | Path, target: str, folder: str | Path, patch: str | None = None
+    source: str | Path, target: str, folder: str | Path, selection: Selection | None = None
 ) -> Path:
     """Write a workspace in another format and return what was written.
 
@@ -49,7 +50,7 @@ def export_document(
         source: workspace file; for ``hepdata`` also a results folder.
         target: ``root``, ``xml``, ``hs3`` or ``hepdata``.
         folder: where to write.
-        patch: patch of the ``patchset.json`` beside the source to apply first.
+        selection: patches to apply first.
 
     Raises:
         ConfigError: for an unknown format, or a patch together with ``hepdata``.
@@ -61,12 +62,12 @@ def export_document(
     if target == "hepdata":
         from histnu.export.hepdata import write_submission
 
-        if patch is not None:
+        if selection is not None and selection.patched:
             raise ConfigError("a submission holds the whole PatchSet; leave out --patch")
         return write_submission(source, folder)
     if Path(source).is_dir():
         raise ExportError(located(source, "", "is a folder", "give a workspace file"))
-    document, manifest = load_workspace(source, patch), manifest_beside(source)
+    document, manifest = load_workspace(source, selection), manifest_beside(source)
     if target == "root":
         from histnu.export.root import write_root as write
     elif target == "xml":

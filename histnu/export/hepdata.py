@@ -14,7 +14,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from histnu.core.errors import ConfigError, DataError, ExportError, located, missing_extra
@@ -316,15 +316,22 @@ def read_submission(path: str | Path) -> Bundle:
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
 
 
-def archived_likelihood(text: str) -> tuple[str, dict[str, Any], dict[str, Any] | None] | None:
+@dataclass(frozen=True)
+class Archived:
+    """A likelihood in an archive: its name there, and what lies beside it."""
+
+    name: str
+    document: dict[str, Any]
+    manifest: dict[str, Any] | None
+    patchset: dict[str, Any] | None
+
+
+def archived_likelihood(text: str) -> Archived | None:
     """The likelihood that ``ARCHIVE`` or ``ARCHIVE::NAME`` names, or None for any other text.
 
     Args:
         text: a submission or likelihood archive; ``NAME`` is a document inside it and may be left
             out where there is only one.
-
-    Returns:
-        Name, workspace, and its manifest if there is one.
 
     Raises:
         ExportError: as :func:`read_submission`, or for an unknown name.
@@ -338,8 +345,10 @@ def archived_likelihood(text: str) -> tuple[str, dict[str, Any], dict[str, Any] 
     if name not in bundle.workspaces:
         mend = f"write {archive}::NAME with one of {', '.join(sorted(bundle.workspaces))}"
         raise ExportError(located(archive, name, "names no likelihood in the archive", mend))
-    folder = name.rpartition("/")[0] or "."
-    return f"{archive}::{name}", bundle.workspaces[name], bundle.manifests.get(folder)
+    path = PurePosixPath(name)
+    beside = bundle.patchsets.get(str(path.with_name("patchset.json")))
+    manifest = bundle.manifests.get(str(path.parent))
+    return Archived(f"{archive}::{name}", bundle.workspaces[name], manifest, beside)
 
 
 def _contents(path: Path) -> dict[str, bytes]:

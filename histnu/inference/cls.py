@@ -1,10 +1,12 @@
-"""CLs upper limits with the test statistic q-tilde, asymptotic and with toys.
+"""CLs tests and upper limits with the test statistics q-tilde and q, asymptotic and with toys.
 
     q~(mu) = -2 log [ L(mu, profiled) / L(best fit with mu >= 0) ],  0 if mu_hat > mu,
-    CLs = p_(s+b) / (1 - p_b).
+    CLs = p_(s+b) / (1 - p_b);
 
-References: Cowan et al., arXiv:1007.1727, eqs. 16, 62-65; A. L. Read, J. Phys. G 28 (2002)
-2693. The numbers equal those of ``pyhf.infer.hypotest(test_stat="qtilde")``.
+q(mu) has the best fit at any mu, and needs a parameter whose lower bound is below zero.
+
+References: Cowan et al., arXiv:1007.1727, eqs. 14, 16, 57-59, 62-65; A. L. Read, J. Phys. G 28
+(2002) 2693. The numbers equal those of ``pyhf.infer.hypotest`` with the same ``test_stat``.
 """
 
 from __future__ import annotations
@@ -36,19 +38,33 @@ _SIGMAS = np.array([2.0, 1.0, 0.0, -1.0, -2.0])
 _PERCENTILES = 100 * ndtr(-_SIGMAS)
 
 
-def _bounded(likelihood: AnyLikelihood, parameter: str, values: Array) -> None:
-    """Raise unless the parameter is bounded at zero and the tested values are above it."""
-    low = likelihood.bounds[likelihood.index(parameter), 0]
-    if low != 0:
-        raise FitError(f"q-tilde needs {parameter} bounded at 0, not at {low:g}; set its bounds")
+STATISTICS = ("q_tilde", "q")
+"""Test statistics of upper limits."""
+
+
+def _bounded(
+    likelihood: AnyLikelihood, parameter: str, values: Array, statistic: str = "q_tilde"
+) -> None:
+    """Raise unless the parameter has the bound of the statistic and the values are above zero."""
+    low, high = likelihood.bounds[likelihood.index(parameter)]
+    if statistic not in STATISTICS:
+        raise FitError(f"unknown statistic {statistic!r}; CLs takes {' or '.join(STATISTICS)}")
+    if statistic == "q_tilde" and low != 0:
+        mend = "set its bounds" + (", or test a value with q" if -np.inf < low < 0 else "")
+        raise FitError(f"q-tilde needs {parameter} bounded at 0, not at {low:g}; {mend}")
+    if statistic == "q" and low >= 0:
+        raise FitError(f"q needs {parameter} bounded below 0, not at {low:g}; use q_tilde")
     if not np.all(np.isfinite(values)) or np.any(values <= 0):
         raise FitError(f"CLs of {parameter} needs tested values above 0")
+    if np.any(values > high):
+        problem = f"{parameter} = {np.max(values):g} is above its bound {high:g}"
+        raise FitError(f"{problem}, where no best fit is sought; widen its bounds")
 
 
-def _qtilde(
+def _observed(
     solver: Solver, observed: Observed, parameter: str, values: Array
 ) -> tuple[Array, BestFit, bool]:
-    """Return q-tilde (P,) of the tested values, the free fit, and whether all is certified."""
+    """Return the statistic (P,) of tested values, the free fit, and whether all is certified."""
     likelihood, options = solver.likelihood, solver.options
     first = solver.fit(observed)
     best = named(likelihood, first)
@@ -66,25 +82,28 @@ def hypotest(
     parameter: str,
     values: ArrayLike,
     options: FitOptions | None = None,
+    statistic: str = "q_tilde",
 ) -> list[HypothesisTest]:
     """Return asymptotic CLs, observed and expected, at each value.
 
     Args:
-        likelihood: the model; its ``parameter`` must be bounded at 0.
+        likelihood: the model.
         data: (B,) counts; the observation of the workspace if None.
         parameter, values: (P,) tested. options: how to fit.
+        statistic: ``q_tilde`` of a parameter bounded at 0, ``q`` of one bounded below 0.
 
     Raises:
-        FitError: a parameter not bounded at 0, a value not above it, or a fit that did not
-            converge or was not certified.
+        FitError: another bound, a value not above 0, or a fit that did not converge or was not
+            certified.
 
     >>> round(hypotest(textbook, None, "mu", [1.0])[0].cls, 6)
     0.052516
     """
     options = options or FitOptions()
     values = np.atleast_1d(np.asarray(values, dtype=float))
-    _bounded(likelihood, parameter, values)
-    return _Asymptotic(likelihood, observe(likelihood, data), parameter, options).tests(values)
+    _bounded(likelihood, parameter, values, statistic)
+    observed, tilde = observe(likelihood, data), statistic == "q_tilde"
+    return _Asymptotic(likelihood, observed, parameter, options, tilde).tests(values)
 
 
 class _Asymptotic:
@@ -94,9 +113,14 @@ class _Asymptotic:
     """
 
     def __init__(
-        self, likelihood: AnyLikelihood, observed: Observed, parameter: str, options: FitOptions
+        self,
+        likelihood: AnyLikelihood,
+        observed: Observed,
+        parameter: str,
+        options: FitOptions,
+        tilde: bool = True,
     ) -> None:
-        self.parameter = parameter
+        self.parameter, self.tilde = parameter, tilde
         self.data = ProfileFunction(likelihood, observed, parameter, options)
         self.data.evaluate(np.zeros(1))
         self._options = options
@@ -132,7 +156,8 @@ class _Asymptotic:
         root, root_a = np.sqrt(q), np.sqrt(q_a)
         with np.errstate(divide="ignore", invalid="ignore"):
             beyond = (q - q_a) / (2 * root_a)
-        statistic = np.where(root <= root_a, root - root_a, beyond)
+        inside = (root <= root_a) | (not self.tilde)
+        statistic = np.where(inside, root - root_a, beyond)
         cl_sb, cl_b = ndtr(-(statistic + root_a)), ndtr(-statistic)
         expected = ndtr(-(_SIGMAS + root_a[:, None])) / ndtr(-_SIGMAS)
         certified = self.data.certified and self.asimov.certified
@@ -141,6 +166,7 @@ class _Asymptotic:
                 self.parameter, float(v), float(cl_sb[k] / cl_b[k]), float(cl_b[k]),
                 float(cl_sb[k]), tuple(expected[k].tolist()), float(q[k]), "asymptotic",
                 certified=certified, search=self.search(), best_fit=self.data.best,
+                statistic="q_tilde" if self.tilde else "q",
             )
             for k, v in enumerate(values)
         ]  # fmt: skip
@@ -161,6 +187,7 @@ def hypotest_toys(
     parameter: str,
     value: float,
     options: ToyOptions | None = None,
+    statistic: str = "q_tilde",
 ) -> HypothesisTest:
     """Return CLs at one value from toys of signal plus background and of background alone.
 
@@ -168,15 +195,16 @@ def hypotest_toys(
     whose fits fail are left out; more are an error (:func:`histnu.inference.toys.check_toys`).
 
     Args:
-        likelihood: the model; its ``parameter`` must be bounded at 0.
+        likelihood: the model.
         data: (B,) counts; the observation of the workspace if None.
         parameter, value: tested. options: number and fits of the toys, per hypothesis.
+        statistic: see :func:`hypotest`.
     """
     options = options or ToyOptions()
-    _bounded(likelihood, parameter, np.array([value]))
+    _bounded(likelihood, parameter, np.array([value]), statistic)
     observed = observe(likelihood, data)
     solver = Solver(likelihood, options.fit)
-    q, best, certified = _qtilde(solver, observed, parameter, np.array([value]))
+    q, best, certified = _observed(solver, observed, parameter, np.array([value]))
     held = {parameter: np.array([value, 0.0])}
     found = conditional(solver, observed, held, best)
     certified &= require(likelihood, observed, found, Asked(held), options.fit)
@@ -185,8 +213,7 @@ def hypotest_toys(
     for truth, mean in zip(truths, held[parameter], strict=True):
         point = {parameter: float(mean)}
         toys = toy_statistics(likelihood, truth, (parameter, float(value)), options, point)
-        statistic = np.where(toys.estimate > value, 0.0, toys.delta)[toys.converged]
-        sampled.append(np.sort(statistic))
+        sampled.append(np.sort(np.where(toys.estimate > value, 0.0, toys.delta)[toys.converged]))
         search = {name: n + toys.search[name] for name, n in search.items()}
         failed += toys.failed
     # rounding of the fits must not decide between equal discrete outcomes
@@ -201,6 +228,7 @@ def hypotest_toys(
         tuple(np.percentile(cls_band, _PERCENTILES).tolist()), float(q[0]), "toys",
         options.n_toys, (float(errors[0]), float(errors[1]), float(cls * relative)),
         certified=certified and failed == 0, search=search, failed=failed, best_fit=best,
+        statistic=statistic,
     )  # fmt: skip
 
 
@@ -231,7 +259,7 @@ def cls_limit(
             not converge or was not certified.
     """
     options = options or (toys.fit if toys else FitOptions())
-    _bounded(likelihood, parameter, np.ones(1))
+    _bounded(likelihood, parameter, np.zeros(0))
     asymptotic = _Asymptotic(likelihood, observe(likelihood, data), parameter, options)
     limit = _asymptotic_root(asymptotic, 1 - cl)
     test = asymptotic.tests(np.array([limit]), near=True)[0]

@@ -16,6 +16,7 @@ from histnu.inference.certification import Asked, require
 from histnu.inference.engine.boundary import boundary_pull
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver
 from histnu.inference.engine.likelihood import Observed
+from histnu.inference.engine.linalg import profiled
 from histnu.inference.engine.minimize import minimise
 from histnu.inference.engine.problems import BatchFit, Problems
 from histnu.inference.profile import improved, named, start_of
@@ -223,8 +224,8 @@ class ProfileFunction:
         lower, upper = self.likelihood.bounds.T
         free = ~self.likelihood.fixed & (pars[:, 0] > lower) & (pars[:, 0] < upper)
         free[self.index] = True
-        where = int(np.flatnonzero(np.flatnonzero(free) == self.index)[0])
-        hessian = at.hessian[:, :, 0][np.ix_(free, free)]
+        second, numbers = profiled(at.second, free, self.index)
+        where, hessian = int(np.flatnonzero(numbers == self.index)[0]), second[:, :, 0]
         unit = np.sqrt(np.abs(np.diagonal(hessian)))
         unit = np.where(unit > 0, unit, 1.0)
         try:

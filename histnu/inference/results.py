@@ -153,7 +153,7 @@ class HypothesisTest(Result):
         parameter, value: the tested hypothesis.
         cls, cl_b, cl_sb: CLs, CL_b and CL_s+b, observed.
         expected: CLs expected at (-2, -1, 0, 1, 2) standard deviations.
-        test_statistic: observed q-tilde.
+        test_statistic: observed value of ``statistic`` (``q_tilde`` or ``q``).
         method: ``asymptotic`` or ``toys``.
         n_toys: per hypothesis. errors: binomial errors of (cl_sb, cl_b, cls), toys only.
         certified: whether every fit it rests on is certified. search: counts, as above.
@@ -175,6 +175,7 @@ class HypothesisTest(Result):
     search: dict[str, int] = field(default_factory=dict)
     failed: int = 0
     best_fit: BestFit | None = None
+    statistic: str = "q_tilde"
 
 
 @dataclass(frozen=True)

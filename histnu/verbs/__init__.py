@@ -4,7 +4,14 @@ The command line, studies and notebooks call these; nothing else turns a likelih
 that is published.
 """
 
-from histnu.verbs.intervals import expected_of, find_interval, hypothesis_test, limit, limit_of
+from histnu.verbs.intervals import (
+    expected_of,
+    find_interval,
+    hypothesis_test,
+    limit,
+    limit_of,
+    test_of,
+)
 from histnu.verbs.options import METHODS, Options, Search, inputs_of
 from histnu.verbs.profiles import contour, contour_of, fit, mass_curves, scan, scan_of
 from histnu.verbs.sampling import coverage, toys
@@ -26,5 +33,6 @@ __all__ = [
     "mass_curves",
     "scan",
     "scan_of",
+    "test_of",
     "toys",
 ]

@@ -15,6 +15,7 @@ from histnu.verbs.options import Options, inputs_of
 from histnu.verbs.results import Bound, Comparison, NoAnswer
 from histnu.verbs.results import Difference as DifferenceRow
 from histnu.workspace.compare import CHANGED, ONLY_FIRST, ONLY_SECOND, Difference, compare_documents
+from histnu.workspace.selection import Selection
 
 
 def compare(
@@ -23,6 +24,7 @@ def compare(
     poi: str | None = None,
     options: Options | None = None,
     relative: float = 1e-6,
+    measurement: str | None = None,
 ) -> Comparison:
     """Return the differences, and of two likelihoods the limit on one parameter.
 
@@ -31,6 +33,7 @@ def compare(
         poi: parameter asked of both likelihoods; the first's own if None.
         options: level and engine of the limit.
         relative: numbers closer than this are the same.
+        measurement: of both likelihoods.
 
     Raises:
         ConfigError: for a likelihood and a result. HistnuError: for what cannot be read.
@@ -41,7 +44,7 @@ def compare(
             odd = first if results[0] is None else second
             raise ConfigError(located(odd, "", "is no result", "compare two of a kind"))
         return _comparison(first, second, compare_results(results[0], results[1], relative))
-    targets = [load_target(first), load_target(second)]
+    targets = [load_target(t, None, Selection(measurement)) for t in (first, second)]
     rows = compare_documents(targets[0].document, targets[1].document, relative)
     asked = poi or targets[0].pois[0]
     answers = tuple(_answer(t, asked, options or Options()) for t in targets)

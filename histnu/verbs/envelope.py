@@ -8,6 +8,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from histnu.core.units import in_unit
+
 SCHEMA = "histnu-result/1"
 
 
@@ -55,18 +57,23 @@ class Envelope(Model):
     """What all results have in common.
 
     Attributes:
-        target: file or analysis that was asked.
+        target: file or analysis that was asked. patches: that were applied to it before, as
+            ``FILE`` or ``FILE::NAME``. measurement: whose settings of the parameters hold; empty
+            where there are several documents.
         method: ``profile likelihood``, ``cls``, ``cls_toys``, ``feldman_cousins``, ...
         engine: ``batched``, ``pyhf`` or ``pyhf-scipy``.
         held: values at which parameters were held: of the model (a mass), and of the likelihood.
         data: the observed counts, or the Asimov data set without a signal.
         seed: of random numbers, None where there are none. n_toys: per value, 0 without toys.
         unit: of the answer. provenance: weakest of any input, None where nothing says.
-        inputs: SHA-256 by name. versions: of histnu, Python and the numerical packages.
+        inputs: SHA-256 by name (of a patch: of its operations).
+        versions: of histnu, Python and the numerical packages.
     """
 
     schema_: Literal["histnu-result/1"] = Field(default="histnu-result/1", alias="schema")
     target: str
+    patches: tuple[str, ...] = ()
+    measurement: str = ""
     method: str = "profile likelihood"
     engine: str = "batched"
     held: dict[str, float] = Field(default_factory=dict)
@@ -80,7 +87,8 @@ class Envelope(Model):
 
     def __str__(self) -> str:
         held = "".join(f", {k} = {v:g}" for k, v in self.held.items())
-        return f"<{type(self).__name__} of {self.target}: {self.method}, {self.engine}{held}>"
+        name = " with ".join((self.target, *self.patches))
+        return f"<{type(self).__name__} of {name}: {self.method}, {self.engine}{held}>"
 
     def __repr__(self) -> str:
         return str(self)
@@ -97,7 +105,7 @@ def region_text(segments: Sequence[Segment], unit: str = "") -> str:
     >>> region_text([Segment(lower=0.0, upper=1.086, lower_end="bound")], "mu_B")
     '< 1.086 mu_B (down to its bound 0)'
     """
-    unit = f" {unit}" if unit else ""
+    unit = in_unit("", unit)
     if not segments:
         return "no value is allowed"
     if len(segments) > 1:

@@ -96,5 +96,5 @@ def _asked(
     target: Target, interest: ParameterOfInterest, options: Options, n_toys: int = 0
 ) -> dict[str, Any]:
     """The fields of the envelope; a seed only where there are toys."""
-    fields = common_fields(target, options) | {"measurement": interest.measurement}
+    fields = common_fields(target, interest, options)
     return fields | ({"n_toys": n_toys, "seed": options.seed} if n_toys else {})

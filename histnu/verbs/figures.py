@@ -32,7 +32,6 @@ from histnu.plotting.statistics import (
     ScanFigure,
     ToysFigure,
 )
-from histnu.verbs.envelope import Envelope
 from histnu.verbs.fit_results import FitSummary, Impacts, Significance
 from histnu.verbs.options import Options
 from histnu.verbs.profiles import scan_of
@@ -46,13 +45,8 @@ ONE_SIGMA = 0.6826894921370859
 
 def header(target: Target, what: str = "", note: str = "") -> Header:
     """Name of the target and what was asked, with its provenance."""
-    name = target.name.removesuffix("/workspace.json").rsplit("/", 1)[-1]
-    return Header(f"{name}: {what}" if what else name, target.provenance, note)
-
-
-def result_header(result: Envelope, what: str, note: str = "") -> Header:
-    """Name of the target of a result and what was asked, with its provenance."""
-    return header(Target(result.target, {}, provenance=result.provenance), what, note)
+    title = f"{target.label}: {what}" if what else target.label
+    return Header(title, target.provenance, note)
 
 
 def signal_samples(target: Target) -> tuple[str, ...]:
@@ -137,7 +131,7 @@ def _held(interest: ParameterOfInterest, value: float) -> Array:
     return np.asarray(interest.likelihood.expected(found.parameters)[0])
 
 
-def impacts_figure(found: Impacts, top: int = 20) -> ImpactsFigure:
+def impacts_figure(target: Target, found: Impacts, top: int = 20) -> ImpactsFigure:
     """The largest impacts, with pulls."""
     rows = tuple(
         ImpactRow(
@@ -151,18 +145,18 @@ def impacts_figure(found: Impacts, top: int = 20) -> ImpactsFigure:
     fitted = f"{found.ranked} = {found.best_fit:.3g}"
     fitted += "" if found.error is None else f" \u00b1 {found.error:.2g}"
     name = quantity(found.ranked, found.unit)
-    return ImpactsFigure(name, rows, result_header(found, fitted, note))
+    return ImpactsFigure(name, rows, header(target, fitted, note))
 
 
 def correlation_figure(
-    summary: FitSummary, names: Sequence[str] | None = None
+    target: Target, summary: FitSummary, names: Sequence[str] | None = None
 ) -> CorrelationFigure:
     """Correlations of the free parameters, or of chosen ones."""
     free = [p.name for p in summary.parameters if p.status == "free"]
     chosen = [n for n in (names or free) if n in free]
     where = [summary.names.index(n) for n in chosen]
     matrix = np.array(summary.correlation)[np.ix_(where, where)]
-    return CorrelationFigure(tuple(chosen), matrix, result_header(summary, "post-fit correlations"))
+    return CorrelationFigure(tuple(chosen), matrix, header(target, "post-fit correlations"))
 
 
 def scan_curve(
@@ -192,7 +186,7 @@ def scan_curve(
     crossings = tuple((_required(interest.value(r)), cut) for r in roots)
     best = interest.value(scanned.best_fit.parameters[interest.parameter])
     curve = Curve(target.name, grid, scanned.delta_twice_nll, crossings, best)
-    return replace(curve, label=header(target).title), found
+    return replace(curve, label=target.label), found
 
 
 def _crossings(found: Interval | Bound) -> list[float]:
@@ -252,11 +246,12 @@ def limit_figure(
     marks = {} if levels else {f"{k} end, {percent}, {method}": e for k, e in sides}
     if found.expected is not None:
         marks["expected upper end, median"] = found.expected.upper[2]
-    figure = profile_figure(scanned, levels, crossings)
+    figure = profile_figure(target, scanned, levels, crossings)
     return replace(figure, marks={k: e for k, e in marks.items() if e is not None})
 
 
 def profile_figure(
+    target: Target,
     found: Profile,
     levels: Mapping[str, float] | None = None,
     crossings: tuple[tuple[float, float], ...] = (),
@@ -267,7 +262,7 @@ def profile_figure(
     delta = np.array([np.nan if d is None else d for d in found.delta_twice_nll])
     curve = Curve("profile likelihood", np.array(found.values), delta, crossings, found.best_fit)
     return ScanFigure(quantity(found.parameter, found.unit), (curve,), levels,
-                      result_header(found, f"profile of {found.parameter}"))  # fmt: skip
+                      header(target, f"profile of {found.parameter}"))  # fmt: skip
 
 
 def scan_figure(
@@ -330,7 +325,7 @@ def nuisances_figure(
     )  # fmt: skip
 
 
-def significance_figure(found: Significance, toys: Array | None) -> ToysFigure:
+def significance_figure(target: Target, found: Significance, toys: Array | None) -> ToysFigure:
     """Background-only toys of q0 with the asymptotic distribution.
 
     Raises:
@@ -344,10 +339,10 @@ def significance_figure(found: Significance, toys: Array | None) -> ToysFigure:
     )
     name = rf"$q_0$ of {found.parameter}"
     return ToysFigure(name, toys, found.q0, "half_chi2", 1, lines,
-                      result_header(found, "background-only toys"))  # fmt: skip
+                      header(target, "background-only toys"))  # fmt: skip
 
 
-def goodness_figure(summary: FitSummary, toys: Array | None) -> ToysFigure:
+def goodness_figure(target: Target, summary: FitSummary, toys: Array | None) -> ToysFigure:
     """Toys of the saturated goodness of fit with the asymptotic distribution.
 
     Raises:
@@ -360,4 +355,4 @@ def goodness_figure(summary: FitSummary, toys: Array | None) -> ToysFigure:
     if good.p_value is not None:
         lines.insert(0, f"p = {good.p_value:.3g} (asymptotic)")
     return ToysFigure(r"saturated $\chi^2$", toys, good.chi2, "chi2", max(good.dof, 1),
-                      tuple(lines), result_header(summary, "goodness of fit"))  # fmt: skip
+                      tuple(lines), header(target, "goodness of fit"))  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from histnu.core.units import in_unit
 from histnu.inference.impacts import Impact
 from histnu.inference.summary import FittedParameter
 from histnu.verbs.envelope import Envelope, Model, Numbers
@@ -57,7 +58,6 @@ class FitSummary(Envelope):
     goodness: Goodness
     prefit: tuple[Yields, ...]
     postfit: tuple[Yields, ...]
-    measurement: str = ""
 
     def __getitem__(self, name: str) -> FittedParameter:
         """The parameter of this name; KeyError if there is none."""
@@ -85,7 +85,6 @@ class Impacts(Envelope):
     error: float | None
     impacts: tuple[Impact, ...]
     certified: bool | None = None
-    measurement: str = ""
 
 
 class Significance(Envelope):
@@ -110,7 +109,6 @@ class Significance(Envelope):
     p_value_toys_error: float | None = None
     significance_toys: float | None = None
     certified: bool | None = None
-    measurement: str = ""
 
     def __str__(self) -> str:
         text = (
@@ -126,4 +124,4 @@ class Significance(Envelope):
             )
         if self.expected is not None:
             text += f"; expected {self.expected:.3f} at {self.signal:g}"
-        return f"{text}; best fit {self.best_fit:.6g} {self.unit}".rstrip()
+        return in_unit(f"{text}; best fit {self.best_fit:.6g}", self.unit)

@@ -6,7 +6,7 @@ import logging
 from dataclasses import asdict, replace
 
 from histnu.analysis.target import ParameterOfInterest, Target, parameter_of_interest
-from histnu.core.errors import ConfigError
+from histnu.core.errors import ConfigError, FitError
 from histnu.inference.cls import cls_limit, hypotest, hypotest_toys
 from histnu.inference.expected import ExpectedOptions, expected_limit
 from histnu.inference.limits import interval
@@ -69,7 +69,7 @@ def limit_of(target: Target, interest: ParameterOfInterest, options: Options) ->
     best = found.best_fit
     value = interest.value
     return Bound(
-        **common_fields(target, options),
+        **common_fields(target, interest, options),
         method=METHODS[options.method],
         **toy_fields(options),
         unit=interest.unit,
@@ -84,7 +84,6 @@ def limit_of(target: Target, interest: ParameterOfInterest, options: Options) ->
         twice_nll=best.twice_nll,
         converged=best.converged,
         certified=found.certified,
-        measurement=interest.measurement,
         boundary=found.boundary,
         search=found.search,
     )
@@ -124,26 +123,43 @@ def _intervals(found: Interval, interest: ParameterOfInterest) -> tuple[Segment,
 def hypothesis_test(
     target: Target, parameter: str | None, value: float, options: Options | None = None
 ) -> Test:
-    """CLs of one value of a parameter: asymptotic, or from toys with ``method="cls-toys"``."""
+    """CLs of one value of a parameter, observed and expected without a signal.
+
+    Args:
+        target: the likelihood.
+        parameter: of interest, or physical; the document's first parameter of interest if None.
+        value: tested, in the unit of the parameter.
+        options: ``statistic``; ``method="cls-toys"`` for toys, asymptotic otherwise.
+
+    Raises:
+        HistnuError: for an unknown parameter, one whose bound is not that of the statistic, or a
+            fit that fails.
+    """
     interest = parameter_of_interest(target, parameter)
-    options = settled(interest, options or Options(method="cls"))
-    data, inner = options.counts(interest), interest.inverse(value)
-    with_toys = options.method == "cls-toys"
-    if with_toys:
-        found = hypotest_toys(
-            interest.likelihood, data, interest.parameter, inner, options.toy_options
-        )
+    return test_of(target, interest, value, settled(interest, options or Options(method="cls")))
+
+
+def test_of(target: Target, interest: ParameterOfInterest, value: float, options: Options) -> Test:
+    """:func:`hypothesis_test` of a likelihood that is already prepared."""
+    if interest.squared and value < 0:
+        raise FitError(f"CLs of {interest.name} needs tested values above 0")
+    data, inner, likelihood = options.counts(interest), interest.inverse(value), interest.likelihood
+    asked = (likelihood, data, interest.parameter)
+    if options.method == "cls-toys":
+        found = hypotest_toys(*asked, inner, options.toy_options, options.statistic)
     else:
-        (found,) = hypotest(interest.likelihood, data, interest.parameter, [inner], options.fit)
+        (found,) = hypotest(*asked, [inner], options.fit, options.statistic)
     best = found.best_fit
     return Test(
-        **common_fields(target, options),
+        **common_fields(target, interest, options),
         **toy_fields(options),
         unit=interest.unit,
         parameter=interest.name,
         value=value,
         best_fit=None if best is None else interest.value(best.parameters[interest.parameter]),
         twice_nll=None if best is None else best.twice_nll,
-        measurement=interest.measurement,
         **shared_fields(found, Test, "parameter", "value", "best_fit", "n_toys"),
     )
+
+
+test_of.__test__ = False  # type: ignore[attr-defined]  # no test of pytest

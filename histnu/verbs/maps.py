@@ -30,7 +30,7 @@ from histnu.inference.maps import Grid, MapOptions, Point
 from histnu.inference.maps import ToyMap as FoundMap
 from histnu.inference.maps import toy_map as find_map
 from histnu.verbs.envelope import Segment, stamped
-from histnu.verbs.options import Options, settled
+from histnu.verbs.options import Options, inputs_of, settled
 from histnu.verbs.planes import is_held
 from histnu.verbs.results import MapAxis, ToyMap
 
@@ -42,7 +42,7 @@ class MapQuestion:
     """A map that can be computed.
 
     Attributes:
-        name, provenance, held, fixed, inputs: of the result.
+        name, provenance, held, fixed, inputs, patches: of the result.
         axes: names, units and values. grid: the points in the likelihoods' parameters.
         family: the likelihoods, with how they are fitted.
         interests: the asked parameters of each member of the family, in the order of the axes.
@@ -60,6 +60,7 @@ class MapQuestion:
     interests: tuple[tuple[ParameterOfInterest, ...], ...]
     scales: tuple[float, ...] = (1.0,)
     held_values: tuple[float, ...] = ()
+    patches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,8 +145,7 @@ def plane_of(
     family = Family.of(target.document, first.likelihood, first.measurement, options.fit)
     return MapQuestion(
         target.name, target.provenance, dict(target.held), dict(options.held),
-        {target.name: digest(target.document)}, checked, grid,
-        family, (interests,),
+        inputs_of(target), checked, grid, family, (interests,), patches=target.patches,
     )  # fmt: skip
 
 
@@ -268,6 +268,7 @@ def _result(question: MapQuestion, options: Options, how: MapOptions, found: Fou
     columns: dict[str, Any] = {name: _optional(getattr(found, name)) for name in names}
     return ToyMap(
         target=question.name,
+        patches=question.patches,
         method="feldman_cousins",
         engine=options.engine,
         held={**question.held, **question.fixed},

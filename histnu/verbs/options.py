@@ -54,6 +54,7 @@ class Options:
     Attributes:
         method: a key of ``METHODS``, for intervals.
         cl, dof: confidence level and degrees of freedom of the threshold.
+        statistic: of the test of a value: ``q_tilde`` or ``q``.
         engine: ``batched``, ``pyhf`` (minuit) or ``pyhf-scipy``.
         held: parameters held at values.
         data: observed counts, or the Asimov data set without a signal.
@@ -69,6 +70,7 @@ class Options:
     method: str = "profile"
     cl: float = 0.9
     dof: int = 1
+    statistic: str = "q_tilde"
     engine: str = "batched"
     held: Mapping[str, float] = field(default_factory=dict)
     data: Literal["observed", "asimov"] = "observed"
@@ -117,14 +119,18 @@ class Options:
 
 
 def inputs_of(target: Target) -> dict[str, str]:
-    """Digests that identify what was asked: SHA-256 of the likelihood document."""
-    return {target.name: digest(target.document)}
+    """Digests that identify what was asked: SHA-256 of the likelihood document, and of patches."""
+    return dict(target.inputs) or {target.name: digest(target.document)}
 
 
-def common_fields(target: Target, options: Options) -> dict[str, Any]:
+def common_fields(
+    target: Target, interest: ParameterOfInterest, options: Options
+) -> dict[str, Any]:
     """The fields of an envelope that every verb shares."""
     return {
         "target": target.name,
+        "patches": target.patches,
+        "measurement": interest.measurement,
         "engine": options.engine,
         "held": {**target.held, **options.held},
         "data": options.data,

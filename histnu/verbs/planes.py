@@ -28,6 +28,7 @@ from histnu.verbs.intervals import find_interval
 from histnu.verbs.options import Options
 from histnu.verbs.profiles import contour_of, mass_curves
 from histnu.verbs.results import MassCurve, Region
+from histnu.workspace.selection import Selection
 
 Array = NDArray[np.float64]
 Range = tuple[float, float]
@@ -55,13 +56,13 @@ class Plane:
 
 
 def plane_result(
-    text: str, plane: Plane, options: Options, settings: Mapping[str, Setting]
+    target: str | Target, plane: Plane, options: Options, settings: Mapping[str, Setting]
 ) -> tuple[Region | MassCurve, Target | None]:
     """The region of a target in a plane, or the curve against a held parameter of its model.
 
     Args:
-        text: the target. plane: what is asked. options: level, fits.
-        settings: values of held parameters and of parameters that are to be fixed.
+        target: name, path, or loaded. plane: what is asked. options: level, fits.
+        settings: values of held parameters and of parameters that are to be fixed, of a name.
 
     Returns:
         The result, and the target where there is a single one.
@@ -74,9 +75,10 @@ def plane_result(
             raise ConfigError(
                 f"range of {name}, {ends[0]:g} {ends[1]:g}: the first value must be the smaller one"
             )
-    if is_held(text, plane.x):
-        return _held_curve(text, plane, options, settings), None
-    target = load_target(text, settings)
+    if not isinstance(target, Target):
+        if is_held(target, plane.x):
+            return _held_curve(target, plane, options, settings), None
+        target = load_target(target, settings)
     pair = (plane.x, plane.y)
     interest = parameter_of_interest(target, plane.x, pair)
     options = replace(options, held={**options.held, **interest.fixed})
@@ -87,6 +89,27 @@ def plane_result(
         for of, ends in zip(asked, ranges, strict=True)
     ]
     return contour_of(target, interest, pair, (grid[0], grid[1]), options), target
+
+
+def target_of_axes(
+    text: str,
+    axes: Sequence[str | None],
+    settings: Mapping[str, Setting],
+    selection: Selection,
+) -> str | Target:
+    """The target of a region or map, loaded unless an axis is a parameter that its model holds.
+
+    Raises:
+        ConfigError: for a measurement or a patch together with such an axis.
+    """
+    held = [name for name in axes if name is not None and is_held(text, name)]
+    if not held:
+        return load_target(text, settings, selection)
+    if selection != Selection():
+        problem = f"{held[0]} as an axis needs another document at every value"
+        mend = f"leave out --measurement and --patch, or ask at one value (--set {held[0]}=VALUE)"
+        raise ConfigError(located(text, "", problem, mend))
+    return text
 
 
 def is_held(text: str, name: str) -> bool:
@@ -146,12 +169,13 @@ def sets_in_pieces(result: Region | MassCurve) -> list[str]:
     ]
 
 
-def plane_figure(results: Sequence[Region | MassCurve]) -> PlaneFigure:
-    """The figure of regions in one plane."""
+def plane_figure(found: Sequence[tuple[Region | MassCurve, Target | None]]) -> PlaneFigure:
+    """The figure of regions in one plane, with the targets that were loaded."""
+    results = [result for result, _ in found]
     regions = []
-    for result in results:
+    for result, target in found:
         star = "*" if result.provenance == "reconstructed" else ""
-        name = result.target.removesuffix("/workspace.json").rsplit("/", 1)[-1]
+        name = result.target if target is None else target.label
         drawn = DrawnRegion(f"{name}{star}", polylines(result))
         if isinstance(result, MassCurve):
             ruled_out = excluded(result.values, result.to_json()["allowed"])

@@ -26,6 +26,7 @@ from histnu.inference.engine.fit import FitOptions
 from histnu.plotting.canvas import Header, quantity, unit_of
 from histnu.plotting.planes import PlaneFigure, Region, draw_plane, end_lines, excluded
 from histnu.verbs.options import Options
+from histnu.workspace.selection import Selection
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,20 @@ class PlotOptions:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     engine: str = "batched"
     allow_uncertified: bool = False
+    measurement: str | None = None
+    patches: tuple[str, ...] = ()
+    patch_name: str | None = None
+
+    @property
+    def selection(self) -> Selection:
+        """Measurement and patches."""
+        return Selection(self.measurement, self.patches, self.patch_name)
+
+    def no_selection(self, kind: str) -> None:
+        """Raise ConfigError if a likelihood is chosen for a figure that shows none."""
+        if self.selection != Selection():
+            mend = "leave out --measurement and --patch"
+            raise ConfigError(f"histnu plot {kind} shows no likelihood; {mend}")
 
     def fit(self, interest: ParameterOfInterest) -> FitOptions:
         """How to fit the likelihood of a parameter: engine, held parameters."""
@@ -81,7 +96,7 @@ class PlotOptions:
 
     def load(self, target: str) -> tuple[Target, ParameterOfInterest]:
         """A target and the parameter that is asked of it."""
-        loaded = load_target(target, self.settings)
+        loaded = load_target(target, self.settings, self.selection)
         return loaded, parameter_of_interest(loaded, self.poi)
 
     def verb(self, held: Mapping[str, float], method: str = "profile", dof: int = 1) -> Options:
@@ -128,7 +143,7 @@ def draw_impact_ranking(targets: Targets, path: Path, options: PlotOptions) -> l
 
     target, interest = options.load(_one(targets, "impacts"))
     found = impacts_of(target, interest, options.verb(interest.fixed))
-    return draw_impacts(impacts_figure(found, options.top), path)
+    return draw_impacts(impacts_figure(target, found, options.top), path)
 
 
 def draw_correlations(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
@@ -142,7 +157,7 @@ def draw_correlations(targets: Targets, path: Path, options: PlotOptions) -> lis
     off = np.abs(np.array(summary.correlation) - np.eye(len(summary.names))).max(axis=0)
     chosen = np.sort(np.argsort(-off, kind="stable")[: max(options.top, 2)])
     names = [summary.names[i] for i in chosen]
-    return draw_correlation(correlation_figure(summary, names), path)
+    return draw_correlation(correlation_figure(target, summary, names), path)
 
 
 def draw_scans(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
@@ -150,8 +165,7 @@ def draw_scans(targets: Targets, path: Path, options: PlotOptions) -> list[Path]
     from histnu.plotting.statistics import draw_scan
     from histnu.verbs.figures import scan_figure
 
-    loaded = [load_target(t, options.settings) for t in targets]
-    asked = [(t, parameter_of_interest(t, options.poi)) for t in loaded]
+    asked = [options.load(t) for t in targets]
     figure = scan_figure(asked, options.values, (options.cl, options.dof or 1), options.fit)
     limits = with_published(PlaneFigure("", figure.x, ()), options.overlay)
     if limits.regions:
@@ -180,7 +194,7 @@ def draw_significance(targets: Targets, path: Path, options: PlotOptions) -> lis
 
     target, interest = options.load(_one(targets, "toys"))
     found = significance_of(target, interest, options.verb(interest.fixed, "toys"))
-    return draw_toys(significance_figure(*found), path)
+    return draw_toys(significance_figure(target, *found), path)
 
 
 def draw_goodness(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
@@ -191,12 +205,12 @@ def draw_goodness(targets: Targets, path: Path, options: PlotOptions) -> list[Pa
 
     target, interest = options.load(_one(targets, "goodness"))
     found = summary_of(target, interest, options.verb(interest.fixed, "toys"), profile=False)
-    return draw_toys(goodness_figure(*found), path)
+    return draw_toys(goodness_figure(target, *found), path)
 
 
 def draw_regions(targets: Targets, path: Path, options: PlotOptions) -> list[Path]:
     """Regions of two parameters, or of one against a held one, one per target."""
-    from histnu.verbs.planes import Plane, plane_figure, plane_result
+    from histnu.verbs.planes import Plane, plane_figure, plane_result, target_of_axes
 
     if options.x_name is None or options.y_name is None:
         raise ConfigError("histnu plot contour needs --x and --y: two parameters")
@@ -206,7 +220,8 @@ def draw_regions(targets: Targets, path: Path, options: PlotOptions) -> list[Pat
     points = options.points or 41
     plane = Plane(options.x_name, options.y_name, x_range, options.y_range, points, refine=2)
     how = replace(options.verb({}), dof=options.dof or 2)
-    found = [plane_result(t, plane, how, options.settings)[0] for t in targets]
+    texts = (target_of_axes(t, (plane.x,), options.settings, options.selection) for t in targets)
+    found = [plane_result(t, plane, how, options.settings) for t in texts]
     return draw_plane(with_published(plane_figure(found), options.overlay), path)
 
 
@@ -235,7 +250,8 @@ class HeldScan:
 
     def target(self, value: float) -> Target:
         """The target with the held parameter at a value."""
-        return load_target(self.text, {**self.options.settings, self.along: value})
+        settings = {**self.options.settings, self.along: value}
+        return load_target(self.text, settings, self.options.selection)
 
     @property
     def label(self) -> str:
@@ -376,6 +392,7 @@ def draw_recoil_spectra(targets: Targets, path: Path, options: PlotOptions) -> l
     from histnu.plotting.spectra import draw_spectra
     from histnu.verbs.spectra import spectra_figure
 
+    options.no_selection("spectra")
     reach = (options.low or 0.05, options.high or 5.0)
     held, _ = split(options.settings)
     return draw_spectra(spectra_figure(_one(targets, "spectra"), reach, held), path)
@@ -386,6 +403,7 @@ def draw_responses(targets: Targets, path: Path, options: PlotOptions) -> list[P
     from histnu.plotting.spectra import draw_response
     from histnu.verbs.spectra import response_figure
 
+    options.no_selection("response")
     return draw_response(response_figure(_one(targets, "response")), path)
 
 

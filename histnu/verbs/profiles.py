@@ -37,7 +37,7 @@ def fit(target: Target, parameter: str | None = None, options: Options | None = 
     options = settled(interest, options or Options())
     best = best_fit(interest.likelihood, options.counts(interest), options.fit)
     return Fit(
-        **common_fields(target, options),
+        **common_fields(target, interest, options),
         method="maximum likelihood",
         unit=interest.unit,
         parameters=best.parameters,
@@ -68,7 +68,7 @@ def scan_of(
         found = _in_slices(target, interest, (inner, data), options)
     delta = [max(float(d), 0.0) if np.isfinite(d) else None for d in found.delta_twice_nll]
     return Profile(
-        **common_fields(target, options),
+        **common_fields(target, interest, options),
         unit=interest.unit,
         parameter=interest.name,
         values=tuple(points),
@@ -78,7 +78,6 @@ def scan_of(
         converged=bool(np.all(found.converged)),
         certified=bool(found.certified.all() and found.best_fit.certified),
         certified_points=tuple(found.certified.tolist()),
-        measurement=interest.measurement,
         search=found.search,
     )
 
@@ -149,7 +148,7 @@ def contour_of(
     x, y = (Axis(name=n, unit=target.units.get(n, "")) for n in plane)
     lines = tuple(tuple((float(a), float(b)) for a, b in line) for line in found.contours)
     return Region(
-        **common_fields(target, options),
+        **common_fields(target, interest, options),
         unit=x.unit,
         x=x,
         y=y,

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from histnu.core.units import in_unit
 from histnu.verbs.envelope import (
     SCHEMA,
     Axis,
@@ -62,7 +63,7 @@ class Bound(Envelope):
         cl, dof: confidence level and degrees of freedom of the threshold on -2 log L.
         lower, upper: outermost ends, None where the region is open or ends at a bound.
         intervals: the allowed set, a union of segments.
-        measurement: whose settings of the parameters hold. search: counts of fits and starts.
+        search: counts of fits and starts.
         boundary: where the rate of an empty bin is zero, and because of which sample.
         best_fit: of the parameter. parameters: of everything. twice_nll: -2 log L there.
         converged: whether the fits did. certified: whether the minimum was found more than once
@@ -81,7 +82,6 @@ class Bound(Envelope):
     twice_nll: float
     converged: bool
     certified: bool | None = None
-    measurement: str = ""
     boundary: tuple[str, ...] = ()
     search: dict[str, int] = Field(default_factory=dict)
     expected: Expected | None = None
@@ -112,7 +112,6 @@ class Profile(Envelope):
     converged: bool
     certified: bool | None = None
     certified_points: tuple[bool, ...] = ()
-    measurement: str = ""
     search: dict[str, int] = Field(default_factory=dict)
 
 
@@ -169,7 +168,12 @@ class Fit(Envelope):
 
 
 class Test(Envelope):
-    """CLs of one value of a parameter; errors are binomial, of (CL_s+b, CL_b, CLs)."""
+    """CLs of one value of a parameter, without a signal ``expected`` at -2 to 2 sigma.
+
+    Attributes:
+        statistic: ``q_tilde`` or ``q``. test_statistic: its value.
+        errors: binomial, of (CL_s+b, CL_b, CLs); of toys only.
+    """
 
     __test__ = False  # no test of pytest
     kind: Literal["test"] = "test"
@@ -179,20 +183,21 @@ class Test(Envelope):
     cl_b: float
     cl_sb: float
     expected: Numbers
+    statistic: str = "q_tilde"
     test_statistic: float
     errors: Numbers = ()
     best_fit: float | None = None
     twice_nll: float | None = None
     certified: bool | None = None
-    measurement: str = ""
     search: dict[str, int] = Field(default_factory=dict)
 
     def __str__(self) -> str:
-        toys = f", {self.n_toys} toys per value, seed {self.seed}" if self.n_toys else ""
+        toys = f", {self.n_toys} toys per hypothesis, seed {self.seed}" if self.n_toys else ""
+        value = in_unit(f"{self.parameter} = {self.value:g}", self.unit)
         return (
-            f"{self.parameter} = {self.value:g} {self.unit}: CLs = {self.cls:.4f} "
-            f"(CLs+b = {self.cl_sb:.4f}, CLb = {self.cl_b:.4f}; {self.method}, {self.engine}"
-            f"{toys}); best fit {number_text(self.best_fit)}"
+            f"{value}: CLs = {self.cls:.4g} (CLs+b = {self.cl_sb:.4g}, CLb = {self.cl_b:.4g}; "
+            f"{self.statistic} = {self.test_statistic:.4g}, {self.method}, {self.engine}{toys}); "
+            f"best fit {number_text(self.best_fit)}"
         )
 
 
@@ -233,7 +238,6 @@ class Coverage(Envelope):
     failed: int
     best_fit: float
     certified: bool | None = None
-    measurement: str = ""
     search: dict[str, int] = Field(default_factory=dict)
 
 
@@ -289,7 +293,6 @@ class ToyMap(Envelope):
     rounds: int
     failed: int
     certified: bool | None = None
-    measurement: str = ""
     search: dict[str, int] = Field(default_factory=dict)
 
 

@@ -32,7 +32,7 @@ def toys(
         options.toy_options,
     )
     return Toys(
-        **common_fields(target, options),
+        **common_fields(target, interest, options),
         method=METHODS["toys"],
         seed=options.seed,
         unit=interest.unit,
@@ -54,13 +54,12 @@ def coverage(
     )
     best = best_fit(interest.likelihood, None, options.fit).parameters[interest.parameter]
     return Coverage(
-        **common_fields(target, options),
+        **common_fields(target, interest, options),
         method="toys",
         seed=options.seed,
         unit=interest.unit,
         parameter=interest.name,
         truth={**options.held, interest.name: truth},
         best_fit=required(interest.value(best)),
-        measurement=interest.measurement,
         **shared_fields(found, Coverage, "parameter", "truth"),
     )

@@ -6,6 +6,7 @@ or undefined likelihood, ``warning`` a trap, ``info`` something a reader should 
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,9 @@ from typing import Any
 from histnu.core.errors import WorkspaceError, located
 from histnu.workspace.checks_settings import KINDS, check_measurements, samples, uses_of
 from histnu.workspace.findings import Finding, Findings, error, ordered, pointer, warning
-from histnu.workspace.rates import LowestRate, lowest_rates, parameter_ranges
+from histnu.workspace.rates import LowestRate, lowest_rates, negated, parameter_ranges
+
+log = logging.getLogger(__name__)
 
 SHOWN = 5
 """Places named one by one before the rest is counted."""
@@ -152,19 +155,20 @@ def _modifier_lengths(path: str, sample: Mapping[str, Any]) -> Findings:
 
 
 def check_samples(document: Mapping[str, Any]) -> Findings:
-    """Checks that look at one sample at a time."""
-    for path, _, sample in samples(document):
+    """Checks that look at one sample, and at those that share its uncertainties per bin."""
+    for path, channel, sample in samples(document):
         yield from sample_findings(path, sample)
+        yield from _frozen_bins(path, channel, sample)
 
 
 def sample_findings(path: str, sample: Mapping[str, Any]) -> Findings:
     """Illegal factors, repeated modifiers, negative backgrounds, uncertainties on negative bins."""
-    if sum(sample["data"]) < 0 and not any(m["type"] in FREE for m in sample["modifiers"]):
+    if _is_negative(sample):
         problem = (
             f"{sample['name']!r} expects {sum(sample['data']):g} events, and nothing scales it"
         )
-        mend = "give a background >= 0; only an interference with a free strength is negative"
-        yield error("negative", f"{path}/data", problem, mend)
+        mend = "give a background >= 0, unless these are weights of a simulation"
+        yield warning("negative", f"{path}/data", problem, mend)
     seen: Counter[tuple[str, str]] = Counter()
     for m, modifier in enumerate(sample["modifiers"]):
         where = f"{path}/modifiers/{m}"
@@ -183,18 +187,43 @@ def sample_findings(path: str, sample: Mapping[str, Any]) -> Findings:
             yield from _bin_uncertainty(where, sample, modifier)
 
 
+def _is_negative(sample: Mapping[str, Any]) -> bool:
+    """Whether a sample expects less than nothing, and is no interference of a free strength."""
+    return sum(sample["data"]) < 0 and not any(m["type"] in FREE for m in sample["modifiers"])
+
+
+def _frozen_bins(path: str, channel: Mapping[str, Any], sample: Mapping[str, Any]) -> Findings:
+    """Parameters of a staterror that are frozen: its samples together expect less than nothing."""
+    for m, modifier in enumerate(sample["modifiers"]):
+        if modifier["type"] != "staterror" or min(sample["data"]) >= 0:
+            continue
+        key = modifier["type"], modifier["name"]
+        sharing = (
+            s["data"]
+            for s in channel["samples"]
+            if any((n["type"], n["name"]) == key for n in s["modifiers"])
+        )
+        totals = (sum(bins) for bins in zip(*sharing, strict=False))
+        for b, (n, sigma) in enumerate(zip(totals, modifier["data"], strict=False)):
+            if n < 0 < sigma:
+                yield _frozen("staterror", f"{path}/modifiers/{m}/data/{b}", n)
+
+
+def _frozen(kind: str, path: str, events: float) -> Finding:
+    problem = f"{kind} on a bin of {events:g} events; pyhf freezes it, silently"
+    return warning(kind, path, problem, "remove it, or give its samples expected events above 0")
+
+
 def _bin_uncertainty(
     where: str, sample: Mapping[str, Any], modifier: Mapping[str, Any]
 ) -> Findings:
-    """Uncertainties per bin where the sample is negative, or that are negative themselves."""
+    """Uncertainties per bin that are negative, or have no effect on their sample."""
     kind = modifier["type"]
     for b, (n, sigma) in enumerate(zip(sample["data"], modifier["data"], strict=False)):
         if sigma < 0:
             yield error(kind, f"{where}/data/{b}", f"{sigma} is negative", "give values >= 0")
-        elif n < 0 and sigma > 0:
-            problem = f"{kind} on a bin of {n:g} events; pyhf freezes it, silently"
-            mend = "remove it from samples with negative bins (interference)"
-            yield error(kind, f"{where}/data/{b}", problem, mend)
+        elif n < 0 < sigma and kind == "shapesys":
+            yield _frozen(kind, f"{where}/data/{b}", n)
         elif n == 0 and sigma > 0 and kind == "shapesys":
             problem = f"{kind} of {sigma:g} on a bin without events has no effect in pyhf"
             yield warning(kind, f"{where}/data/{b}", problem, "give the bin its expected events")
@@ -219,6 +248,24 @@ def check_parameters(document: Mapping[str, Any]) -> Findings:
             problem = f"{kind} {name!r} is shared by channels with {sizes} bins"
             make = error if len(sizes) > 1 or kind == "staterror" else warning
             yield make("shared_names", path, problem, "use one name per channel")
+
+
+def check_expectations(document: Mapping[str, Any]) -> Findings:
+    """Bins that a negative sample keeps below zero, whatever the parameters are."""
+    ranges = parameter_ranges(document, document["measurements"][0])
+    for i, channel in enumerate(document["channels"]):
+        negative = [s["name"] for s in channel["samples"] if _is_negative(s)]
+        if not negative:
+            continue
+        reached = {low.bin for low in lowest_rates(negated(channel), ranges)}
+        never = [b for b in range(len(channel["samples"][0]["data"])) if b not in reached]
+        if never:
+            problem = (
+                f"bin {never[0]} of {channel['name']!r} expects less than 0 events whatever the "
+                f"parameters are, because of {negative[0]!r} ({len(never)} such bins)"
+            )
+            mend = "give the bin a background, or merge it with another"
+            yield error("negative", f"/channels/{i}", problem, mend)
 
 
 def check_rates(document: Mapping[str, Any]) -> Findings:
@@ -295,6 +342,8 @@ def check_workspace(document: Any, rates: bool = True) -> list[Finding]:
         return ordered(found)
     for check in STRUCTURE:
         found += list(check(document))
+    if not any(f.severity == "error" for f in found):
+        found += list(check_expectations(document))
     if rates and not any(f.severity == "error" for f in found):
         found += list(check_rates(document))
     return ordered(found)
@@ -303,13 +352,19 @@ def check_workspace(document: Any, rates: bool = True) -> list[Finding]:
 def require_valid(document: Any, path: str) -> dict[str, Any]:
     """The document, if the linter finds no error in it (trapped rates are not searched).
 
+    Samples that expect less than nothing are named in a warning.
+
     Raises:
         WorkspaceError: otherwise, with the first error and the number of the others.
     """
     if not isinstance(document, dict) or "channels" not in document:
         mend = "give a HistFactory JSON workspace (histnu build makes one)"
         raise WorkspaceError(located(path, "", "is not a workspace", mend))
-    faults = [f for f in check_workspace(document, rates=False) if f.severity == "error"]
+    found = check_workspace(document, rates=False)
+    faults = [f for f in found if f.severity == "error"]
+    for f in found if not faults else []:
+        if f.check == "negative":
+            log.warning("%s", located(path, f.path, f.problem, f.mend))
     if faults:
         first = faults[0]
         more = f" ({len(faults) - 1} more)" if len(faults) > 1 else ""

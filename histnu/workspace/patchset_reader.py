@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from histnu.core.errors import PatchSetError, located
+from histnu.core.errors import PatchSetError, known_names, located
 from histnu.core.serialize import read_json, shortened
 from histnu.workspace.digests import ALGORITHMS, document_digest
 
@@ -74,7 +74,8 @@ class PatchSetDocument:
             for patch in self.document["patches"]:
                 if patch["metadata"]["name"] == key:
                     return patch
-            raise self._fail("patches", f"no patch is called {key!r}", "see the patch names")
+            mend = known_names(key, self.names)
+            raise self._fail("patches", f"no patch is called {shortened(key)!r}", mend)
         values = [float(v) for v in key]
         nearest = self.nearest(values)
         found = nearest["metadata"]["values"]
@@ -156,24 +157,38 @@ class PatchSetDocument:
         Raises:
             PatchSetError: if the digests differ, or the patch cannot be found or applied.
         """
-        import jsonpatch
-
         self.verify_digests(workspace)
         patch = self.patch(key, tolerance)
-        name = patch["metadata"]["name"]
-        for j, operation in enumerate(patch["patch"]):
-            wrong = operation_problem(workspace, operation)
-            if wrong:
-                problem = f"patch {name} cannot be applied ({wrong})"
-                raise self._fail(f"patches/{name}/{j}", problem, "correct its path")
+        where = f"{self.path or 'PatchSet'}: patches/{patch['metadata']['name']}"
+        return apply_operations(workspace, patch["patch"], where)
+
+
+def apply_operations(
+    workspace: Mapping[str, Any], operations: Sequence[Any], where: str
+) -> dict[str, Any]:
+    """The workspace after the operations of a JSON patch (RFC 6902), one after the other.
+
+    Args:
+        workspace: is not changed. operations: of the patch. where: it stands, for messages.
+
+    Raises:
+        PatchSetError: for an operation that cannot be applied.
+    """
+    import jsonpatch
+
+    result = copy.deepcopy(dict(workspace))
+    for j, operation in enumerate(copy.deepcopy(list(operations))):
         try:
-            result = jsonpatch.apply_patch(copy.deepcopy(dict(workspace)), patch["patch"])
+            wrong = operation_problem(result, operation)
+            if wrong is None:
+                result = jsonpatch.apply_patch(result, [operation], in_place=True)
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, *STRANGE) as error:
-            problem = f"patch {name} cannot be applied ({type(error).__name__}: {error})"
-            raise self._fail("patches", problem, "correct its paths") from None
-        if not isinstance(result, dict):
-            raise self._fail("patches", f"patch {name} leaves no workspace", "correct its paths")
-        return result
+            wrong = shortened(f"{type(error).__name__}: {error}")
+        if wrong:
+            problem = f"the patch cannot be applied ({wrong})"
+            mend = "use the workspace it was made for, or correct its path"
+            raise PatchSetError(located(where, str(j), problem, mend))
+    return result
 
 
 def operation_problem(workspace: Mapping[str, Any], operation: Mapping[str, Any]) -> str | None:
@@ -197,8 +212,9 @@ def operation_problem(workspace: Mapping[str, Any], operation: Mapping[str, Any]
             return None
         return f"path {path}: channel {parts[1]} does not exist (there are {len(channels)})"
     value = operation.get("value")
-    if len(parts) == 4 and parts[2] == "samples" and isinstance(value, dict):
-        bins = len(channels[int(parts[1])]["samples"][0]["data"])
+    samples = channels[int(parts[1])]["samples"]
+    if len(parts) == 4 and parts[2] == "samples" and isinstance(value, dict) and samples:
+        bins = len(samples[0]["data"])
         data = value.get("data")
         if not isinstance(data, list):
             return f"path {path}: sample has no list of data"
@@ -224,7 +240,7 @@ def check_form(document: Any, path: str | None = None) -> PatchSetDocument:
     def fail(field: str, problem: str, mend: str) -> PatchSetError:
         return PatchSetError(located(path, field, problem, mend))
 
-    if not isinstance(document, dict) or not isinstance(document.get("patches"), list):
+    if not isinstance(document, Mapping) or not isinstance(document.get("patches"), list):
         raise fail("patches", "is not a PatchSet", "give a document with metadata and patches")
     if document.get("version") != VERSION:
         problem = f"version {document.get('version')!r} is not supported"

@@ -216,3 +216,24 @@ def lowest_rates(
         }
         found.append(LowestRate(int(b), float(first[b]), total, moved))
     return found
+
+
+def negated(channel: Mapping[str, Any]) -> dict[str, Any]:
+    """The channel with all rates negated, whose lowest rates are the highest of this one.
+
+    >>> sample = {"name": "s", "data": [1.0], "modifiers": []}
+    >>> lowest_rates(negated({"samples": [sample]}), {})[0].lowest
+    -1.0
+    """
+
+    def opposite(data: Any) -> Any:
+        return {key: [-v for v in values] for key, values in data.items()}
+
+    def changed(m: Mapping[str, Any]) -> dict[str, Any]:
+        return {**m, "data": opposite(m["data"])} if m["type"] == "histosys" else dict(m)
+
+    samples = [
+        {**s, "data": [-v for v in s["data"]], "modifiers": [changed(m) for m in s["modifiers"]]}
+        for s in channel["samples"]
+    ]
+    return {**channel, "samples": samples}

@@ -241,7 +241,7 @@ def test_mass_contour(run):
 
 
 def test_toys_are_reproducible(run, likelihood):
-    arguments = ("toys", likelihood, "--poi", "mu_universal", "--value", "1.1", "--n-toys", "500")
+    arguments = ("cls", likelihood, "--poi", "mu_universal", "--value", "1.1", "--n-toys", "500")
     first, again = (run(*arguments, "--json", "--seed", "3")[1] for _ in range(2))
     assert first == again
     assert first != run(*arguments, "--json", "--seed", "4")[1]
@@ -276,7 +276,7 @@ def test_analysis_file(run, tmp_path):
 BAD = {
     "unknown verb": (("reprodce",), "No such command"),
     "unknown option": (("list", "--colour"), "No such option"),
-    "unknown analysis": (("build", "nothing"), "unknown analysis 'nothing'; known: "),
+    "unknown analysis": (("build", "nothing"), "unknown analysis 'nothing'; the nearest of "),
     "missing file": (("limit", "none.json"), "none.json: cannot be read (No such file"),
     "missing yaml": (("build", "none.yaml"), "none.yaml: cannot be read"),
     "bad level": (("limit", "magnetic_moment_xenonnt", "--cl", "1.5"), "--cl"),

@@ -294,7 +294,7 @@ def test_a_parameter_of_interest_that_is_none_names_the_file_and_the_mend(run, s
 
 HELD = {
     "limit": (), "limit --method cls": (), "significance": (), "scan": ("--from", 0, "--to", 1),
-    "coverage": ("--n-toys", 10), "toys": ("--value", 1, "--n-toys", 10),
+    "coverage": ("--n-toys", 10), "toys": ("--n-toys", 10), "cls": (),
 }  # fmt: skip
 
 

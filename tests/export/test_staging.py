@@ -10,6 +10,9 @@ from histnu.export import export_document
 from histnu.physics.models.magnetic_moment import MagneticMoment
 from histnu.workspace.grids import make_grid
 from histnu.workspace.patchset import Basis, PatchSetInfo, build_patchset
+from histnu.workspace.selection import Selection
+
+ONE = Selection(patch_name="mu_e_1")
 
 
 @pytest.fixture(scope="module")
@@ -52,17 +55,17 @@ def test_a_file_where_the_folder_should_be(built, tmp_path, target):
 
 
 def test_patches_are_applied_first(grid, tmp_path):
-    written = export_document(grid / "workspace.json", "hs3", tmp_path, "mu_e_1")
+    written = export_document(grid / "workspace.json", "hs3", tmp_path, ONE)
     assert '"mu_sig"' in written.read_text()
 
 
 def test_background_only_documents_need_a_patch(grid, tmp_path):
-    with pytest.raises(WorkspaceError, match=r"is background-only; name a patch with --patch"):
+    with pytest.raises(WorkspaceError, match=r"is background-only; name a patch with --patch-name"):
         export_document(grid / "workspace.json", "hs3", tmp_path)
     with pytest.raises(PatchSetError, match="no patch is called 'mu_e_7'"):
-        export_document(grid / "workspace.json", "hs3", tmp_path, "mu_e_7")
+        export_document(grid / "workspace.json", "hs3", tmp_path, Selection(patch_name="mu_e_7"))
     with pytest.raises(ConfigError, match="leave out --patch"):
-        export_document(grid / "workspace.json", "hepdata", tmp_path, "mu_e_1")
+        export_document(grid / "workspace.json", "hepdata", tmp_path, ONE)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -21,19 +21,22 @@ READERS: tuple[tuple[str, ...], ...] = (
     ("limit", "workspace.json", "--poi", "g"),
     ("limit", ".", "--method", "cls"),
     ("scan", "workspace.json", "--from", "0", "--to", "2", "--points", "3"),
-    ("toys", "workspace.json", "--value", "1", "--n-toys", "10", "-q"),
+    ("toys", "workspace.json", "--n-toys", "10", "-q"),
+    ("cls", "workspace.json", "--json"),
+    ("cls", "workspace.json", "--n-toys", "10", "-q"),
     ("coverage", "workspace.json", "--true", "1", "--n-toys", "10", "-q"),
     ("export", "workspace.json", "--to", "hs3", "-o", "out"),
     ("export", "workspace.json", "--to", "root", "-o", "out"),
     ("export", "workspace.json", "--to", "xml", "-o", "out"),
     ("export", "workspace.json", "--to", "hepdata", "-o", "out"),
 )
-EXPORTS = READERS[8:]
+EXPORTS = tuple(words for words in READERS if words[0] == "export")
 SMALL = ("--n-toys", "10")
 BASE: dict[str, tuple[str, ...]] = {
     "limit": ("workspace.json",),
     "scan": ("workspace.json", "--from", "0", "--to", "1", "--points", "3"),
-    "toys": ("workspace.json", "--value", "1", "--n-toys", "10", "-q"),
+    "toys": ("workspace.json", "--n-toys", "10", "-q"),
+    "cls": ("workspace.json", "-q"),
     "coverage": ("workspace.json", "--n-toys", "10", "-q"),
     "contour": ("workspace.json", "--x", "mu", "--y", "sf", "--points", "5"),
     "build": ("mine-analysis.yaml", "-o", "out"),
@@ -44,7 +47,7 @@ BASE: dict[str, tuple[str, ...]] = {
     "reproduce": ("-q", "--replace", "pandax4t_us2=none.yaml"),
     "electron": ("-q", "--overlay", "x=none.csv"),
 }
-TARGETED = ("limit", "scan", "toys", "coverage", "contour", "build", "export", "validate", "plot")
+TARGETED = tuple(verb for verb in BASE if verb not in ("fetch", "reproduce", "electron"))
 
 
 def tree_of_files() -> g.Files:
@@ -56,6 +59,7 @@ def tree_of_files() -> g.Files:
         "workspace.json": g.as_json(g.workspace()),
         "manifest.json": g.as_json(g.manifest()),
         "patchset.json": g.as_json(g.patchset(digest)),
+        "patch.json": g.as_json(g.patchset(digest)["patches"][0]["patch"]),
         "results.json": g.as_json(g.results()),
         "mine.yaml": g.as_yaml(g.experiment()),
         "mine-analysis.yaml": g.as_yaml(g.analysis()),
@@ -124,7 +128,10 @@ def documents(files: g.Files, share: float) -> Iterator[Case]:
 
     w = some(files, "workspace.json")
     described = some(files, "workspace.json", "manifest.json")
-    sets = {"workspace.json": g.as_json(g.background()), **some(files, "patchset.json")}
+    sets = {
+        "workspace.json": g.as_json(g.background()),
+        **some(files, "patchset.json", "patch.json"),
+    }
     own = some(files, "mine.yaml", "mine-analysis.yaml", "response.csv", "rates.csv")
     with_table = {**own, "spectrum.csv": g.SPECTRUM}
     tabulated = {**g.analysis(), "model": {"name": "tabulated", "table": "spectrum.csv"}}
@@ -133,7 +140,10 @@ def documents(files: g.Files, share: float) -> Iterator[Case]:
     build = (("build", "mine-analysis.yaml", "-o", "out"), ("validate", "mine-analysis.yaml"))
     patch = (
         ("validate", "patchset.json"),
-        ("export", "workspace.json", "--patch", "one", "--to", "hs3", "-o", "out"),
+        ("export", "workspace.json", "--patch-name", "one", "--to", "hs3", "-o", "out"),
+        ("cls", "workspace.json", "--patch-name", "one", "--json"),
+        ("limit", "workspace.json", "--patch", "patchset.json", "--patch-name", "one"),
+        ("limit", "workspace.json", "--patch", "patch.json"),
         ("validate", "patchset.json", "--background", "workspace.json"),
     )
     draw = (("export", ".", "--to", "hepdata", "-o", "out"), ("plot", ".", "-o", "out"))
@@ -144,6 +154,8 @@ def documents(files: g.Files, share: float) -> Iterator[Case]:
         ("manifest", "manifest.json", tree(g.manifest(), g.as_json), described,
          (READERS[3], READERS[2], *EXPORTS), 120),
         ("patchset", "patchset.json", tree(g.patchset(digest), g.as_json), sets, patch, 150),
+        ("patch", "patch.json", tree(g.patchset(digest)["patches"][0]["patch"], g.as_json), sets,
+         (patch[4],), 20),
         ("background", "workspace.json", tree(g.background(), g.as_json), sets, patch, 45),
         ("experiment", "mine.yaml", tree(g.experiment(), g.as_yaml), own, (*load, *build), 210),
         ("analysis", "mine-analysis.yaml", tree(g.analysis(), g.as_yaml), own, build, 100),

@@ -477,12 +477,19 @@ SETTINGS = (
     "", "x", "=", "mu=", "=1", "mu=nan", "mu=1e308", "mu=1_0", "mu=1=2", "lumi=1", "lumi=9", "m4=5",
     "x=1", "mu=-1", "a" * 5000 + "=1", "sf=1",
 )  # fmt: skip
+PATCHES = (*TARGETS, "patchset.json", "results.json", "manifest.json", "rates.csv")
 OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "limit": {
         "--set": SETTINGS,
         "--poi": NAMES, "--cl": NUMBERS, "--dof": INTEGERS, "--n-toys": INTEGERS,
         "--seed": INTEGERS, "--method": ("", "x", "CLS", "cls"),
-        "--engine": ("", "x", "pyhf-scipy"),
+        "--engine": ("", "x", "pyhf-scipy"), "--measurement": NAMES, "--patch": PATCHES,
+        "--patch-name": NAMES,
+    },
+    "cls": {
+        "--poi": NAMES, "--value": NUMBERS, "--test-stat": ("", "x", "qtilde", "q"),
+        "--n-toys": INTEGERS, "--seed": INTEGERS, "--measurement": NAMES, "--patch": PATCHES,
+        "--patch-name": (*NAMES, "one"),
     },
     "scan": {
         "--set": SETTINGS,
@@ -490,7 +497,7 @@ OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
         "--engine": ("", "x"),
     },
     "toys": {
-        "--poi": NAMES, "--value": NUMBERS, "--n-toys": INTEGERS, "--cl": NUMBERS,
+        "--poi": NAMES, "--n-toys": INTEGERS, "--cl": NUMBERS,
         "--seed": INTEGERS, "--engine": ("", "x"),
     },
     "coverage": {
@@ -506,7 +513,7 @@ OPTIONS: dict[str, dict[str, tuple[str, ...]]] = {
         "--grid": NAMES, "--m4-mev": NUMBERS, "--interpolation": ("", "x"),
         "--correction": ("", "x"), "-o": OUTPUTS,
     },
-    "export": {"--to": ("", "x", "ROOT"), "-o": OUTPUTS, "--patch": NAMES},
+    "export": {"--to": ("", "x", "ROOT"), "-o": OUTPUTS, "--patch": PATCHES, "--patch-name": NAMES},
     "validate": {"--background": TARGETS},
     "plot": {"-o": OUTPUTS},
     "fetch": {

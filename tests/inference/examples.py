@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from histnu.core.polynomial import Monomial, PolynomialMap
+from histnu.workspace.digests import document_digests
 
 Json = dict[str, Any]
 FLAVOURS = ("e", "mu", "tau")
@@ -308,3 +309,46 @@ def binned(n_bins: int = 162, n_nuisances: int = 12, seed: int = 1) -> Json:
     total = sum(v for k, v in shapes.items() if k != "signal")
     samples = [_sample(k, v.tolist(), modifiers[k]) for k, v in shapes.items()]
     return workspace({"bins": samples}, {"bins": rng.poisson(total).tolist()}, "mu")
+
+
+def search() -> tuple[Json, Json]:
+    """A background-only workspace with two measurements and its PatchSet, as searches publish them.
+
+    The second measurement holds ``jes``. A patch adds the signal to both regions and bounds mu_SIG.
+
+    >>> background, patchset = search()
+    >>> [p["metadata"]["name"] for p in patchset["patches"]]
+    ['C1N2_200_50', 'C1N2_300_50', 'C1N2_300_100']
+    """
+    background = workspace(
+        {
+            "SR": [_sample("top", [12.0, 5.0], [_normsys("jes", 0.1), _normsys("xsec", 0.05)])],
+            "CR": [_sample("top", [210.0], [_normsys("xsec", 0.05)])],
+        },
+        {"SR": [14, 6], "CR": [205]},
+        "mu_SIG",
+    )
+    held = {"poi": "mu_SIG", "parameters": [{"name": "jes", "fixed": True, "inits": [0.0]}]}
+    background["measurements"].append({"name": "no_jes", "config": held})
+    sizes = {(200, 50): [6.0, 4.0], (300, 50): [3.0, 2.5], (300, 100): [2.0, 1.5]}
+    signals = {
+        values: _sample("signal", size, [_modifier("normfactor", "mu_SIG")])
+        for values, size in sizes.items()
+    }
+    patches = [
+        {
+            "metadata": {"name": f"C1N2_{m}_{m1}", "values": [m, m1]},
+            "patch": [
+                {"op": "add", "path": "/channels/0/samples/1", "value": signal},
+                {"op": "add", "path": "/channels/1/samples/0", "value": {**signal, "data": [0.5]}},
+            ],
+        }
+        for (m, m1), signal in signals.items()
+    ]
+    metadata = {
+        "references": {"hepdata": "ins1234567"},
+        "description": "a search",
+        "digests": document_digests(background),
+        "labels": ["m", "m1"],
+    }
+    return background, {"metadata": metadata, "patches": patches, "version": "1.0.0"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from histnu.inference.engine.hessian import Hessian
 from histnu.inference.engine.linalg import newton_step
 
 
@@ -13,7 +14,7 @@ def test_overflowing_second_derivatives_do_not_stop_the_others():
     hessian[:, :, 1] = [[2.0, 0.0], [0.0, 4.0]]
     gradient = np.array([[1.0, 2.0], [1.0, 4.0]])
     with np.errstate(all="ignore"):
-        found = newton_step(hessian, gradient, np.ones((2, 2), bool), np.zeros(2))
+        found = newton_step(Hessian(hessian), gradient, np.ones((2, 2), bool), np.zeros(2))
     # the second problem is a diagonal Newton step; rounding only
     np.testing.assert_allclose(found.step[:, 1], [-1.0, -1.0], rtol=1e-12)
     assert found.indefinite.tolist() == [True, False]
@@ -22,5 +23,5 @@ def test_overflowing_second_derivatives_do_not_stop_the_others():
 def test_saddle_point_goes_downhill():
     hessian = np.diag([1.0, -1.0])[:, :, None]
     gradient = np.array([[0.5], [0.5]])
-    found = newton_step(hessian, gradient, np.ones((2, 1), bool), np.zeros(1))
+    found = newton_step(Hessian(hessian), gradient, np.ones((2, 1), bool), np.zeros(1))
     assert float((found.step * gradient).sum()) < 0

@@ -20,6 +20,7 @@ from histnu.inference import (
     fit,
     minimise,
 )
+from histnu.inference.engine.hessian import Hessian
 from histnu.inference.engine.linalg import newton_step
 from histnu.inference.engine.problems import Met
 from tests.inference import examples
@@ -232,7 +233,7 @@ def test_newton_step_solves_the_moving_block(size: tuple[int, int], definite: bo
     if not definite:
         h -= 3 * np.eye(m) * np.trace(h, axis1=1, axis2=2)[:, None, None] / m
     g, move = 0.1 * rng.normal(size=(m, 5)), rng.random((m, 5)) < 0.8
-    out = newton_step(np.moveaxis(h, 0, -1), g, move, np.zeros(5))
+    out = newton_step(Hessian(np.moveaxis(h, 0, -1)), g, move, np.zeros(5))
     assert np.all(out.step[~move] == 0)
     assert np.all((out.step * g).sum(axis=0) <= 1e-12)  # never uphill
     for p in range(5):

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from histnu.inference import BatchedLikelihood
+from histnu.inference.engine import rows
 from histnu.inference.engine.compile import Compiled
 from histnu.inference.engine.rows import RowRates
 from histnu.inference.engine.terms import TermRates, by_terms
@@ -27,9 +28,13 @@ def settings_of(norm: str, histo: str) -> dict[str, Any]:
 
 def both(compiled: Compiled, pars: Any, main: Any, information: Any) -> list[tuple[Any, ...]]:
     """Return rates, gradient and Hessian of both evaluations."""
-    return [
-        rates(compiled).derivatives(pars, (main, information)) for rates in (RowRates, TermRates)
-    ]
+    return [dense(rates(compiled), pars, (main, information)) for rates in (RowRates, TermRates)]
+
+
+def dense(rates: Any, pars: Any, data: tuple[Any, Any]) -> tuple[Any, ...]:
+    """Return rates, gradient and the whole Hessian."""
+    counts, gradient, second = rates.derivatives(pars, data)
+    return counts, gradient, second.dense()
 
 
 @pytest.mark.parametrize("shape", ["correlated", "combined", "binned"])
@@ -41,8 +46,8 @@ def test_rows_and_terms_agree(shape: str, codes: tuple[str, str]) -> None:
     pars = compiled.init[:, None] + 0.7 * rng.normal(size=(len(compiled.init), 9))
     main = rng.poisson(20.0, (compiled.n_bins, 9)).astype(float)
     information = np.arange(9) % 3 == 0
-    rows, terms = both(compiled, pars, main, information)
-    for a, b in zip(rows, terms, strict=True):
+    by_row, terms = both(compiled, pars, main, information)
+    for a, b in zip(by_row, terms, strict=True):
         # sums of a few hundred products in another order
         np.testing.assert_allclose(a, b, atol=1e-11 * np.abs(b).max())
 
@@ -107,8 +112,8 @@ def test_factors_that_are_zero(drawn: tuple[dict[str, Any], list[float]], seed: 
             pars[likelihood.index(f"k{k}")] = value
     assert likelihood.observation is not None
     main = likelihood.observation[:, None]
-    rows, terms = both(likelihood.compiled, pars, main, None)
-    for a, b in zip(rows, terms, strict=True):
+    by_row, terms = both(likelihood.compiled, pars, main, None)
+    for a, b in zip(by_row, terms, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-11 * max(1.0, np.abs(b).max()))
 
 
@@ -147,16 +152,23 @@ def per_bin_document() -> dict[str, Any]:
 @pytest.mark.parametrize("zero", [(), ("mu",), ("free[1]",), ("mu", "free[0]"),
                                   ("mu", "free[2]", "shape[2]")])  # fmt: skip
 @pytest.mark.parametrize("codes", [("code4", "code4p"), ("code1", "code2")])
-def test_parameters_per_bin_and_their_zeros(zero: tuple[str, ...], codes: tuple[str, str]) -> None:
+@pytest.mark.parametrize("local", [False, True])
+def test_parameters_per_bin_and_their_zeros(
+    zero: tuple[str, ...], codes: tuple[str, str], local: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if local:
+        monkeypatch.setattr(rows, "_MANY_LOCAL", 1)
     likelihood = BatchedLikelihood.from_workspace(per_bin_document(), None, settings_of(*codes))
     rates = RowRates(likelihood.compiled)
+    left_out = rates.derivatives(likelihood.init[:, None], (np.ones((likelihood.n_bins, 1)), None))
+    assert (left_out[2].arrow is not None) == local
     rng = np.random.default_rng(2)
     pars = (likelihood.init + rng.uniform(0.05, 0.4, len(likelihood.init)))[:, None]
     for name in zero:
         pars[likelihood.index(name)] = 0.0
     assert likelihood.observation is not None
     data = (likelihood.observation[:, None], None)
-    _, gradient, hessian = rates.derivatives(pars, data)
+    _, gradient, hessian = dense(rates, pars, data)
     # one product or its transpose: rounding
     np.testing.assert_allclose(hessian[..., 0], hessian[..., 0].T, rtol=1e-13, atol=1e-90)
 
@@ -176,17 +188,19 @@ def test_parameters_per_bin_and_their_zeros(zero: tuple[str, ...], codes: tuple[
         np.testing.assert_allclose(hessian[i], column, atol=1e-7 * (1 + np.abs(column).max()))
 
 
-def test_a_batch_equals_its_points() -> None:
+@pytest.mark.parametrize("many", [1, 10**9])
+def test_a_batch_equals_its_points(many: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "_MANY_LOCAL", many)
     likelihood = BatchedLikelihood.from_workspace(per_bin_document())
     rates = RowRates(likelihood.compiled)
     rng = np.random.default_rng(3)
     pars = likelihood.init[:, None] + rng.uniform(-0.3, 0.4, (len(likelihood.init), 7))
     main = rng.poisson(20.0, (likelihood.n_bins, 7)).astype(float)
     information = rng.random(7) < 0.5
-    together = rates.derivatives(pars, (main, information))
+    together = dense(rates, pars, (main, information))
     for p in range(7):
         one = slice(p, p + 1)
-        alone = rates.derivatives(pars[:, one], (main[:, one], information[one]))
+        alone = dense(rates, pars[:, one], (main[:, one], information[one]))
         for a, b in zip(together, alone, strict=True):
             np.testing.assert_allclose(a[..., one], b, atol=1e-12 * np.abs(b).max())
 

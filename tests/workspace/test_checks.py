@@ -177,7 +177,7 @@ CASES = {
     ),
     "staterror on a negative bin": (
         lambda d: sample(d)["data"].__setitem__(1, -0.5),
-        ("error", "staterror", "/channels/0/samples/0/modifiers/2/data/1", "freezes it"),
+        ("warning", "staterror", "/channels/0/samples/0/modifiers/2/data/1", "freezes it"),
     ),
     "negative uncertainty": (
         lambda d: modifier(d, 0, which=1)["data"].__setitem__(0, -0.5),
@@ -310,7 +310,14 @@ CASES = {
     ),
     "negative background": (
         lambda d: sample(d, 0, 1).update(data=[-3.0, 1.0], modifiers=[]),
-        ("error", "negative", "/channels/0/samples/1/data", "'fakes' expects -2 events"),
+        ("warning", "negative", "/channels/0/samples/1/data", "'fakes' expects -2 events"),
+    ),
+    "negative background that nothing outweighs": (
+        lambda d: (
+            sample(d)["modifiers"].clear(),
+            sample(d, 0, 1).update(data=[-13.0, 1.0], modifiers=[]),
+        ),
+        ("error", "negative", "/channels/0", "bin 0 of 'SR' expects less than 0 events whatever"),
     ),
     "fractional count": (
         lambda d: d["observations"][0]["data"].__setitem__(1, 7.5),

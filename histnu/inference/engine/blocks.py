@@ -174,8 +174,9 @@ class Sums:
         push: (P, R, M) (K + diag S) L. gram: (P, M) diagonal of L' K L.
         crossing: (P, R, J + 1) Q. additive: (P, B, J + 1) A.
         curve: (P, J + 1) what histosys add to the diagonal.
-        gradient, hessian: (P, N) and (P, N, N) of all variables, which
+        gradient, hessian: (P, N + L) and (P, N, N + L) of all variables, which
             :class:`~histnu.inference.engine.rows.Variables` describes.
+        inner: (P, L, s) those of the local ones with the first, second, ... of the same bin.
     """
 
     pull: Array
@@ -187,6 +188,13 @@ class Sums:
     curve: Array
     gradient: Array
     hessian: Array
+    inner: Array
+
+    def couple(self, i: Index, j: Index, values: Array) -> None:
+        """Enter second derivatives (P, ...) in variables i and j, not both of them local."""
+        for x, y in ((i, j), (j, i)):
+            if x.flat[0] < self.hessian.shape[1]:
+                self.hessian[:, x, y] = values
 
 
 class Block:
@@ -202,6 +210,7 @@ class Block:
         gamma: (C, layers, bins) indices of those parameters.
         added: (C, J') places of its histosys parameters.
         variables: (C, layers, bins) places of the parameters per bin among all variables.
+        local: the layers whose variables are local -> their place among those.
     """
 
     def __init__(self, channels: list[list[Row]], first_row: int, added: dict[int, int]) -> None:
@@ -219,6 +228,7 @@ class Block:
         self._collect_layers(channels)
         self._collect_differences(channels, added)
         self.variables = np.zeros(self.gamma.shape, dtype=np.intp)
+        self.local: dict[int, int] = {}
 
     def _collect_layers(self, channels: list[list[Row]]) -> None:
         """Collect the layers of parameters per bin: their indices, and the rows they act on."""
@@ -338,7 +348,6 @@ class Block:
         sums: Sums,
     ) -> None:
         """Add gradient and second derivatives of the parameters per bin."""
-        c, r, b = self.shape
         points, m = at.pars.shape[1], slopes[0].shape[-1]
         parts, (residual, w, s) = given
         inverse = 1 / parts.gamma  # (C, layers, bins, P)
@@ -347,21 +356,28 @@ class Block:
             pieces = np.where(self.acts[..., None, None], pieces, 0.0)
         first = pieces.sum(axis=2)  # dlambda_b / dgamma
         coupling = (w * first)[:, :, None] * parts.counts[:, None] + s[:, :, None] * pieces
-        by_row = np.ascontiguousarray(coupling.transpose(4, 0, 1, 3, 2))
-        to_factors = by_row.reshape(points, c, self.layers * b, r) @ slopes[0]
-        v, h = self.variables, sums.hessian
-        block = slice(int(v.flat[0]), int(v.flat[-1]) + 1)
-        sums.gradient[:, block] = _first(residual * first).reshape(points, -1)
-        to_factors = to_factors.reshape(points, -1, m)
-        h[:, block, :m], h[:, :m, block] = to_factors, to_factors.swapaxes(1, 2)
+        by_row = np.ascontiguousarray(coupling.transpose(4, 1, 0, 3, 2))
+        to_factors = by_row @ slopes[0][:, None]  # (P, layers, C, bins, M)
+        v = self.variables
+        pull = _first(residual * first)
+        for k in range(self.layers):
+            layer = slice(int(v[0, k, 0]), int(v[-1, k, -1]) + 1)
+            sums.gradient[:, layer] = pull[:, :, k].reshape(points, -1)
+            values = to_factors[:, k].reshape(points, -1, m)
+            sums.hessian[:, :m, layer] = values.swapaxes(1, 2)
+            if k not in self.local:
+                sums.hessian[:, layer, :m] = values
         if slopes[1] is not None:
             crossing = self._cross_layers(at, parts, (w * first, s * inverse), slopes[1])
-            columns = m + self.added[:, None, None]
-            h[:, v[..., None], columns] = crossing
-            h[:, columns, v[..., None]] = crossing
+            for k in range(self.layers):
+                sums.couple(m + self.added[:, None], v[:, k, :, None], crossing[:, :, k])
         for k, q, value in self._layer_pairs(first, pieces, inverse, (w, s)):
-            h[:, v[:, k], v[:, q]] = value
-            h[:, v[:, q], v[:, k]] = value
+            if k in self.local and q in self.local:
+                first_local = sums.hessian.shape[1]
+                sums.inner[:, v[:, k] - first_local, self.local[q]] = value
+                sums.inner[:, v[:, q] - first_local, self.local[k]] = value
+            else:
+                sums.couple(v[:, k], v[:, q], value)
 
     def _cross_layers(
         self, at: Point, parts: Counts, weights: tuple[Array, Array], added: Array

@@ -113,7 +113,7 @@ def _poi(poi: str | None, sets: dict[str, _Set], first: dict[str, int]) -> int |
     if poi is None:
         return None
     if poi not in sets:
-        mend = 'apply a signal patch, or set "poi" to "" or to a parameter'
+        mend = 'apply a signal patch (--patch, --patch-name), or set "poi" to "" or to a parameter'
         problem = f"the parameter of interest {poi!r} is no parameter of the model"
         raise WorkspaceError(f"{problem}; {mend}")
     if sets[poi].size > 1:

@@ -31,6 +31,7 @@ from histnu.inference.engine.compile import (
     kinks,
 )
 from histnu.inference.engine.document import read_workspace
+from histnu.inference.engine.hessian import Hessian
 from histnu.inference.engine.rows import RowRates
 from histnu.inference.engine.terms import TermRates, by_terms
 
@@ -104,11 +105,28 @@ class _Auxiliary:
 
 @dataclass(frozen=True)
 class Derivatives:
-    """-2 log L (P,), its gradient (n, P) and Hessian (n, n, P); ``inf`` where undefined."""
+    """-2 log L (P,), its gradient (n, P) and second derivatives; ``inf`` where undefined."""
 
     value: Array
     gradient: Array
-    hessian: Array
+    second: Hessian
+
+    @functools.cached_property
+    def hessian(self) -> Array:
+        """(n, n, P) second derivatives."""
+        return self.second.dense()
+
+    def select(self, which: slice | Mask | Index) -> Derivatives:
+        """Return those of a subset of the problems."""
+        return Derivatives(self.value[which], self.gradient[:, which], self.second.select(which))
+
+    def where(self, taken: Mask, other: Derivatives) -> Derivatives:
+        """Return these where ``taken`` (P,), elsewhere ``other``."""
+        return Derivatives(
+            np.where(taken, self.value, other.value),
+            np.where(taken, self.gradient, other.gradient),
+            self.second.where(taken, other.second),
+        )
 
     def widths(self) -> Array:
         """Return (n, P): how far each parameter alone moves to raise -2 log L by one.
@@ -116,7 +134,7 @@ class Derivatives:
         To second order, ``|g| d + h d^2 / 2 = 1``: a conditional standard deviation where the
         slope g is zero; infinite where there is neither slope nor curvature h.
         """
-        slope, bend = np.abs(self.gradient), np.maximum(np.einsum("iip->ip", self.hessian), 0.0)
+        slope, bend = np.abs(self.gradient), np.maximum(self.second.diagonal(), 0.0)
         with np.errstate(divide="ignore"):
             return np.asarray(2 / (slope + np.sqrt(slope**2 + 2 * bend)))
 
@@ -176,6 +194,7 @@ class Rates(Protocol):
 
     floats_per_point: int
     floats_per_value: int
+    local: Index
 
     def rates(self, pars: Array, templates: Array | None = None) -> Array:
         """Return expected counts (B, P) at parameters (n, P)."""
@@ -183,8 +202,8 @@ class Rates(Protocol):
 
     def derivatives(
         self, pars: Array, data: tuple[Array, Mask | None], templates: Array | None = None
-    ) -> tuple[Array, Array, Array]:
-        """Return rates (B, P), gradient (n, P) and Hessian (n, n, P)."""
+    ) -> tuple[Array, Array, Hessian]:
+        """Return rates (B, P), gradient (n, P) and second derivatives."""
         ...
 
 
@@ -205,6 +224,7 @@ class BatchedLikelihood:
         poi_index: index of the parameter of interest, or None.
         n_bins: B. channels: name -> slice of the bins. auxdata: (A,) observed values.
         kinks: parameters at whose zero the likelihood has a kink.
+        local: parameters whose second derivatives are kept apart, see :mod:`.hessian`.
         floats_per_point: numbers that the evaluation of a point holds at once.
         rates: evaluates expected counts and their derivatives.
     """
@@ -234,6 +254,7 @@ class BatchedLikelihood:
             if template_sample is None and by_terms(compiled)
             else RowRates(compiled, template_sample)
         )
+        self.local = self.rates.local
         self.floats_per_point = self.rates.floats_per_point
         normal, scale = compiled.constraints.normal, compiled.constraints.scale
         self._gauss = _Auxiliary.of(compiled.constraints, normal, 1 / scale)
@@ -420,24 +441,26 @@ class BatchedLikelihood:
         Where -2 log L is ``inf`` the derivatives are finite but meaningless.
         """
         data = (observed.main, information)
-        rates, gradient, hessian = self.rates.derivatives(pars, data, observed.templates)
-        self._constraint_derivatives(pars, observed, (gradient, hessian))
-        return Derivatives(self._twice_nll(pars, rates, observed), gradient, hessian)
+        rates, gradient, second = self.rates.derivatives(pars, data, observed.templates)
+        self._constraint_derivatives(pars, observed, (gradient, second))
+        return Derivatives(self._twice_nll(pars, rates, observed), gradient, second)
 
     def _constraint_derivatives(
-        self, pars: Array, observed: Observed, out: tuple[Array, Array]
+        self, pars: Array, observed: Observed, out: tuple[Array, Hessian]
     ) -> None:
-        """Add gradient and Hessian of the auxiliary measurements."""
-        gradient, hessian = out
+        """Add gradient and second derivatives of the auxiliary measurements."""
+        gradient, second = out
+        diagonal = np.zeros_like(pars)
         i = self._gauss.parameters
         inverse = 2 * np.square(self._gauss.scale)
         gradient[i] += inverse * (pars[i] - observed.aux[self._gauss.where])
-        hessian[i, i] += inverse
+        diagonal[i] = inverse
         i = self._poisson.parameters
         if len(i):
             aux = observed.aux[self._poisson.where]
             gradient[i] += 2 * (self._poisson.scale - aux / pars[i])
-            hessian[i, i] += 2 * aux / np.square(pars[i])
+            diagonal[i] = 2 * aux / np.square(pars[i])
+        second.add_diagonal(diagonal)
 
     # ------------------------------------------------------------------ public values
     def expected(self, pars: ArrayLike, templates: ArrayLike | None = None) -> Array:

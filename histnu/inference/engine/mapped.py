@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from histnu.core.errors import FitError
 from histnu.core.polynomial import PolynomialMap
+from histnu.inference.engine.hessian import Hessian
 from histnu.inference.engine.kernel import pad, product
 from histnu.inference.engine.likelihood import (
     BatchedLikelihood,
@@ -254,7 +255,7 @@ class MappedLikelihood:
             hessian[i, j] += term
             if i != j:
                 hessian[j, i] += term
-        return Derivatives(base.value, gradient, hessian)
+        return Derivatives(base.value, gradient, Hessian(hessian))
 
     def expected(self, pars: ArrayLike) -> Array:
         """Return expected counts, shape (P, B), at parameters (P, n) or (n,)."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from histnu.inference.engine.hessian import Hessian
 from histnu.inference.engine.likelihood import Derivatives, Likelihood, Observed
 from histnu.inference.engine.linalg import NewtonStep, newton_step
 from histnu.inference.engine.plateau import Resting, idle, way_off
@@ -37,6 +38,7 @@ _MIDDLE = 1e-2  # widths, or relative, from a minimum within which a start has c
 _PROMISE = 0.1  # share of the expected decrease by which it may miss the minimum's value
 _AGREES = 1e-5  # and in -2 log L
 _PATIENCE = 8  # steps into undefined rates after which a problem with empty bins is left
+_FEW_HELD = 0.05  # share of parameters held in every problem up to which they are not left out
 _CHUNK_BYTES = 4e6  # temporaries of one chunk; about the size of a second-level cache
 
 
@@ -92,9 +94,7 @@ class _State:
         """Drop the other problems."""
         self.number = self.number[which]
         self.observed = self.observed.select(which)
-        self.at = Derivatives(
-            *(a[..., which] for a in (self.at.value, self.at.gradient, self.at.hessian))
-        )
+        self.at = self.at.select(which)
         names = ("fixed", "x", "step", "slope", "length", "ridge", "fresh", "far", "bent", "walls")
         for name in names:
             setattr(self, name, getattr(self, name)[..., which])
@@ -119,7 +119,9 @@ class _Run:
         self._patience = _PATIENCE if empty and options.boundary else np.inf
         points = problems.start.shape[1]
         self._bounds = (likelihood.bounds[:, :1].copy(), likelihood.bounds[:, 1:].copy())
-        self._live = np.flatnonzero(~problems.fixed.all(axis=1))
+        held: Mask = np.asarray(problems.fixed.all(axis=1))
+        whole = len(getattr(likelihood, "local", ())) or held.sum() <= _FEW_HELD * len(held)
+        self._live = np.arange(len(held)) if whole else np.flatnonzero(~held)
         self._result = problems.start.copy()
         self._value = np.full(points, np.inf)
         self._converged = np.zeros(points, dtype=bool)
@@ -242,7 +244,7 @@ class _Run:
         slope = (g * (moved - x)).sum(axis=0)
         climbs = (slope >= 0) & ~finished & ~saddle
         if climbs.any():
-            safe = np.abs(s.at.hessian[np.arange(len(x)), np.arange(len(x))][:, which])
+            safe = np.abs(s.at.second.diagonal()[:, which])
             step = np.where(climbs, -np.where(move, g, 0.0) / np.maximum(safe, 1e-12), step)
         finished &= ~self._leave_plateaus(s, (which, finished), move, step)
         s.step[:, which], s.length[which] = step, 1.0
@@ -266,13 +268,13 @@ class _Run:
             return out
         low, high = (np.broadcast_to(b, x.shape)[:, k] for b in (lower, upper))
         at = Resting(x[:, k], (low, high), held[:, k], move[:, k])
-        gradient, hessian = s.at.gradient[:, chosen], s.at.hessian[:, :, chosen]
-        still = idle(at, gradient[:, k], hessian[:, :, k])
+        there = s.at.select(chosen).select(k)
+        still = idle(at, there.gradient, there.hessian)
         if not still.any():
             return out
         observed = s.observed.select(chosen).select(k)
-        there, out[k] = way_off(self._likelihood, observed, at, still)
-        step[:, k] = np.where(out[k], there, step[:, k])
+        way, out[k] = way_off(self._likelihood, observed, at, still)
+        step[:, k] = np.where(out[k], way, step[:, k])
         return out
 
     def _newton(self, s: _State, which: slice | Mask) -> tuple[NewtonStep, Mask]:
@@ -281,9 +283,9 @@ class _Run:
         lower, upper = self._limits(x, fixed)
         move = ~fixed & ~(((x <= lower) & (g > 0)) | ((x >= upper) & (g < 0)))
         live = self._live
-        hessian = s.at.hessian[:, :, which]
+        hessian = s.at.second.select(which)
         if len(live) < len(x):
-            hessian = hessian[np.ix_(live, live)]
+            hessian = Hessian(hessian.core[np.ix_(live, live)])
         ridge = s.ridge[which]
         out = newton_step(hessian, g[live], move[live], ridge)
         at_bound = move & ((x <= lower) | (x >= upper))
@@ -291,12 +293,12 @@ class _Run:
             outward = np.zeros_like(move)
             outward[live] = np.where(out.step < 0, x[live] <= lower[live], x[live] >= upper[live])
             outward &= at_bound & move
-            again = outward.any(axis=0)
+            again: Mask = np.asarray(outward.any(axis=0))
             if not again.any():
                 break
             move &= ~outward
             part = newton_step(
-                hessian[:, :, again], g[live][:, again], move[live][:, again], ridge[again]
+                hessian.select(again), g[live][:, again], move[live][:, again], ridge[again]
             )
             for name in ("step", "edm", "indefinite", "lowest", "valley"):
                 getattr(out, name)[..., again] = getattr(part, name)
@@ -316,7 +318,7 @@ class _Run:
         number = s.number[chosen][finished]
         x, gradient = s.x[:, chosen][:, finished], s.at.gradient[:, chosen][:, finished]
         step = moved[:, finished] - x
-        bend = np.einsum("ijp,jp->ip", s.at.hessian[:, :, chosen][:, :, finished], step)
+        bend = s.at.second.select(chosen).select(finished).times(step)
         falls = (step * (gradient + 0.5 * bend)).sum(axis=0) <= 0
         self._result[:, number] = np.where(falls, moved[:, finished], x)
         self._value[number] = s.at.value[chosen][finished] - np.where(falls, edm[finished], 0.0)
@@ -350,8 +352,7 @@ class _Run:
         if not here.any():
             return none
         k = np.flatnonzero(here)
-        n = np.arange(len(moved))
-        width = np.sqrt(np.abs(s.at.hessian[n, n][:, chosen][:, k]))
+        width = np.sqrt(np.abs(s.at.second.diagonal()[:, chosen][:, k]))
         off, size = np.abs(moved[:, k] - there[:, k]), 1 + np.abs(there[:, k])
         here[k] = ((off * width <= _MIDDLE) & (off <= size * _MIDDLE)).all(axis=0)
         number = s.number[chosen][here]
@@ -384,9 +385,5 @@ class _Run:
             factor = np.clip(np.nan_to_num(best, nan=0.25), 0.1, 0.5)
             s.length = np.where(taken, s.length, s.length * factor)
             s.x = np.where(taken, trial, s.x)
-            s.at = Derivatives(
-                np.where(taken, at.value, s.at.value),
-                np.where(taken, at.gradient, s.at.gradient),
-                np.where(taken, at.hessian, s.at.hessian),
-            )
+            s.at = at.where(taken, s.at)
         s.fresh = taken

@@ -39,24 +39,35 @@ from histnu.inference.engine.blocks import (
     nonzero,
 )
 from histnu.inference.engine.compile import Compiled, Row
+from histnu.inference.engine.hessian import Arrow, Hessian
 from histnu.inference.engine.weights import Weights
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
+_MANY_LOCAL = 40  # from which a batch takes half the time, and one fit no more than 5 % longer
+
 
 # ---------------------------------------------------------------------- variables, parameters
 class Variables:
     """The N variables of the derivatives: M that multiply rows, J histosys and one dummy, then one
-    for every parameter per bin of every channel, and one more that nothing depends on.
+    for every parameter per bin of every channel, and one more that nothing depends on. L that are
+    local (see :mod:`.hessian`) follow.
 
     A parameter may be several of them (a normsys and a histosys of one name, a shapefactor of
     several channels): its derivatives are their sums.
+
+    Args:
+        n: number of parameters. variables: (N - 1,) their parameters, or -1.
+        local: (s, G) parameters of the local ones that are s to a bin, for every s.
     """
 
-    def __init__(self, n: int, variables: Index) -> None:
-        self.size = len(variables) + 1
+    def __init__(self, n: int, variables: Index, local: list[Index]) -> None:
+        self.size, self._shapes = len(variables) + 1, [x.shape for x in local]
+        self.local = np.concatenate([np.zeros(0, dtype=np.intp), *(x.ravel() for x in local)])
+        self.most = max((len(x) for x in local), default=0)
+        self._others = np.setdiff1d(np.arange(n), self.local)
         self._place = np.full(n, self.size - 1, dtype=np.intp)
         self._again: list[tuple[Index, Index]] = []
         left = np.flatnonzero(variables >= 0)
@@ -69,20 +80,37 @@ class Variables:
             else:
                 self._again.append((self._place[parameters], chosen))
             left = np.setdiff1d(left, chosen, assume_unique=True)
+        self._place[self.local] = self.size + np.arange(len(self.local))
 
     def gradient(self, x: Array) -> Array:
-        """Return (n, P) from (P, N)."""
+        """Return (n, P) from (P, N + L)."""
         for target, source in self._again:
             x[:, target] += x[:, source]
         return np.ascontiguousarray(x[:, self._place].T)
 
-    def hessian(self, x: Array) -> Array:
-        """Return (n, n, P) from (P, N, N)."""
+    def hessian(self, x: Array, inner: Array) -> Hessian:
+        """Return second derivatives from (P, N, N + L), and (P, L, s) those in each bin."""
         for target, source in self._again:
             if len(target):
                 x[:, target] += x[:, source]
                 x[:, :, target] += x[:, :, source]
-        return x.take(self._place, axis=1).take(self._place, axis=2).transpose(1, 2, 0)
+        place = self._place[self._others]
+        k = len(place)
+        if np.array_equal(place, np.arange(k)):  # every parameter multiplies rows: no copies
+            rows, core = x[:, :k], x[:, :k, :k]
+        else:
+            rows = x.take(place, axis=1)
+            core = rows.take(place, axis=2)
+        core = core.transpose(1, 2, 0)
+        if not len(self.local):
+            return Hessian(core)
+        border = rows[:, :, self.size :].transpose(1, 2, 0)
+        blocks, start = [], 0
+        for s, g in self._shapes:
+            part = inner[:, start : start + s * g, :s].reshape(-1, s, g, s)
+            blocks.append(part.transpose(1, 3, 2, 0))
+            start += s * g
+        return Hessian(core, Arrow(border, tuple(blocks), self._others, self.local))
 
 
 # ---------------------------------------------------------------------- the whole model
@@ -117,28 +145,63 @@ class RowRates:
     def _make_blocks(self, groups: list[list[list[Row]]]) -> None:
         """Make the blocks and number the variables."""
         added = {int(p): j for j, p in enumerate(self._differences.parameters)}
-        variables = [self._effects.parameters, self._differences.parameters, np.array([-1])]
-        count = sum(map(len, variables))
-        self._blocks = []
-        first = 0
+        self._blocks: list[Block] = []
+        self._rows = 0
         for channels in groups:
-            block = Block(channels, first, added)
-            block.variables = count + np.arange(block.gamma.size).reshape(block.gamma.shape)
-            variables.append(block.gamma.ravel())
-            count += block.gamma.size
-            first = block.rows.stop
-            self._blocks.append(block)
-        self._rows = first
-        self._per_bin = np.unique(np.concatenate(variables[3:] or [np.zeros(0)])).astype(np.intp)
-        self._variables = Variables(self._n, np.concatenate(variables).astype(np.intp))
+            self._blocks.append(Block(channels, self._rows, added))
+            self._rows = self._blocks[-1].rows.stop
+        shared = [self._effects.parameters, self._differences.parameters]
+        per_bin = [block.gamma.ravel() for block in self._blocks]
+        self._per_bin = np.unique(np.concatenate(per_bin))
+        self._choose_local(np.bincount(np.concatenate(shared + per_bin), minlength=self._n))
+        self._number_variables([*shared, np.array([-1])])
+
+    def _choose_local(self, uses: Index) -> None:
+        """Choose the layers whose parameters act in one bin each, if there are many of these."""
+        for block in self._blocks:
+            single = np.flatnonzero((uses[block.gamma] == 1).all(axis=(0, 2)))
+            block.local = {int(m): rank for rank, m in enumerate(single)}
+        if sum(block.bins.size * len(block.local) for block in self._blocks) < _MANY_LOCAL:
+            for block in self._blocks:
+                block.local = {}
+
+    def _number_variables(self, variables: list[Index]) -> None:
+        """Number the parameters per bin after ``variables``, the local ones last."""
+        count = sum(map(len, variables))
+        for block in self._blocks:
+            for m in set(range(block.layers)) - set(block.local):
+                gamma = block.gamma[:, m]
+                block.variables[:, m] = count + np.arange(gamma.size).reshape(gamma.shape)
+                variables.append(gamma.ravel())
+                count += gamma.size
+        local = self._number_local(count + 1)
+        self._variables = Variables(self._n, np.concatenate(variables).astype(np.intp), local)
+        self.local = self._variables.local
+
+    def _number_local(self, first: int) -> list[Index]:
+        """Number the local variables; return their parameters (s, G) of every s (see Arrow)."""
+        out = []
+        for s in sorted({len(block.local) for block in self._blocks} - {0}):
+            blocks = [block for block in self._blocks if len(block.local) == s]
+            layers = [block.gamma[:, list(block.local)].swapaxes(0, 1) for block in blocks]
+            parameters = np.concatenate([x.reshape(s, -1) for x in layers], axis=1)
+            numbers = first + np.arange(parameters.size).reshape(parameters.shape)
+            ends = np.cumsum([block.bins.size for block in blocks])[:-1]
+            for block, part in zip(blocks, np.split(numbers, ends, axis=1), strict=True):
+                own = part.reshape(s, *block.bins.shape).swapaxes(0, 1)
+                block.variables[:, list(block.local)] = own
+            out.append(parameters)
+            first += parameters.size
+        return out
 
     def _floats(self, rows: int) -> int:
         """Return how many numbers the evaluation of a point holds at once."""
         m, j = len(self._effects.parameters), len(self._differences.parameters)
+        size, local = self._variables.size, len(self._variables.local)
         cells = sum(b.nominal.size * (5 + 3 * b.layers + b.width) for b in self._blocks)
         return (
-            3 * self._n**2 + self._variables.size**2 + rows * (3 * m + j) + self._n_bins * 2 * j
-            + cells
+            3 * (self._n - local) * self._n + size * (size + local) + rows * (3 * m + j)
+            + self._n_bins * 2 * j + cells
         )  # fmt: skip
 
     def _counts(
@@ -170,8 +233,8 @@ class RowRates:
 
     def derivatives(
         self, pars: Array, data: tuple[Array, Mask | None], templates: Array | None = None
-    ) -> tuple[Array, Array, Array]:
-        """Return rates (B, P), gradient (n, P) and Hessian (n, n, P) of the Poisson part.
+    ) -> tuple[Array, Array, Hessian]:
+        """Return rates (B, P), gradient (n, P) and second derivatives of the Poisson part.
 
         Args:
             pars: (n, P). data: counts (B, P) and the mask of the expected information.
@@ -179,7 +242,7 @@ class RowRates:
         """
         if not pars.shape[1]:
             n = self._n
-            return np.empty((self._n_bins, 0)), np.empty((n, 0)), np.empty((n, n, 0))
+            return np.empty((self._n_bins, 0)), np.empty((n, 0)), Hessian(np.empty((n, n, 0)))
         factors = self._effects.evaluate(pars)
         differences = self._differences.evaluate(pars)
         parts = self._counts(pars, factors.exact, differences, templates)
@@ -194,11 +257,12 @@ class RowRates:
         for block, part in zip(self._blocks, parts, strict=True):
             block.add(at, part, sums)
         self._finish(at, sums)
-        return rates, self._variables.gradient(sums.gradient), self._variables.hessian(sums.hessian)
+        second = self._variables.hessian(sums.hessian, sums.inner)
+        return rates, self._variables.gradient(sums.gradient), second
 
     def _sums(self, points: int) -> Sums:
         """Return empty sums."""
-        rows, size = self._rows, self._variables.size
+        rows, size, local = self._rows, self._variables.size, len(self._variables.local)
         m, j = len(self._effects.parameters), len(self._differences.parameters)
         return Sums(
             np.empty((rows, points)),
@@ -208,8 +272,9 @@ class RowRates:
             np.zeros((points, rows, j + 1)),
             np.zeros((points, self._n_bins, j + 1)),
             np.zeros((points, j + 1)),
-            np.zeros((points, size)),
-            np.zeros((points, size, size)),
+            np.zeros((points, size + local)),
+            np.zeros((points, size, size + local)),
+            np.zeros((points, local, self._variables.most)),
         )
 
     def _finish(self, at: Point, sums: Sums) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from histnu.inference.engine.compile import Compiled
+from histnu.inference.engine.hessian import Hessian
 from histnu.inference.engine.kernel import StrengthKernel, Strengths, terms
 from histnu.inference.engine.weights import Weights
 
@@ -60,7 +61,7 @@ class TermRates:
 
     def __init__(self, compiled: Compiled) -> None:
         parts = terms(compiled)
-        self._n = len(compiled.init)
+        self._n, self.local = len(compiled.init), np.zeros(0, dtype=np.intp)
         self._kernel = StrengthKernel(parts)
         self._histograms = np.stack([t.histogram for t in parts])
         self._plan_histograms()
@@ -121,8 +122,8 @@ class TermRates:
 
     def derivatives(
         self, pars: Array, data: tuple[Array, Mask | None], templates: Array | None = None
-    ) -> tuple[Array, Array, Array]:
-        """Return rates (B, P), gradient (n, P) and Hessian (n, n, P) of the Poisson part.
+    ) -> tuple[Array, Array, Hessian]:
+        """Return rates (B, P), gradient (n, P) and second derivatives of the Poisson part.
 
         With ``r_b = 2 (1 - d_b / lambda_b)`` and ``w_b = 2 d_b / lambda_b^2``:
         ``g_i = sum_t c_t,i (T r)_t`` and
@@ -141,7 +142,7 @@ class TermRates:
             self._add(s, weights, (gradient, hessian))
         gradient *= 2
         hessian *= 2
-        return rates, gradient, hessian
+        return rates, gradient, Hessian(hessian)
 
     def _add(self, s: Strengths, weights: Weights, out: tuple[Array, Array]) -> None:
         """Add half of gradient and Hessian."""
