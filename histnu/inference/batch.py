@@ -8,7 +8,6 @@ one batch here.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -25,14 +24,15 @@ from histnu.inference.engine import (
     global_minimise,
     minimise,
 )
-
-log = logging.getLogger(__name__)
+from histnu.inference.engine.fit import Solver
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 _TOLERANCE = 1e-8  # on Delta at an end: relative 1e-8 of a standard deviation
+_AGREES = 1e-5  # in -2 log L, of two starts
+_SMALL = 24  # parameters up to which several starts cost little
 _MAX_ITERATIONS = 60
 _REACH = 1e6  # standard deviations searched before an end counts as open
 
@@ -67,6 +67,49 @@ def _one_by_one(
         found.append(fit(likelihood, data, fixed, start, options))
     columns = {f.name: [getattr(x, f.name) for x in found] for f in fields(found[0])}
     return BatchFit(**{name: np.concatenate(parts) for name, parts in columns.items()})
+
+
+def held_minima(solver: Solver, observed: Observed, index: Index, values: Array) -> BatchFit:
+    """Return certified minima of P problems, number p holding parameter ``index[p]``.
+
+    Those of one parameter are a scan: they share what they learn of other minima.
+
+    Args:
+        solver: fits, from as many starts as needed. observed: one data set.
+        index: (P,) parameter held. values: (P,) where.
+    """
+    order = np.argsort(index, kind="stable")
+    chosen, first = np.unique(index[order], return_index=True)
+    names = solver.likelihood.parameter_names
+    parts = [
+        solver.fit(observed, {names[i]: values[where]})
+        for i, where in zip(chosen, np.split(order, first[1:]), strict=True)
+    ]
+    return BatchFit.join(parts).select(np.argsort(order, kind="stable"))
+
+
+def doubtful(
+    solver: Solver, observed: Observed, held: tuple[Index, Array], twice_nll: Array
+) -> Index:
+    """Return which minima with one parameter held need more starts, after the free fit.
+
+    Those are all where the document is divided, or small; else those of which a fit from the
+    suggested start ends lower, or in another minimum.
+
+    Args:
+        solver: of the free fit. observed: one data set.
+        held: (P,) parameter and value of each. twice_nll: (P,) at the minima.
+    """
+    index, values = held
+    likelihood, options = solver.likelihood, solver.options
+    if not solver.searches or not len(index):
+        return np.arange(0)
+    if solver.divided or len(likelihood.init) <= _SMALL:
+        return np.arange(len(index))
+    problems = held_problems(likelihood, likelihood.init, index, values, options)
+    second = solve(likelihood, observed, problems, options)
+    off = second.twice_nll - twice_nll
+    return np.flatnonzero((off < -_AGREES) | (second.converged & (off > _AGREES)))
 
 
 def held_problems(
@@ -175,8 +218,6 @@ def crossings(
     for _ in range(_MAX_ITERATIONS):
         if not search.step():
             break
-    else:
-        log.warning("%d of %d ends were not found", int(search.active.sum()), len(task.index))
     return search.result()
 
 

@@ -18,6 +18,7 @@ from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.engine.options import AnyLikelihood, FitOptions
 from histnu.inference.engine.problems import BatchFit
 from histnu.inference.engine.reference import numpy_backend
+from histnu.inference.engine.structure import jumping
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -80,6 +81,9 @@ def _why(likelihood: AnyLikelihood, observed: Observed, found: BatchFit, k: int)
     note = f"; {notes[0]}" if notes else ""
     if not found.converged[k]:
         return f"the fit did not converge{note}"
+    base = likelihood.base if isinstance(likelihood, MappedLikelihood) else likelihood
+    if len(jumping(base.compiled)):
+        return "histosys with interpolation code2 jumps at -1 and 1, beyond which it may be lower"
     return f"no two starts agree on the minimum, so a lower one may exist{note}"
 
 

@@ -28,12 +28,13 @@ from scipy.special import ndtr, ndtri
 from histnu.core.errors import FitError
 from histnu.inference.batch import CrossingTask, asimov_data, crossings
 from histnu.inference.cls import first_crossing, hypotest_toys
+from histnu.inference.ends import certified_ends
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
 from histnu.inference.limits import threshold
 from histnu.inference.results import Result
-from histnu.inference.toys import ToyOptions, neyman_scan, sample
+from histnu.inference.toys import ToyOptions, check_left_out, neyman_scan, sample
 from histnu.inference.uncertainties import curvature
 
 Array = NDArray[np.float64]
@@ -82,7 +83,7 @@ class ExpectedLimit(Result):
         sigmas: (5,) quantiles in standard deviations, -2 to 2.
         upper: (5,) upper ends at those quantiles; None where open, or where no band can be given.
         n_toys: toys used. open_fraction: of the toys, how many have no upper end.
-        toys: (N,) upper ends of the toys, or None.
+        toys: (N,) upper ends of the toys that were used, infinite where open; or None.
         nuisances: ``fitted`` or ``nominal``.
     """
 
@@ -205,9 +206,8 @@ def _asymptotic(
         np.full(k, index, dtype=np.intp), np.where(levels < 0, -1.0, 1.0), levels**2,
         np.full(k, scale),
     )  # fmt: skip
-    found = crossings(likelihood, observed, task, options.fit)
-    good = found.reached & found.converged
-    return tuple(float(v) if ok else None for v, ok in zip(found.value, good, strict=True))
+    ends, _ = certified_ends(likelihood, observed, task, options.fit)
+    return tuple(float(end) if np.isfinite(end) else None for end in ends)
 
 
 def _scale(likelihood: AnyLikelihood, observed: Observed, index: int, at: Array) -> float:
@@ -244,7 +244,7 @@ def _ensemble(
         observed = likelihood.observe(main, aux)
         free = fit(likelihood, observed, None, truth, toys.fit)
         found = upper_of(observed, free.parameters, free.twice_nll)
-        ends.append(found[free.converged])
+        ends.append(np.where(free.converged, found, np.nan))
         done += len(main)
         if toys.progress is not None:
             toys.progress(done, toys.n_toys)
@@ -252,16 +252,20 @@ def _ensemble(
 
 
 def _quantiles(name: str, ends: Array, options: ExpectedOptions) -> ExpectedLimit:
-    """The result of an ensemble; an open end counts as infinite."""
-    if not len(ends):
-        raise FitError(f"no toy of the expected limit of {name} converged")
-    filled = np.where(np.isnan(ends), np.inf, ends)
-    found = np.percentile(filled, PERCENTILES, method="closest_observation")
+    """The result of an ensemble of ends: infinite where open, NaN of toys that are left out.
+
+    Raises:
+        FitError: more toys failed than can be left out, see ``toys.check_toys``.
+    """
+    failed = np.isnan(ends)
+    check_left_out(int(failed.sum()), len(ends), f"expected limit of {name}", options.toys)
+    ends = ends[~failed]
+    found = np.percentile(ends, PERCENTILES, method="closest_observation")
     return ExpectedLimit(
         name, options.method, "toys", options.cl,
         options.dof if options.method == "profile" else None, SIGMAS,
         tuple(float(v) if np.isfinite(v) else None for v in found), len(ends),
-        float(np.mean(np.isnan(ends))), ends, options.nuisances,
+        float(np.mean(np.isinf(ends))), ends, options.nuisances,
     )  # fmt: skip
 
 
@@ -272,7 +276,7 @@ def _profile_ends(
     truth: Array,
     options: ExpectedOptions,
 ) -> Array:
-    """Upper ends (N,) of toys at the profile threshold, NaN where open."""
+    """Upper ends (N,) of toys at the profile threshold: infinite where open, NaN where failed."""
     index, best, value = fitted
     count = len(best)
     scale = _scale(likelihood, asimov_data(likelihood, truth), index, truth)
@@ -281,7 +285,7 @@ def _profile_ends(
         np.full(count, threshold(options.cl, options.dof)), np.full(count, scale),
     )  # fmt: skip
     found = crossings(likelihood, observed, task, options.toys.fit)
-    return np.where(found.reached & found.converged, found.value, np.nan)
+    return np.where(found.converged, np.where(found.reached, found.value, np.inf), np.nan)
 
 
 def _acceptance(
@@ -310,14 +314,17 @@ def _accepted(
     value: Array,
     options: ExpectedOptions,
 ) -> Array:
-    """Largest accepted value of each toy (N,), linear between the scanned ones."""
+    """Largest accepted value of each toy (N,), linear between the scanned ones.
+
+    Infinite where the last is accepted, NaN where a fit failed.
+    """
     name, values, critical = what
     count = len(value)
     many = observed.select(np.repeat(np.arange(count), len(values)))
     found = fit(likelihood, many, {name: np.tile(values, count)}, None, options.toys.fit)
     delta = found.twice_nll.reshape(count, -1) - value[:, None]
     miss = delta - critical
-    ends = np.full(count, np.nan)
+    ends = np.full(count, np.inf)
     for k, row in enumerate(miss):
         inside = np.flatnonzero(row <= 0)
         if not len(inside):
@@ -325,7 +332,7 @@ def _accepted(
         elif inside[-1] + 1 < len(values):
             j = inside[-1]
             ends[k] = values[j] - row[j] * (values[j + 1] - values[j]) / (row[j + 1] - row[j])
-    return ends
+    return np.where(found.converged.reshape(count, -1).all(axis=1), ends, np.nan)
 
 
 def _cls_toys(

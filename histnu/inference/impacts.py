@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from histnu.core.errors import FitError
-from histnu.inference.batch import held_problems, linear_response, solve
+from histnu.inference.batch import doubtful, held_minima, held_problems, linear_response, solve
 from histnu.inference.certification import Asked, require
-from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit, observe
+from histnu.inference.engine.fit import AnyLikelihood, FitOptions, Solver, observe
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.results import Result
 from histnu.inference.uncertainties import Curvature, curvature, prefit
@@ -100,13 +100,14 @@ def impacts(
     if poi in held:
         raise FitError(f"{parameter} is fixed; nothing has an impact on it")
     observed = observe(likelihood, data)
-    best = fit(likelihood, observed, None, None, options)
+    solver = Solver(likelihood, options)
+    best = solver.fit(observed)
     certified = require(likelihood, observed, best, Asked({}), options)
     x = best.parameters[0]
     matrix = curvature(likelihood, observed, x, options)
     before = prefit(likelihood)
     others = np.array([i for i in range(len(x)) if i not in held and i != poi], dtype=np.intp)
-    moved, converged = _moved(likelihood, observed, (x, poi, others), (before[1], matrix), options)
+    moved, converged = _moved(solver, observed, (x, poi, others), (before[1], matrix))
     rows = [
         _impact(likelihood.parameter_names[i], int(i), (x, matrix, before), moved[:, k], bool(ok))
         for k, (i, ok) in enumerate(zip(others, converged, strict=True))
@@ -117,15 +118,15 @@ def impacts(
 
 
 def _moved(
-    likelihood: AnyLikelihood,
+    solver: Solver,
     observed: Observed,
     where: tuple[Array, int, NDArray[np.intp]],
     widths: tuple[Array, Curvature],
-    options: FitOptions,
 ) -> tuple[Array, Mask]:
     """Return the changes (4, K) of the parameter of interest and whether the fits converged.
 
-    Rows: prefit up, prefit down, postfit up, postfit down; NaN where a width is zero.
+    Rows: prefit up, prefit down, postfit up, postfit down; NaN where a width is zero. Documents
+    that may have several minima are fitted from several starts.
     """
     best, poi, others = where
     steps = np.stack([s * w[others] for w in (widths[0], widths[1].sigma) for s in (1.0, -1.0)])
@@ -133,11 +134,18 @@ def _moved(
     index = others[column]
     # the expected response to the step is the best start there is
     values = best[index] + steps[row, column]
+    likelihood, options = solver.likelihood, solver.options
     start = linear_response(best, widths[1].covariance, index, values, likelihood.bounds)
     problems = held_problems(likelihood, start, index, values, options)
     found = solve(likelihood, observed, problems, options)
+    good = found.converged.copy()
+    again = doubtful(solver, observed, (index, values), found.twice_nll)
+    if len(again):
+        better = held_minima(solver, observed, index[again], values[again])
+        found.put(again, better)
+        good[again] = better.certified
     out = np.full(steps.shape, np.nan)
-    good = found.converged & np.isfinite(found.twice_nll)
+    good = good & np.isfinite(found.twice_nll)
     out[row, column] = np.where(good, found.parameters[:, poi] - best[poi], np.nan)
     converged = np.ones(len(others), dtype=bool)
     np.logical_and.at(converged, column, good)

@@ -130,8 +130,7 @@ def interval(
         roots = [function.center]
         segments: tuple[Segment, ...] = (Segment(function.center, function.center),)
     else:
-        grid = _Grid(function, level, options)
-        roots, segments = grid.region()
+        roots, segments = level_set(function, level, options)
     lower, upper = segments[0].lower, segments[-1].upper
     lower = lower if segments[0].lower_end in (CROSSING, EDGE) else None
     upper = upper if segments[-1].upper_end in (CROSSING, EDGE) else None
@@ -144,6 +143,17 @@ def interval(
         boundary=_boundary(function, [*roots, function.center]),
         search=function.solver.counts.to_json(),
     )  # fmt: skip
+
+
+def level_set(
+    function: ProfileFunction, level: float, options: IntervalOptions | None = None
+) -> tuple[list[float], tuple[Segment, ...]]:
+    """Return the crossings of a level above 0, and the segments where Delta is at most that.
+
+    Raises:
+        FitError: a root that was not found, or a fit that is not certified.
+    """
+    return _Grid(function, level, options or IntervalOptions()).region()
 
 
 def _boundary(function: ProfileFunction, values: list[float]) -> tuple[str, ...]:

@@ -339,12 +339,17 @@ def check_toys(found: ToyStatistics, where: str, options: ToyOptions) -> None:
         FitError: too many failed; none of them did with ``allow_uncertified``.
     """
     n = len(found.converged)
-    if not found.converged.any():
+    check_left_out(found.failed if found.converged.any() else n, n, where, options)
+
+
+def check_left_out(failed: int, n: int, where: str, options: ToyOptions) -> None:
+    """Raise if ``failed`` of n toys are too many to be left out, see :func:`check_toys`."""
+    if failed == n:
         raise FitError(f"{where}: no toy converged")
-    if options.fit.allow_uncertified or found.failed <= np.sqrt(n) / 8:
+    if options.fit.allow_uncertified or failed <= np.sqrt(n) / 8:
         return
     raise FitError(
-        f"{where}: the fits of {found.failed} of {n} toys did not converge or were not certified; "
+        f"{where}: the fits of {failed} of {n} toys did not converge or were not certified; "
         "allow_uncertified (--allow-uncertified) leaves them out"
     )
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from histnu.inference.batch import Crossings, CrossingTask, crossings, linear_response
+from histnu.inference.batch import Crossings, CrossingTask, linear_response
+from histnu.inference.ends import certified_ends
 from histnu.inference.engine.fit import AnyLikelihood, FitOptions, fit
 from histnu.inference.engine.likelihood import Observed
 from histnu.inference.engine.mapped import MappedLikelihood
@@ -177,13 +178,13 @@ def profile_errors(
     best = np.asarray(parameters, dtype=float)
     for _ in range(3):
         value = float(likelihood.value(best[:, None].copy(), observed)[0])
-        found = _both_ends(likelihood, observed, (best, value, index, matrix, level), options)
+        ends, found = _both_ends(likelihood, observed, (best, value, index, matrix, level), options)
         if found.lowest > -1e-6:
             break
         again = fit(likelihood, observed, None, found.lowest_parameters, options)
         best = again.parameters[0]
     k = len(index)
-    ends = np.where(found.reached & found.converged, found.value, np.nan) - np.tile(best[index], 2)
+    ends = ends - np.tile(best[index], 2)
     return ProfileErrors(index, ends[:k], ends[k:], best, value)
 
 
@@ -192,7 +193,7 @@ def _both_ends(
     observed: Observed,
     what: tuple[Array, float, Index, Curvature, float],
     options: FitOptions,
-) -> Crossings:
+) -> tuple[Array, Crossings]:
     best, value, index, matrix, level = what
     k, sigma = len(index), matrix.sigma[index]
     width = likelihood.derivatives(best[:, None].copy(), observed).widths()[index, 0]
@@ -205,4 +206,4 @@ def _both_ends(
         np.tile(best, (2 * k, 1)), np.full(2 * k, value), both, signs,
         np.full(2 * k, level), np.tile(scale, 2), start,
     )  # fmt: skip
-    return crossings(likelihood, observed, task, options)
+    return certified_ends(likelihood, observed, task, options)

@@ -259,6 +259,25 @@ def test_left_out_toys_may_not_matter() -> None:
     check_toys(toys, "mu = 1", ToyOptions())
 
 
+def test_minima_behind_a_jump_are_not_certified() -> None:
+    """pyhf's code 2 is (b + 2a)(alpha - 1) above 1: zero there, after a + b. Rates jump.
+
+    All starts can agree on a minimum and yet know nothing of the other side.
+    """
+    shape = {"name": "a", "type": "histosys", "data": {"lo_data": [40.0], "hi_data": [60.0]}}
+    signal = {"name": "s", "data": [10.0],
+              "modifiers": [{"name": "mu", "type": "normfactor", "data": None}]}  # fmt: skip
+    document = examples.workspace(
+        {"c": [signal, {"name": "b", "data": [50.0], "modifiers": [shape]}]}, {"c": [54.0]}, "mu"
+    )
+    settings = {"normsys": {"interpcode": "code4"}, "histosys": {"interpcode": "code2"}}
+    likelihood = BatchedLikelihood.from_workspace(document, modifier_settings=settings)
+    with pytest.raises(FitError, match="code2 jumps at -1 and 1"):
+        interval(likelihood, None, "mu")
+    held = IntervalOptions(FitOptions(fixed={"a": 0.3}))
+    assert interval(likelihood, None, "mu", options=held).certified
+
+
 def empty_bin(sign: float) -> BatchedLikelihood:
     """An empty bin in which a nuisance can make the only background negative."""
     shape = {"lo_data": [1.0, 30.0], "hi_data": [-0.5, 30.0 + 10 * sign]}

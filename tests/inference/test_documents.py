@@ -66,6 +66,24 @@ def test_parameters_are_those_of_pyhf(shape: str) -> None:
     assert_laid_out_as_pyhf(document[0] if isinstance(document, tuple) else document)
 
 
+def test_bins_without_an_uncertainty_have_a_fixed_parameter() -> None:
+    """pyhf fixes the parameters per bin whose uncertainty or expected count is zero."""
+    document = examples.textbook()
+    (signal, background) = document["channels"][0]["samples"]
+    background["modifiers"][0]["data"] = [3.0, 0.0]
+    signal["modifiers"].append({"name": "mc", "type": "staterror", "data": [0.0, 2.0]})
+    assert_laid_out_as_pyhf(document)
+    likelihood = BatchedLikelihood.from_workspace(document)
+    fixed = dict(zip(likelihood.parameter_names, likelihood.fixed.tolist(), strict=True))
+    assert fixed == {
+        "mu": False,
+        "uncorrelated[0]": False,
+        "uncorrelated[1]": True,
+        "mc[0]": True,
+        "mc[1]": False,
+    }
+
+
 @pytest.mark.slow
 @pytest.mark.release
 @pytest.mark.skipif(not DOCUMENTS, reason="no published likelihoods here")

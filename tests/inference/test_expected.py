@@ -7,7 +7,8 @@ import pytest
 from scipy.special import ndtr
 
 from histnu.core.errors import FitError
-from histnu.inference.batch import asimov_data
+from histnu.inference import expected
+from histnu.inference.batch import asimov_data, crossings
 from histnu.inference.cls import hypotest
 from histnu.inference.engine.likelihood import BatchedLikelihood
 from histnu.inference.expected import (
@@ -99,7 +100,39 @@ def test_toys_of_many_events_follow_the_asimov_bands():
     assert found.n_toys == 4000
 
 
+def test_expected_ends_are_those_of_toys():
+    """Of few toys a quantile is one of their ends: none is made up between them."""
+    options = ExpectedOptions("profile", 0.9, ensemble=True, toys=ToyOptions(n_toys=9, seed=1))
+    found = expected_limit(many_events(), None, "mu", options)
+    assert found.n_toys == 9 and set(found.upper) <= set(found.toys.tolist())
+
+
 @pytest.mark.slow
+def test_ends_that_were_not_found_are_not_open(monkeypatch):
+    """A toy whose end fails is left out; more than sqrt(n) / 8 of them are an error."""
+    toys = ToyOptions(n_toys=400, seed=1)
+    options = ExpectedOptions("profile", 0.9, ensemble=True, toys=toys)
+    likelihood = many_events()
+    whole = expected_limit(likelihood, None, "mu", options)
+
+    def fail(count):
+        def some(*arguments):
+            found = crossings(*arguments)
+            found.converged[:count] = False
+            return found
+
+        monkeypatch.setattr(expected, "crossings", some)
+
+    fail(2)
+    found = expected_limit(likelihood, None, "mu", options)
+    assert found.n_toys == 398
+    assert found.open_fraction == 0.0
+    np.testing.assert_array_equal(found.toys, whole.toys[2:])
+    fail(3)
+    with pytest.raises(FitError, match="fits of 3 of 400 toys did not converge"):
+        expected_limit(likelihood, None, "mu", options)
+
+
 def test_cls_from_toys_follows_the_formulae_for_many_events():
     likelihood = many_events()
     asimov = expected_limit(likelihood, None, "mu", ExpectedOptions("cls", 0.9))

@@ -225,6 +225,14 @@ def test_toys_go_to_the_contour() -> None:
     assert np.all(coarse.error[5:7] < 0.0065)
 
 
+def test_toys_end_at_the_precision() -> None:
+    """sqrt(0.09 / n) is 0.00671 at 2,000 toys, the first of 1,000, 2,000, 4,000 below 0.0068."""
+    grid = grid_of(["mu"], [np.array([1.0, 2.0])], [False])
+    document = gaussian({"c": ("mu", 1.0)}, (0.0, 50.0))
+    found = mapped(document, grid, n_toys=8000, precision=0.0068, everywhere=True)
+    assert found.n_toys.tolist() == [2000, 2000]
+
+
 def test_an_undefined_region_is_outside() -> None:
     """A signal that would make an expected count negative: excluded without a toy."""
     document = gaussian({"c": ("mu", 0.0)}, (-5000.0, 50.0))

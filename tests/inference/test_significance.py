@@ -43,6 +43,21 @@ def test_a_deficit_has_none(example):
     assert (found.q0, found.significance, found.p_value) == (0.0, 0.0, 0.5)
 
 
+def test_a_negative_strength_is_no_signal():
+    """Eq. 12 of arXiv:1007.1727: q0 is zero for an estimate below zero, whatever its Delta."""
+    signal = {"name": "signal", "data": [100.0], "modifiers": [
+        {"name": "mu", "type": "normfactor", "data": None}]}  # fmt: skip
+    back = {"name": "back", "data": [10000.0], "modifiers": []}
+    bounds = [{"name": "mu", "bounds": [[-20.0, 20.0]], "inits": [1.0]}]
+    document = workspace({"one": [signal, back]}, {"one": [9700.0]}, "mu", bounds)
+    likelihood = BatchedLikelihood.from_workspace(document)
+    options = SignificanceOptions(toys=ToyOptions(n_toys=400, seed=2))
+    found = significance(likelihood, None, "mu", options)
+    assert found.best_fit == pytest.approx(-3.0, abs=1e-4)  # -300 / 100
+    assert (found.q0, found.significance, found.p_value) == (0.0, 0.0, 0.5)
+    assert found.toys.min() == 0.0 and found.p_value_toys == 1.0
+
+
 def test_toys_of_many_events_follow_half_chi2():
     signal = {"name": "signal", "data": [100.0], "modifiers": [
         {"name": "mu", "type": "normfactor", "data": None}]}  # fmt: skip

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pyhf
 import pytest
-from scipy.stats import poisson
+from scipy.stats import binom, poisson
 
 from histnu.core.errors import FitError
 from histnu.inference import (
@@ -24,6 +24,8 @@ from histnu.inference import (
     neyman_scan,
     sample,
 )
+from histnu.inference.asimov import asimov
+from histnu.inference.toys import clopper_pearson, critical_value
 from tests.inference import examples
 
 Example = Callable[[str], BatchedLikelihood]
@@ -135,19 +137,54 @@ def test_toys_are_reproducible_and_independent_of_chunks(example: Example) -> No
 def test_toys_have_the_moments_of_the_model(example: Example) -> None:
     likelihood = example("multichannel")
     rng = np.random.default_rng(0)
+    c = likelihood.compiled.constraints
     truth = likelihood.init.copy()
+    # away from the nominal: auxiliary data fluctuate around the truth, not around what was measured
+    truth[c.parameters] += 0.5 * np.where(c.normal, c.scale, 1 / np.sqrt(c.scale))
+    truth = np.where(likelihood.fixed, likelihood.init, truth)
     parts = list(sample(likelihood, truth, 20000, rng, 3000))
     main, aux = (np.concatenate(x) for x in zip(*parts, strict=True))
     mean = likelihood.expected(truth)[0]
     error = np.sqrt(mean / 20000)
     assert np.all(np.abs(main.mean(axis=0) - mean) < 5 * error)
     assert np.all(np.abs(main.var(axis=0) / mean - 1) < 0.06)  # 5 sqrt(2 / 20000)
-    c = likelihood.compiled.constraints
-    center = likelihood.expected_auxdata(truth)[0]
+    center = np.where(c.normal, truth[c.parameters], truth[c.parameters] * c.scale)
     width = np.where(c.normal, c.scale, np.sqrt(center))
     assert np.all(np.abs(aux.mean(axis=0) - center) < 5 * width / np.sqrt(20000))
     assert np.all(np.abs(aux.std(axis=0) / width - 1) < 0.04)
     assert np.all(aux[:, ~c.normal] % 1 == 0)
+
+
+def test_asimov_data_have_no_signal(example: Example) -> None:
+    assert asimov(example("textbook")).tolist() == [50.0, 52.0]  # its background
+
+
+@pytest.mark.parametrize(
+    ("k", "n", "cl"), [(3, 10, 0.9), (1, 50, 0.6826894921370859), (9, 10, 0.9)]
+)
+def test_ends_of_a_binomial_fraction_leave_their_tails(k: int, n: int, cl: float) -> None:
+    """Clopper and Pearson's definition: each end leaves (1 - cl) / 2 to outcomes beyond k."""
+    low, high = clopper_pearson(k, n, cl)
+    assert binom.sf(k - 1, n, low) == pytest.approx((1 - cl) / 2, rel=1e-9)
+    assert binom.cdf(k, n, high) == pytest.approx((1 - cl) / 2, rel=1e-9)
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 20), (20, 20)])
+def test_none_or_all_have_one_end(k: int, n: int) -> None:
+    low, high = clopper_pearson(k, n, 0.9)
+    end, tail = (low, binom.cdf(0, n, high)) if k == 0 else (high, binom.sf(n - 1, n, low))
+    assert end == k / n
+    assert tail == pytest.approx(0.1, rel=1e-9)
+
+
+@pytest.mark.parametrize("cl", [0.5, 0.68, 0.9, 0.95])
+@pytest.mark.parametrize("n", [7, 10, 1000])
+def test_critical_values_cover(cl: float, n: int) -> None:
+    """At least ``cl`` of the toys are accepted, and one less would be too few."""
+    toys = np.random.default_rng(n).permutation(n).astype(float)
+    critical = critical_value(toys, cl)
+    # cl n may be an integer up to rounding
+    assert np.sum(toys <= critical) >= cl * n - 1e-9 > np.sum(toys < critical)
 
 
 def test_coverage_of_many_events_is_nominal() -> None:

@@ -133,7 +133,10 @@ def test_prefit_widths_are_pyhfs(example, name):
         parset = config.param_set(parameter)
         width = parset.width() if parset.constrained else [0.0] * parset.n_parameters
         expected += [0.0 if f else w for w, f in zip(width, parset.suggested_fixed, strict=True)]
-    np.testing.assert_allclose(prefit(likelihood)[1], expected, rtol=1e-12)
+    center, width = prefit(likelihood)
+    np.testing.assert_allclose(width, expected, rtol=1e-12)
+    # nominal auxiliary data have their maximum at pyhf's suggested start
+    np.testing.assert_allclose(center, config.suggested_init(), rtol=1e-12)
 
 
 @pytest.mark.slow

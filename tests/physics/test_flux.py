@@ -123,7 +123,7 @@ def test_survival_probability_of_the_highest_energies_averaged():
 
 def test_matter_potential():
     # sqrt(2) G_F N_A mol/cm^3 = 7.63e-14 eV (PDG neutrino review, Eq. 14.60)
-    assert matter_potential_ev(1.0) == pytest.approx(7.63e-14, rel=1e-3)
+    assert matter_potential_ev(1.0) == pytest.approx(7.63e-14, rel=1e-3, abs=0)
 
 
 def test_b8_survival_probability_is_lma():

@@ -71,6 +71,38 @@ def test_a_measurement_per_flavour():
         assert free == [m["config"]["poi"]]
 
 
+def settings(document, measurement=0):
+    return {p["name"]: p for p in document["measurements"][measurement]["config"]["parameters"]}
+
+
+def test_companions_and_floating_strengths_are_free():
+    """Free are the parameter of interest, what floats with it, and what floats everywhere."""
+    assembly = assemble(load_analysis("magnetic_moment_combined"))
+    names = ("mu2_e", "mu2_mu", "mu2_tau")
+    strengths = [Strength(n, (0.0, 5.0), floats=n == "mu2_tau") for n in names]
+    pois = [Poi("alone", "mu2_e"), Poi("together", "mu2_e", floating=("mu2_mu",))]
+    document = build_workspace(assembly.templates, strengths, pois)
+    for k, free in enumerate(({"mu2_e", "mu2_tau"}, {"mu2_e", "mu2_mu", "mu2_tau"})):
+        entries = settings(document, k)
+        assert {n for n in names if not entries[n].get("fixed", False)} == free
+        assert entries["mu2_universal"]["fixed"]
+
+
+def test_the_tightest_bound_of_a_linear_uncertainty_counts():
+    """-0.99 / (n sigma) of the sample that becomes negative first: 50 % beside 5 %."""
+    made = assemble(load_analysis("magnetic_moment_xenonnt")).templates[0]
+    wide = RateNuisance("shared", 0.5, "linear", Origin("derived", "test"))
+    narrow = replace(wide, relative=0.05)
+    first, *rest = made.channel.backgrounds
+    for one, other in ((wide, narrow), (narrow, wide)):
+        backgrounds = [replace(first, rates=(one,)), replace(rest[0], rates=(other,))]
+        channel = replace(made.channel, backgrounds=tuple(backgrounds), signal_rates=())
+        template = replace(made, channel=channel)
+        document = build_workspace([template], [Strength("mu2_e", (0.0, 5.0))], [Poi("m", "mu2_e")])
+        low, high = settings(document)["shared"]["bounds"][0]
+        assert (low, high) == (pytest.approx(-0.99 / 0.5, rel=1e-9), 5.0)
+
+
 def eq15(assembly, strengths, nuisances):
     """-2 log(L/L_saturated) as Eq. 15 writes it, with N_i (1 + sum of sigma alpha)."""
     total = 0.0

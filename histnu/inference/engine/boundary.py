@@ -28,7 +28,9 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 _EVENTS = (1.0, 0.1, 1e-2, 1e-4, 1e-6, 1e-9)  # of the barrier in an empty bin
-_BEGINNINGS = (0, 3)  # of the events: with few of them a minimum is left only at the end
+_BEGINNINGS = ((0, False), (3, True))
+"""Of the events, and whether where Newton's method stalled is the start: with few events a minimum
+is left only at the end, but further inside can be the basin of a higher one."""
 _MOST = 40  # points from which a point inside is looked for by linear programs
 _ACTIVE = 1e-5  # rate below which an empty bin is at the boundary
 _INWARDS = 0.05  # share of the way back to the suggested start from where Newton stalled
@@ -63,11 +65,14 @@ def on_the_boundary(
         likelihood, data.select(little), at[:, little], part.fixed[:, little]
     )
     out = fit.copy()
-    inside = Problems(start, part.fixed, part.refuge)
-    for first in _BEGINNINGS:
-        now = np.flatnonzero(~out.converged[left])
+    for first, stalled in _BEGINNINGS:
+        wanted = ~out.converged[left]
+        if stalled:
+            wanted &= np.isfinite(likelihood.value(at, with_events(likelihood, data, 1.0, dead)))
+        now = np.flatnonzero(wanted)
         if not len(now):
             break
+        inside = Problems(at if stalled else start, part.fixed, part.refuge)
         some, problems = data.select(now), inside.select(now)
         falling = {t: with_events(likelihood, some, t, dead[:, now]) for t in _EVENTS[first:]}
         found = _follow(likelihood, falling, problems, options)

@@ -44,6 +44,16 @@ class Solver:
         """Whether any fit met a second minimum."""
         return self._starts is not None and self._starts.second
 
+    @property
+    def searches(self) -> bool:
+        """Whether fits are certified by several starts."""
+        return self._starts is not None
+
+    @property
+    def divided(self) -> bool:
+        """Whether the document, after its free fit, may have minima that one start misses."""
+        return self._starts is not None and (self.second or not self._starts.plain)
+
     @one_blas_thread
     def fit(
         self,

@@ -49,6 +49,7 @@ from histnu.inference.engine.scans import (
 from histnu.inference.engine.search import Memory, Search
 from histnu.inference.engine.settle import settle
 from histnu.inference.engine.starts import StartOptions
+from histnu.inference.engine.structure import jumping
 
 Array = NDArray[np.float64]
 
@@ -258,6 +259,9 @@ def _close(search: Search) -> BatchFit:
     """Give MIGRAD what did not converge, count, and return the fits."""
     memory, ledger, problems = search.memory, search.ledger, search.problems
     fit = ledger.fit
+    if search.compiled is not None:  # a jump hides what is behind it from every start
+        loose = ~problems.fixed[jumping(search.compiled)].all(axis=0)
+        fit.agreeing[loose] = np.minimum(fit.agreeing[loose], 1)
     fit.agreeing[problems.fixed.all(axis=0)] = 2  # nothing to minimise
     left = np.flatnonzero(~fit.converged & np.isfinite(fit.twice_nll))
     if memory.finish and len(left):

@@ -37,6 +37,15 @@ _GAIN = 2.0  # in -2 log L: what an empty bin must be able to give for its sampl
 _FOLD = 0.5  # share of the curvature of the constraint that folds may take away
 
 
+def jumping(compiled: Compiled) -> Index:
+    """Return the parameters in which rates jump: of a histosys with code 2, at -1 and 1."""
+    if compiled.histosys_code != "code2":
+        return np.zeros(0, dtype=np.intp)
+    return np.unique([d.parameter for row in compiled.rows for d in row.differences]).astype(
+        np.intp
+    )
+
+
 def turning(row: Row, bounds: Array) -> Array:
     """Return (bins,): the least ``sum alpha^2`` of histosys that makes each content negative.
 
