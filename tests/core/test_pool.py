@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from histnu.core.errors import HistnuError
+from histnu.core.executor import Local, executor
 from histnu.core.pool import Job, Pool, run_jobs
 
 
@@ -90,6 +91,19 @@ def test_a_pool_keeps_its_workers_and_what_they_share():
     for pid in first:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def process_after(nap_s: float) -> int:
+    time.sleep(nap_s)
+    return os.getpid()
+
+
+def test_the_maps_of_an_executor_are_made_by_the_same_workers():
+    naps = [0.2, 0.2]
+    with executor(2) as local:
+        assert set(local.map(process_after, naps)) == set(local.map(process_after, naps))
+    alone = Local(2)  # its workers end with each map
+    assert set(alone.map(process_after, naps)).isdisjoint(alone.map(process_after, naps))
 
 
 def test_workers_killed_between_two_runs_are_an_error_and_then_replaced():
