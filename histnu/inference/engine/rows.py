@@ -69,38 +69,34 @@ class Variables:
         self.most = max((len(x) for x in local), default=0)
         self._others = np.setdiff1d(np.arange(n), self.local)
         self._place = np.full(n, self.size - 1, dtype=np.intp)
-        self._again: list[tuple[Index, Index]] = []
+        self._again: list[tuple[Index, Index]] = []  # parameters and further variables of theirs
         left = np.flatnonzero(variables >= 0)
-        while len(left):
+        parameters, first = np.unique(variables[left], return_index=True)
+        self._place[parameters] = left[first]
+        while len(left := np.setdiff1d(left, left[first], assume_unique=True)):
             parameters, first = np.unique(variables[left], return_index=True)
-            chosen = left[first]
-            if not self._again and np.all(self._place[parameters] == self.size - 1):
-                self._place[parameters] = chosen
-                self._again.append((np.zeros(0, np.intp), np.zeros(0, np.intp)))
-            else:
-                self._again.append((self._place[parameters], chosen))
-            left = np.setdiff1d(left, chosen, assume_unique=True)
+            self._again.append((parameters, left[first]))
         self._place[self.local] = self.size + np.arange(len(self.local))
 
     def gradient(self, x: Array) -> Array:
         """Return (n, P) from (P, N + L)."""
-        for target, source in self._again:
-            x[:, target] += x[:, source]
-        return np.ascontiguousarray(x[:, self._place].T)
+        out = x[:, self._place]
+        for parameters, source in self._again:
+            out[:, parameters] += x[:, source]
+        return np.ascontiguousarray(out.T)
 
     def hessian(self, x: Array, inner: Array) -> Hessian:
         """Return second derivatives from (P, N, N + L), and (P, L, s) those in each bin."""
-        for target, source in self._again:
-            if len(target):
-                x[:, target] += x[:, source]
-                x[:, :, target] += x[:, :, source]
         place = self._place[self._others]
         k = len(place)
-        if np.array_equal(place, np.arange(k)):  # every parameter multiplies rows: no copies
-            rows, core = x[:, :k], x[:, :k, :k]
-        else:
-            rows = x.take(place, axis=1)
-            core = rows.take(place, axis=2)
+        as_is = np.array_equal(place, np.arange(k))  # every parameter multiplies rows: no copies
+        again = [(np.searchsorted(self._others, target), source) for target, source in self._again]
+        rows = x[:, :k] if as_is else x.take(place, axis=1)
+        for target, source in again:
+            rows[:, target] += x[:, source]
+        core = rows[:, :, :k] if as_is else rows.take(place, axis=2)
+        for target, source in again:
+            core[:, :, target] += rows[:, :, source]
         core = core.transpose(1, 2, 0)
         if not len(self.local):
             return Hessian(core)
