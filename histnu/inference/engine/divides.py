@@ -22,6 +22,7 @@ Mask = NDArray[np.bool_]
 
 _FOLDING = 10  # most folding parameters that change sides, and pairs of them
 _WEAK = 0.1  # share of the constraint's curvature that such a parameter can take away
+_UP = 10.0  # in -2 log L above the minimum: so far up a reflected start is fitted held, first
 _NEARBY = 0.3  # widths from a minimum, to start a second time on the same side of all folds
 _NEAR = 1e-3  # of the size of a parameter: at zero, or where it would be held
 _NO: Index = np.zeros(0, dtype=np.intp)
@@ -58,7 +59,7 @@ def other_sides(search: Search, todo: Index) -> list[Array]:
     sides = _sides(search, todo)
     minima = ledger.fit.parameters[todo].T
     layers = [_reflected(minima, k, compiled.init) for k in sides]
-    _move_inside(search, todo, layers, sides)
+    _move_down(search, todo, layers, sides)
     search.reflected[todo] = ledger.fit.twice_nll[todo]
     return layers
 
@@ -101,25 +102,28 @@ def _sides(search: Search, todo: Index) -> list[Index]:
     return [np.array(k) for k in sides]
 
 
-def _move_inside(search: Search, where: Index, layers: list[Array], sides: list[Index]) -> None:
-    """Move starts (n, M) at which a rate is negative to minima with the reflected held, in place.
+def _move_down(search: Search, where: Index, layers: list[Array], sides: list[Index]) -> None:
+    """Move starts (n, M) that are far up to minima with the reflected held, in place.
 
-    At the boundary of the allowed rates a fit that is free would come back at once. Starts with
-    one parameter reflected only.
+    Where many events make valleys narrow, or where a rate is negative, a fit with everything free
+    would come back at once. Starts with one parameter reflected only.
     """
     memory, counts = search.memory, search.observed.main[:, 0]
     single = [(k, layer) for k, layer in zip(sides, layers, strict=True) if len(k) == 1]
     if not single:
         return
     starts = np.concatenate([layer for _, layer in single], axis=1)
-    lost = np.flatnonzero(~np.isfinite(memory.likelihood.value(starts, search.observed)))
+    value = memory.likelihood.value(starts, search.observed)
+    lowest = np.tile(search.ledger.fit.twice_nll[where], len(single))
     moved, problems = [], []
-    for at in lost:
+    for at in np.flatnonzero(~(value - lowest <= _UP)):
         which, m = divmod(at, len(where))
         k, layer = single[which]
         held = search.problems.fixed[:, where[m]].copy()
         held[k] = True
-        found = allowed_point(memory.likelihood, counts, (layer[:, m], held), search.width())
+        found: Array | None = layer[:, m].copy()
+        if not np.isfinite(value[at]):
+            found = allowed_point(memory.likelihood, counts, (layer[:, m], held), search.width())
         if found is not None:
             moved.append((layer, m))
             problems.append((found, held))
