@@ -188,6 +188,53 @@ def test_minima_one_fold_apart_are_compared(mu: float) -> None:
     assert value == pytest.approx(every.twice_nll.min(), abs=1e-6)  # both converge to 1e-9
 
 
+def narrow() -> BatchedLikelihood:
+    """Two free strengths fit two bins exactly; a third, with a fold in b, sees a alone.
+
+    A million events each: from one side of the fold to the other the strengths follow b through a
+    valley far narrower than it is long.
+    """
+    free = {n: {"name": n, "type": "normfactor", "data": None} for n in ("mu", "k")}
+    sizes = {"name": "b", "type": "normsys", "data": {"lo": 0.78, "hi": 1.18}}
+    shapes = [
+        {"name": n, "type": "histosys", "data": {"lo_data": [lo], "hi_data": [hi]}}
+        for n, lo, hi in (("a", 1.006740e6, 1.013319e6), ("b", 1.006763e6, 1.017415e6))
+    ]
+    channels = {
+        "x": [("signal", [1.04655e6], [free["mu"]]), ("background", [2.544e6], [sizes])],
+        "y": [("signal", [4.0714e5], [free["mu"]]), ("background", [6.5539e5], [free["k"]])],
+        "z": [("background", [9.87497e5], shapes), ("flat", [4.39557e5], [])],
+    }
+    samples = {
+        channel: [{"name": n, "data": d, "modifiers": m} for n, d, m in rows]
+        for channel, rows in channels.items()
+    }
+    counts = {"x": [3.42031e6], "y": [1.069939e6], "z": [1.469911e6]}
+    return BatchedLikelihood.from_workspace(examples.workspace(samples, counts, "mu"))
+
+
+@pytest.mark.parametrize("a", [0.5, 1.0])
+def test_other_sides_of_narrow_valleys_are_compared(a: float) -> None:
+    """On a grid of b: x and y are fitted exactly by mu and k, z is a Poisson term of a and b."""
+    likelihood = narrow()
+    observed = likelihood.observe(likelihood.observation)
+    points = np.repeat(likelihood.init[:, None], 20_001, axis=1)
+    b = np.linspace(-2, 2, points.shape[1])
+    points[likelihood.index("a")], points[likelihood.index("b")] = a, b
+    at_mu, at_k = likelihood.index("mu"), likelihood.index("k")
+    points[[at_mu, at_k]] = 0.0
+    rates = likelihood.expected(points.T)
+    mu = (3.42031e6 - rates[:, 0]) / 1.04655e6
+    k = (1.069939e6 - 4.0714e5 * mu) / 6.5539e5
+    points[at_mu], points[at_k] = mu, k
+    allowed = (mu >= 0) & (mu <= 10) & (k >= 0) & (k <= 10)
+    lowest = likelihood.value(points[:, allowed], observed).min()
+    found = fit(likelihood, observed, {"a": a})
+    assert found.certified[0]
+    # the grid misses the minimum by up to 1e-4 in b, (1e-4 / 0.1)^2 of a width of about 0.1
+    assert lowest - 2e-5 <= found.twice_nll[0] <= lowest + 1e-6
+
+
 def test_a_minimum_that_one_start_reached_is_started_again_beside_it(example: Example) -> None:
     """Two starts then agree on it, or what was none falls to the minimum."""
     likelihood = example("textbook")
