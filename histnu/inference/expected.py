@@ -211,9 +211,9 @@ def _asymptotic(
 
 
 def _scale(likelihood: AnyLikelihood, observed: Observed, index: int, at: Array) -> float:
-    """A first step for a parameter at its bound: its curvature with all others held."""
-    second = likelihood.derivatives(at[:, None].copy(), observed).hessian[index, index, 0]
-    return float(np.sqrt(2 / second)) if second > 0 else 0.1
+    """A first step for a parameter at its bound: its width with all others held."""
+    width = float(likelihood.derivatives(at[:, None].copy(), observed).widths()[index, 0])
+    return width if np.isfinite(width) else 0.1
 
 
 def _ensemble(

@@ -12,19 +12,6 @@ from histnu.cli.main import VERBS, main
 from histnu.physics.scattering import Scattering
 
 
-@pytest.fixture
-def run(capsys):
-    """Run a command line; returns (status, stdout, stderr)."""
-
-    def call(*arguments: str):
-        with pytest.raises(SystemExit) as stop:
-            main([str(a) for a in arguments])
-        out = capsys.readouterr()
-        return stop.value.code, out.out, out.err
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def likelihood(tmp_path_factory):
     """A built combined magnetic-moment likelihood."""

@@ -6,21 +6,7 @@ import json
 
 import pytest
 
-from histnu.cli.main import main
 from histnu.verbs.plots import refined
-
-
-@pytest.fixture
-def run(capsys):
-    """Run a command line; returns (status, stdout, stderr)."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main([str(a) for a in arguments])
-        out = capsys.readouterr()
-        return stop.value.code, out.out, out.err
-
-    return call
 
 
 @pytest.fixture

@@ -8,24 +8,10 @@ import pyhf
 import pytest
 
 import histnu
-from histnu.cli.main import main
 from histnu.export.bundle import write_bundle
 from tests.inference import examples
 
 NAME = "C1N2_200_50"
-
-
-@pytest.fixture
-def run(capsys):
-    """Run a command line; returns (status, stdout, stderr)."""
-
-    def call(*arguments):
-        with pytest.raises(SystemExit) as stop:
-            main([str(a) for a in arguments])
-        out = capsys.readouterr()
-        return stop.value.code, out.out, out.err
-
-    return call
 
 
 @pytest.fixture
