@@ -39,13 +39,15 @@ def dense(rates: Any, pars: Any, data: tuple[Any, Any]) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("shape", ["correlated", "combined", "binned"])
 @pytest.mark.parametrize("codes", CODES)
-def test_rows_and_terms_agree(shape: str, codes: tuple[str, str]) -> None:
+@pytest.mark.parametrize("every", [1, 2, 3])
+def test_rows_and_terms_agree(shape: str, codes: tuple[str, str], every: int) -> None:
+    """Also of the expected information: of all points, many, and a few."""
     document = getattr(examples, shape)()
     compiled = BatchedLikelihood.from_workspace(document, None, settings_of(*codes)).compiled
     rng = np.random.default_rng(1)
     pars = compiled.init[:, None] + 0.7 * rng.normal(size=(len(compiled.init), 9))
     main = rng.poisson(20.0, (compiled.n_bins, 9)).astype(float)
-    information = np.arange(9) % 3 == 0
+    information = np.arange(9) % every == 0
     by_row, terms = both(compiled, pars, main, information)
     for a, b in zip(by_row, terms, strict=True):
         # sums of a few hundred products in another order
@@ -203,6 +205,25 @@ def test_a_batch_equals_its_points(many: int, monkeypatch: pytest.MonkeyPatch) -
         alone = dense(rates, pars[:, one], (main[:, one], information[one]))
         for a, b in zip(together, alone, strict=True):
             np.testing.assert_allclose(a[..., one], b, atol=1e-12 * np.abs(b).max())
+
+
+@pytest.mark.parametrize("zero", [(), ("mu", "free[0]")])
+def test_the_expected_information_of_few_bins(zero: tuple[str, ...]) -> None:
+    """Summed over bins, or over rows as all second derivatives are: the same."""
+    likelihood = BatchedLikelihood.from_workspace(per_bin_document())
+    by_bin, by_row = RowRates(likelihood.compiled), RowRates(likelihood.compiled)
+    assert by_bin._few_bins
+    by_row._few_bins = False
+    rng = np.random.default_rng(4)
+    pars = likelihood.init[:, None] + rng.uniform(-0.3, 0.4, (len(likelihood.init), 9))
+    for name in zero:
+        pars[likelihood.index(name)] = 0.0
+    main = rng.poisson(20.0, (likelihood.n_bins, 9)).astype(float)
+    for information in (np.ones(9, dtype=bool), np.arange(9) % 2 == 0):
+        found = dense(by_bin, pars, (main, information))
+        for a, b in zip(found, dense(by_row, pars, (main, information)), strict=True):
+            # sums of a few dozen products in another order
+            np.testing.assert_allclose(a, b, atol=1e-12 * np.abs(b).max())
 
 
 def test_size_is_linear_in_the_document() -> None:

@@ -303,6 +303,21 @@ class Block:
         if self.layers:
             self._add_layers(at, (parts, weights), (slopes, added), sums)
 
+    def slopes(self, at: Point, parts: Counts, out: Array) -> None:
+        """Enter the derivatives of the counts of its bins in all variables, (P, B, N)."""
+        c, r, _ = self.shape
+        points, m = at.log_slopes.shape[0], at.log_slopes.shape[2]
+        log_slopes = at.log_slopes[:, self.rows].reshape(points, c, r, m)
+        by_factors = _first(parts.counts).swapaxes(2, 3) @ log_slopes
+        out[:, self.flat, :m] = by_factors.reshape(points, -1, m)
+        if self.width:
+            moved = self._contract_rows(self._factor(parts))
+            added = _fold(moved, self._slopes(at, 1)[:, :, None])
+            out[:, self.bins[:, :, None], m + self.added[:, None]] = added.transpose(2, 0, 1, 3)
+        if self.layers:
+            first = self._pieces(parts)[2]
+            out[:, self.bins[:, None], self.variables] = _first(first)
+
     def _weights(self, at: Point) -> tuple[Array, Array, Array]:
         """Return the weights of the bins of the block, each (C, 1, bins, P)."""
         c, _, b = self.shape
@@ -318,11 +333,9 @@ class Block:
         self, at: Point, parts: Counts, weights: tuple[Array, Array], sums: Sums
     ) -> Array:
         """Add what histosys do; return the derivatives of the counts of bins, (C, bins, P, J')."""
-        c, r, b = self.shape
+        c, r, _ = self.shape
         slopes, curves = self._slopes(at, 1), self._slopes(at, 2)
-        factor = parts.factor
-        if not self.layers:
-            factor = np.broadcast_to(factor, (c, r, b, at.pars.shape[1]))
+        factor = self._factor(parts)
         added = _fold(self._contract_rows(factor), slopes[:, :, None])
         weighted, s = weights
         by_row = np.ascontiguousarray((factor * s).swapaxes(2, 3)) @ self.tensor
@@ -334,6 +347,12 @@ class Block:
         curve = _fold(by_row.sum(axis=1), curves)  # (C, P, J')
         np.add.at(sums.curve.T, self.added, curve.transpose(0, 2, 1))
         return added
+
+    def _factor(self, parts: Counts) -> Array:
+        """Return what multiplies the yields of each bin of the rows, (C, rows, bins, P)."""
+        if self.layers:
+            return parts.factor
+        return np.broadcast_to(parts.factor, (*self.shape, parts.factor.shape[-1]))
 
     def _contract_rows(self, factor: Array) -> Array:
         """Return ``sum_r F_rb T_rbj`` as (C, bins, P, 2 J') from F (C, rows, bins, P)."""
@@ -350,11 +369,7 @@ class Block:
         """Add gradient and second derivatives of the parameters per bin."""
         points, m = at.pars.shape[1], slopes[0].shape[-1]
         parts, (residual, w, s) = given
-        inverse = 1 / parts.gamma  # (C, layers, bins, P)
-        pieces = parts.counts[:, None] * inverse[:, :, None]  # (C, layers, rows, bins, P)
-        if not self.acts_on_all:
-            pieces = np.where(self.acts[..., None, None], pieces, 0.0)
-        first = pieces.sum(axis=2)  # dlambda_b / dgamma
+        inverse, pieces, first = self._pieces(parts)
         coupling = (w * first)[:, :, None] * parts.counts[:, None] + s[:, :, None] * pieces
         by_row = np.ascontiguousarray(coupling.transpose(4, 1, 0, 3, 2))
         to_factors = by_row @ slopes[0][:, None]  # (P, layers, C, bins, M)
@@ -378,6 +393,18 @@ class Block:
                 sums.inner[:, v[:, q] - first_local, self.local[k]] = value
             else:
                 sums.couple(v[:, k], v[:, q], value)
+
+    def _pieces(self, parts: Counts) -> tuple[Array, Array, Array]:
+        """Return 1 / gamma, the counts that each gamma multiplies over it, and their sums.
+
+        Shapes (C, layers, bins, P), (C, layers, rows, bins, P) and (C, layers, bins, P); the sums
+        are the derivatives of the counts of bins.
+        """
+        inverse = 1 / parts.gamma
+        pieces = parts.counts[:, None] * inverse[:, :, None]
+        if not self.acts_on_all:
+            pieces = np.where(self.acts[..., None, None], pieces, 0.0)
+        return inverse, pieces, pieces.sum(axis=2)
 
     def _cross_layers(
         self, at: Point, parts: Counts, weights: tuple[Array, Array], added: Array

@@ -34,7 +34,7 @@ _FAR = 1.0  # expected decrease above which the expected information replaces th
 _CUT = 0.3  # length of a step below which its matrix was wrong: the other is taken next
 _ROUNDING = 1e-14  # of -2 log L, relative: no fit can come closer to its minimum
 _RETREAT = (0.6, 0.3, 0.1, 0.0)  # shares of the way from the suggested start to an undefined one
-_MIDDLE = 1e-2  # widths, or relative, from a minimum within which a start has come to it
+_MIDDLE = 3e-2  # widths, or relative, from a minimum within which a start has come to it
 _PROMISE = 0.1  # share of the expected decrease by which it may miss the minimum's value
 _AGREES = 1e-5  # and in -2 log L
 _PATIENCE = 8  # steps into undefined rates after which a problem with empty bins is left
@@ -334,7 +334,7 @@ class _Run:
     ) -> Mask:
         """Store the problems whose next point is a minimum that another start has reached.
 
-        Every coordinate is within 1 % of its conditional width of it, the second derivatives
+        Every coordinate is within 3 % of its conditional width of it, the second derivatives
         are positive definite here, and the decrease that they promise leads to its value: from
         there Newton's method converges to it.
         """

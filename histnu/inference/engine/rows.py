@@ -46,6 +46,7 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
+_MANY = 4  # points of the expected information that are worth being evaluated apart
 _MANY_LOCAL = 40  # from which a batch takes half the time, and one fit no more than 5 % longer
 
 
@@ -78,12 +79,16 @@ class Variables:
             self._again.append((parameters, left[first]))
         self._place[self.local] = self.size + np.arange(len(self.local))
 
+    def sums(self, x: Array) -> Array:
+        """Return values (..., n) of the parameters from those of the variables (..., N + L)."""
+        out: Array = x.take(self._place, axis=-1)
+        for parameters, source in self._again:
+            out[..., parameters] += x[..., source]
+        return out
+
     def gradient(self, x: Array) -> Array:
         """Return (n, P) from (P, N + L)."""
-        out = x[:, self._place]
-        for parameters, source in self._again:
-            out[:, parameters] += x[:, source]
-        return np.ascontiguousarray(out.T)
+        return np.ascontiguousarray(self.sums(x).T)
 
     def hessian(self, x: Array, inner: Array) -> Hessian:
         """Return second derivatives from (P, N, N + L), and (P, L, s) those in each bin."""
@@ -173,6 +178,7 @@ class RowRates:
         local = self._number_local(count + 1)
         self._variables = Variables(self._n, np.concatenate(variables).astype(np.intp), local)
         self.local = self._variables.local
+        self._few_bins = not len(self.local) and self._n_bins <= self._rows
 
     def _number_local(self, first: int) -> list[Index]:
         """Number the local variables; return their parameters (s, G) of every s (see Arrow)."""
@@ -239,22 +245,57 @@ class RowRates:
         if not pars.shape[1]:
             n = self._n
             return np.empty((self._n_bins, 0)), np.empty((n, 0)), Hessian(np.empty((n, n, 0)))
+        main, expected = data
+        if self._few_bins and expected is not None and _MANY <= expected.sum() < len(expected):
+            return self._apart(pars, (main, expected), templates)
         factors = self._effects.evaluate(pars)
         differences = self._differences.evaluate(pars)
         parts = self._counts(pars, factors.exact, differences, templates)
         rates = self._total(parts, pars.shape[1])
-        weights = Weights.of(rates, *data)
-        twice = Weights(2 * weights.residual, 2 * weights.product, 2 * weights.second)
+        weights = Weights.of(rates, main, expected)
         moved = nonzero(pars) if np.any(pars[self._per_bin] == 0) else pars
         if factors.safe is not factors.exact or moved is not pars:
             parts = self._counts(moved, factors.safe, differences, templates)
+        twice = Weights(2 * weights.residual, 2 * weights.product, 2 * weights.second)
         at = Point(pars, factors, self._effects.dense(factors.slope), differences, twice)
+        if self._few_bins and not weights.second.any():
+            return rates, *self._information(at, parts)
         sums = self._sums(pars.shape[1])
         for block, part in zip(self._blocks, parts, strict=True):
             block.add(at, part, sums)
         self._finish(at, sums)
         second = self._variables.hessian(sums.hessian, sums.inner)
         return rates, self._variables.gradient(sums.gradient), second
+
+    def _apart(
+        self, pars: Array, data: tuple[Array, Mask], templates: Array | None
+    ) -> tuple[Array, Array, Hessian]:
+        """Evaluate the points of the expected information apart from the others."""
+        main, expected = data
+        n, points = pars.shape
+        rates, gradient = np.empty((self._n_bins, points)), np.empty((n, points))
+        core = np.empty((points, n, n))
+        for which in (expected, ~expected):
+            counts = main if main.shape[1] == 1 else main[:, which]
+            yields = None if templates is None else templates[:, which]
+            part = self.derivatives(pars[:, which], (counts, expected[which]), yields)
+            rates[:, which], gradient[:, which] = part[:2]
+            core[which] = part[2].core.transpose(2, 0, 1)
+        return rates, gradient, Hessian(core.transpose(1, 2, 0))
+
+    def _information(self, at: Point, parts: list[Counts]) -> tuple[Array, Hessian]:
+        """Return gradient and second derivatives where those of the rates have no weight.
+
+        ``sum_b w_b dlambda_b/di dlambda_b/dj``: of few bins this is all that has to be added up.
+        """
+        slopes = np.zeros((at.pars.shape[1], self._n_bins, self._variables.size))
+        for block, part in zip(self._blocks, parts, strict=True):
+            block.slopes(at, part, slopes)
+        slopes = self._variables.sums(slopes)  # (P, B, n)
+        weighted = at.weights.product.T[..., None] * slopes
+        gradient = (at.weights.residual.T[:, None] @ slopes)[:, 0].T
+        hessian = slopes.swapaxes(1, 2) @ weighted
+        return np.ascontiguousarray(gradient), Hessian(hessian.transpose(1, 2, 0))
 
     def _sums(self, points: int) -> Sums:
         """Return empty sums."""

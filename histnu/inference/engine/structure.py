@@ -23,6 +23,8 @@ list, but one or two parameters apart.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -103,22 +105,39 @@ def folding(folds: Array, counts: Array, rates: Array, share: float = _FOLD) -> 
 def folds(compiled: Compiled) -> Array:
     """Return (n, B): by how much each parameter moves a bin to the same side up and down."""
     out = np.zeros((len(compiled.init), compiled.n_bins))
-    for row in compiled.rows:
-        for e in row.factors:
-            if e.kind != "identity" and (e.first - 1) * (e.second - 1) > 0:
-                common = min(abs(e.first - 1), abs(e.second - 1)) * np.sign(e.first - 1)
-                out[e.parameter, row.bins] += common * row.nominal
-    parts = [(d, row.bins) for row in compiled.rows for d in row.differences]
-    if not parts:
-        return out
-    up, down = (np.concatenate([getattr(d, name) for d, _ in parts]) for name in ("up", "down"))
-    first, last = np.array([(bins.start, bins.stop) for _, bins in parts]).T
-    width = last - first
-    parameter = np.repeat([d.parameter for d, _ in parts], width)
-    bins = np.arange(len(up)) + np.repeat(last - np.cumsum(width), width)
-    common = np.where(up * down < 0, np.minimum(np.abs(up), np.abs(down)) * np.sign(up), 0.0)
-    np.add.at(out, (parameter, bins), common)
+    _add_scales(out, compiled.rows)
+    _add_shapes(out, compiled.rows)
     return out
+
+
+def _common(up: Array, down: Array) -> Array:
+    """Return what two changes of the same sign have in common; ``down`` is that of -1."""
+    smaller = np.minimum(np.abs(up), np.abs(down)) * np.sign(up)
+    return np.where(up * down > 0, smaller, 0.0)
+
+
+def _add_scales(out: Array, rows: Sequence[Row]) -> None:
+    """Add the folds of what multiplies rows."""
+    effects = [(e, row) for row in rows for e in row.factors if e.kind != "identity"]
+    up, down = (np.array([getattr(e, k) for e, _ in effects]) - 1 for k in ("first", "second"))
+    common = _common(up, down)
+    for k in np.flatnonzero(common):
+        effect, row = effects[k]
+        out[effect.parameter, row.bins] += common[k] * row.nominal
+
+
+def _add_shapes(out: Array, rows: Sequence[Row]) -> None:
+    """Add the folds of what is added to rows."""
+    differences = [d for row in rows for d in row.differences]
+    if not differences:
+        return
+    counts = [len(row.differences) for row in rows]
+    last = np.repeat([row.bins.stop for row in rows], counts)
+    width = last - np.repeat([row.bins.start for row in rows], counts)
+    up, down = (np.concatenate([getattr(d, k) for d in differences]) for k in ("up", "down"))
+    parameter = np.repeat([d.parameter for d in differences], width)
+    bins = np.arange(len(up)) + np.repeat(last - np.cumsum(width), width)
+    np.add.at(out, (parameter, bins), _common(up, -down))
 
 
 def _spread_out(row: Row, n_bins: int) -> Array:
