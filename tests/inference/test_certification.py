@@ -25,7 +25,7 @@ from histnu.inference import (
     profile,
     region,
 )
-from histnu.inference.engine.divides import confirm
+from histnu.inference.engine.divides import confirm, other_sides
 from histnu.inference.engine.fit import fit
 from histnu.inference.engine.ledger import Ledger
 from histnu.inference.engine.minimize import minimise
@@ -233,6 +233,41 @@ def test_other_sides_of_narrow_valleys_are_compared(a: float) -> None:
     assert found.certified[0]
     # the grid misses the minimum by up to 1e-4 in b, (1e-4 / 0.1)^2 of a width of about 0.1
     assert lowest - 2e-5 <= found.twice_nll[0] <= lowest + 1e-6
+
+
+def behind() -> BatchedLikelihood:
+    """A fold in f explains x on both sides; on the lower one y expects 10 - 15 + 4 k events."""
+    shapes = [
+        {"name": "f", "type": "histosys", "data": {"lo_data": [lo], "hi_data": [hi]}}
+        for lo, hi in ((133.0, 130.0), (-5.0, 10.0))
+    ]
+    other = {"name": "k", "type": "normfactor", "data": None}
+    samples = {
+        "x": [{"name": "background", "data": [100.0], "modifiers": shapes[:1]}],
+        "y": [
+            {"name": "background", "data": [10.0], "modifiers": shapes[1:]},
+            {"name": "other", "data": [4.0], "modifiers": [other]},
+        ],
+    }
+    counts = {"x": [133.0], "y": [14.0]}
+    return BatchedLikelihood.from_workspace(examples.workspace(samples, counts, "k"))
+
+
+def test_a_side_behind_a_negative_rate_is_entered_where_rates_are_allowed() -> None:
+    """The fold is reflected and held while the strength is fitted: y is as observed."""
+    likelihood = behind()
+    observed = likelihood.observe(likelihood.observation)
+    search = Search(Memory(likelihood, None, None), observed, Problems.make(likelihood, 1))
+    search.run(search.every, [np.ones((2, 1))])
+    minimum = search.ledger.fit.parameters[0].copy()
+    f = likelihood.index("f")
+    assert minimum[f] > 0.9
+    (start,) = other_sides(search, search.every)
+    assert start[f, 0] == -minimum[f]
+    # -2 log L is converged to 1e-9: the 14 events to the square root of that times their own
+    assert likelihood.expected(start[:, 0])[0, 1] == pytest.approx(14.0, abs=2e-4)
+    assert search.run(search.every, [start])[0]
+    assert search.ledger.fit.parameters[0, f] < -0.8
 
 
 def test_a_minimum_that_one_start_reached_is_started_again_beside_it(example: Example) -> None:
