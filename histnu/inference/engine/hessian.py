@@ -105,20 +105,20 @@ class Hessian:
         """Return rows and columns times ``scale`` (n, P)."""
         a = self.arrow
         s = scale if a is None else scale[a.others]
-        core = self.core * (s[:, None] * s)
+        core = _scaled(self.core, s, s)
         if a is None:
             return Hessian(core)
         t = scale[a.local]
         inner = tuple(x * (y[:, None] * y) for x, y in a.grids(t))
-        return Hessian(core, a.map(a.border * (s[:, None] * t), inner))
+        return Hessian(core, a.map(_scaled(a.border, s, t), inner))
 
     def times(self, x: Array) -> Array:
         """Return the products (n, P) with vectors (n, P)."""
         a = self.arrow
         if a is None:
-            return np.einsum("ijp,jp->ip", self.core, x)
+            return _product(self.core, x)
         y, z = x[a.others], x[a.local]
-        core = np.einsum("ijp,jp->ip", self.core, y) + np.einsum("ijp,jp->ip", a.border, z)
+        core = _product(self.core, y) + _product(a.border, z)
         local = np.einsum("ijp,ip->jp", a.border, y)
         for (inner, of), (_, out) in zip(a.grids(z), a.grids(local), strict=True):
             out += np.einsum("ijgp,jgp->igp", inner, of)
@@ -145,3 +145,25 @@ class Hessian:
         out = np.empty((len(a.others) + len(a.local), others.shape[1]))
         out[a.others], out[a.local] = others, local
         return out
+
+
+# Matrices (..., P) may lie problem by problem in memory, or with the problems side by side.
+def _by_problem(matrices: Array) -> bool:
+    """Whether the problems are the outermost axis in memory."""
+    return matrices.strides[-1] > matrices.strides[0]
+
+
+def _scaled(matrices: Array, rows: Array, columns: Array) -> Array:
+    """Return matrices (m, n, P) times ``rows`` (m, P) and ``columns`` (n, P), as they lie."""
+    if not _by_problem(matrices):
+        return matrices * (rows[:, None] * columns)
+    out = matrices.transpose(2, 0, 1) * np.ascontiguousarray(rows.T)[:, :, None]
+    out *= np.ascontiguousarray(columns.T)[:, None]
+    return out.transpose(1, 2, 0)
+
+
+def _product(matrices: Array, x: Array) -> Array:
+    """Return the products (m, P) of matrices (m, n, P) with vectors (n, P)."""
+    if not _by_problem(matrices):
+        return np.einsum("ijp,jp->ip", matrices, x)
+    return np.asarray((matrices.transpose(2, 0, 1) @ x.T[..., None])[..., 0].T)

@@ -236,7 +236,7 @@ def _solve_lapack(a: Array, b: Array) -> tuple[Array, Mask]:
     bad: Mask = np.zeros(b.shape[1], dtype=bool)
     solution = np.zeros_like(b)
     for p in range(b.shape[1]):
-        factor, info = dpotrf(a[:, :, p].T, lower=1)
+        factor, info = dpotrf(a[:, :, p].T, lower=1, clean=0)
         bad[p] = info != 0 or np.diagonal(factor).min(initial=1.0) ** 2 <= _PIVOT
         if not bad[p]:
             solution[:, p] = dpotrs(factor, b[:, p], lower=1)[0]

@@ -321,7 +321,7 @@ class RowRates:
         g, h = sums.gradient, sums.hessian
         transposed = at.log_slopes.swapaxes(1, 2)
         g[:, :m] = e.by_parameter(sums.pull[e.row] * at.factors.slope).T
-        h[:, :m, :m] = transposed @ sums.push
+        np.matmul(transposed, sums.push, out=h[:, :m, :m])
         diagonal = np.arange(m)
         curve = e.by_parameter(sums.second[e.row] * at.factors.curve).T
         h[:, diagonal, diagonal] = sums.gram + curve
@@ -332,6 +332,7 @@ class RowRates:
         h[:, :m, both], h[:, both, :m] = crossing, crossing.swapaxes(1, 2)
         added = sums.additive.swapaxes(1, 2)
         g[:, both] = (added @ at.weights.residual.T[..., None])[..., 0]
-        h[:, both, both] = added @ (at.weights.product.T[..., None] * sums.additive)
+        weighted = at.weights.product.T[..., None] * sums.additive
+        np.matmul(added, weighted, out=h[:, both, both])
         diagonal = np.arange(m, m + j)
         h[:, diagonal, diagonal] += sums.curve
