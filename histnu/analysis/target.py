@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -311,45 +311,75 @@ def parameter_of_interest(
         ConfigError: for a name that is none of these, or no name where one is needed.
         WorkspaceError: for a document that is not valid.
     """
-    from histnu.inference.engine.mapped import MappedLikelihood
-
     measurements = _by_parameter(target)
     asked = poi or target.pois[0]
-    polynomial = target.polynomial
-    physical = () if polynomial is None else polynomial.parameters
-    unit = target.units.get(asked, "")
-    if asked in measurements:
-        parameter, unit = asked, _strength_unit(target, asked)
-    elif polynomial is not None and asked in physical:
-        strength = is_lone_square(polynomial, asked)
-        parameter = strength if strength in measurements else asked
-    else:
-        parameter = asked  # any parameter of the document, if it has one of this name
-    every = [name for names in measurements.values() for name in names]
-    others = every[:1] if asked in physical else every
-    candidates = every if poi is None else measurements.get(parameter, others)
-    measurement = target.measurement or candidates[0]
-    taken = target.measurement is None and len(candidates) > 1
+    parameter, unit = _asked_through(target, asked, measurements)
+    measurement, taken = _measurement(target, poi, parameter, measurements)
     base = _likelihood(target, measurement)
-    likelihood: AnyLikelihood = base
-    in_theta = any(p in physical for p in (parameter, *beside) if p not in measurements)
-    if parameter not in measurements and polynomial is not None and in_theta:
-        likelihood = MappedLikelihood(base, polynomial)
-    if parameter not in likelihood.parameter_names and (parameter or needed):
-        names = (*target.pois, *physical, *likelihood.parameter_names)
-        known = ", ".join(dict.fromkeys(n for n in names if n))
-        problem = f"unknown {asked!r}" if asked else "the document has no parameter of interest"
-        raise ConfigError(located(target.name, "--poi", problem, f"use one of {known}"))
+    names = {p for p in (parameter, *beside) if p not in measurements}
+    mapped = parameter not in measurements and not names.isdisjoint(_physical(target))
+    likelihood = _mapped(target, base) if mapped else base
+    if parameter or needed:
+        _require_known(target, likelihood, parameter, asked)
     if needed:
         _require_free(target, likelihood, {parameter, asked, *beside}, measurement)
-    zeros = target.held_companions((asked, *beside))
-    fixed = {**(zeros if isinstance(likelihood, MappedLikelihood) else {}), **target.fixed}
+    zeros = target.held_companions((asked, *beside)) if mapped else {}
+    fixed = {**zeros, **target.fixed}
     for name in fixed:
         likelihood.index(name)
     return ParameterOfInterest(
         likelihood, parameter, asked, parameter != asked, unit, measurement, taken, fixed,
         dict(target.held),
     )  # fmt: skip
+
+
+def _physical(target: Target) -> tuple[str, ...]:
+    """Physical parameters of the model, of which the strengths are polynomials."""
+    return () if target.polynomial is None else tuple(target.polynomial.parameters)
+
+
+def _asked_through(
+    target: Target, asked: str, measurements: Mapping[str, Sequence[str]]
+) -> tuple[str, str]:
+    """The parameter of the likelihood that answers for a name, and the unit of the answer."""
+    if asked in measurements:
+        return asked, _strength_unit(target, asked)
+    unit = target.units.get(asked, "")
+    if target.polynomial is not None and asked in target.polynomial.parameters:
+        strength = is_lone_square(target.polynomial, asked)
+        if strength is not None and strength in measurements:
+            return strength, unit
+    return asked, unit  # physical, or any parameter of the document, if it has one of this name
+
+
+def _measurement(
+    target: Target, poi: str | None, parameter: str, measurements: Mapping[str, Sequence[str]]
+) -> tuple[str, bool]:
+    """Name of the measurement, and whether it is the first of several: none was chosen."""
+    if target.measurement is not None:
+        return target.measurement, False
+    every = [name for names in measurements.values() for name in names]
+    others = every[:1] if poi in _physical(target) else every
+    candidates = every if poi is None else measurements.get(parameter, others)
+    return candidates[0], len(candidates) > 1
+
+
+def _mapped(target: Target, base: BatchedLikelihood) -> AnyLikelihood:
+    """The likelihood of the physical parameters of the model."""
+    from histnu.inference.engine.mapped import MappedLikelihood
+
+    assert target.polynomial is not None
+    return MappedLikelihood(base, target.polynomial)
+
+
+def _require_known(target: Target, likelihood: AnyLikelihood, parameter: str, asked: str) -> None:
+    """Raise unless the likelihood has the parameter."""
+    if parameter in likelihood.parameter_names:
+        return
+    names = (*target.pois, *_physical(target), *likelihood.parameter_names)
+    known = ", ".join(dict.fromkeys(n for n in names if n))
+    problem = f"unknown {asked!r}" if asked else "the document has no parameter of interest"
+    raise ConfigError(located(target.name, "--poi", problem, f"use one of {known}"))
 
 
 def _by_parameter(target: Target) -> dict[str, list[str]]:

@@ -126,9 +126,12 @@ measurement_option = click.option(
     "--measurement", default=None, metavar="NAME",
     help="Measurement of the document. Default: the one of --poi, or the first.",
 )  # fmt: skip
+_files: dict[str, Any] = {
+    "multiple": True, "metavar": "FILE|ARCHIVE::NAME", "type": types.Place(),
+    "callback": lambda context, option, values: tuple(map(str, values)),
+}  # fmt: skip
 patch_option = click.option(
-    "--patch", "patches", multiple=True, metavar="FILE", type=types.Place(),
-    callback=lambda context, option, values: tuple(map(str, values)),
+    "--patch", "patches", **_files,
     help="Apply a JSON patch, or a patch of a PatchSet, to the workspace first. May be repeated.",
 )  # fmt: skip
 patch_name_option = click.option(
@@ -174,6 +177,21 @@ chunks_option = click.option(
 def selection_options(command: Callable[..., None]) -> Callable[..., None]:
     """``--measurement``, ``--patch`` and ``--patch-name``."""
     return measurement_option(patch_option(patch_name_option(command)))
+
+
+def pair_selection_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The same for two documents, and each of them for one of the two (``--second-patch``)."""
+    for which in ("second", "first"):
+        only = f"Of {which.upper()} alone, instead of"
+        for option in (
+            click.option(f"--{which}-patch-name", default=None, metavar="NAME",
+                         help=f"{only} --patch-name."),
+            click.option(f"--{which}-patch", f"{which}_patches", help=f"{only} --patch.", **_files),
+            click.option(f"--{which}-measurement", default=None, metavar="NAME",
+                         help=f"{only} --measurement."),
+        ):  # fmt: skip
+            command = option(command)
+    return selection_options(command)
 
 
 def processes_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,13 +13,14 @@ from histnu.cli.common import (
     console,
     engine_option,
     json_option,
-    measurement_option,
+    pair_selection_options,
     text_table,
 )
 from histnu.cli.given import poi_option
 
 if TYPE_CHECKING:
     from histnu.verbs.results import Difference
+    from histnu.workspace.selection import Selection
 
 _SHOWN = 40
 
@@ -30,7 +31,7 @@ _SHOWN = 40
 @poi_option
 @click.option("--relative", type=types.POSITIVE, default=1e-6, show_default=True,
               help="Numbers closer than this are the same.")  # fmt: skip
-@measurement_option
+@pair_selection_options
 @cl_option
 @engine_option
 @json_option
@@ -39,35 +40,49 @@ def command(
     second: str,
     poi: str | None,
     relative: float,
-    measurement: str | None,
     cl: float,
     engine: str,
     as_json: bool,
+    **chosen: Any,
 ) -> None:
     """What differs between two likelihoods or two results.
 
     FIRST and SECOND are two targets (a workspace, an analysis), or two JSON results of any verb or
-    two results.json. For likelihoods the limit on --poi is asked of both.
+    two results.json. For likelihoods the limit on --poi is asked of both. --measurement, --patch
+    and --patch-name hold for both, --first-... and --second-... for one of them.
 
     \b
     Examples:
       histnu compare magnetic_moment_combined magnetic_moment_xenonnt --poi mu_e
+      histnu compare BkgOnly.json BkgOnly.json --first-patch-name A --second-patch-name B
       histnu compare results/results.json other/results.json
     """
     from histnu.core.serialize import dumps
     from histnu.verbs.comparison import compare
     from histnu.verbs.options import Options
 
-    answer = compare(first, second, poi, Options(cl=cl, engine=engine), relative, measurement)
+    selections = _selection(chosen, "first"), _selection(chosen, "second")
+    answer = compare(first, second, poi, Options(cl=cl, engine=engine), relative, selections)
     if as_json:
         click.echo(dumps(answer.to_json()), nl=False)
         return
     rows = answer.differences
-    _show_rows(rows, f"{len(rows)} differences between {first} and {second}")
-    for row in answer.answers:
+    _show_rows(rows, f"{len(rows)} differences between {answer.first} and {answer.second}")
+    names = (answer.first, answer.second)
+    for name, chosen_one, row in zip(names, selections, answer.answers, strict=False):
         marks = f" [{row.provenance} inputs]" if row.kind == "bound" and row.provenance else ""
         text = f"{row.parameter}: {row.problem}" if row.kind == "no_answer" else str(row)
-        click.echo(f"{row.target}: {text}{marks}")
+        measurement = chosen_one.measurement
+        marks += "" if measurement is None else f"; measurement {measurement}"
+        click.echo(f"{name}: {text}{marks}")
+
+
+def _selection(chosen: Mapping[str, Any], which: str) -> Selection:
+    """What was chosen for one of the documents: its own options, or else those of both."""
+    from histnu.workspace.selection import Selection
+
+    names = ("measurement", "patches", "patch_name")
+    return Selection(*(chosen[f"{which}_{name}"] or chosen[name] for name in names))
 
 
 def _show_rows(rows: Sequence[Difference], title: str) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from histnu.cli import types
 from histnu.cli.common import cl_option, processes_options
 from histnu.cli.given import UNCERTIFIED, Given, likelihood_verb, plot_option, say_written
+
+if TYPE_CHECKING:
+    from histnu.analysis.target import Target
+    from histnu.verbs.results import MassCurve, Region
 
 _RANGE = "Default: around the region, or the model's."
 
@@ -51,10 +56,8 @@ def command(
       histnu contour sterile_dipole_combined --x m4 --y mu_e --x-range 0.1 15
     """
     from histnu.core.executor import executor
-    from histnu.core.serialize import dumps
-    from histnu.verbs.envelope import stamped
-    from histnu.verbs.options import Options, inputs_of
-    from histnu.verbs.planes import Plane, plane_figure, plane_result, polylines, sets_in_pieces
+    from histnu.verbs.options import Options
+    from histnu.verbs.planes import Plane, plane_figure, plane_result
 
     refine = 0 if plot is None else 2  # of a mass: no corners in the figure
     plane = Plane(x_name, y_name, x_range, y_range, points, refine)
@@ -69,15 +72,28 @@ def command(
 
         say_written(draw_plane(plane_figure([(found, loaded)]), plot))
     if given.as_json:
-        document = stamped(found, {} if loaded is None else inputs_of(loaded)).to_json()
-        click.echo(dumps(document), nl=False)
-        return
+        _print_json(found, loaded)
+    else:
+        _print_lines(found, given, f"{x_name} {y_name}: {100 * cl:g} % CL, {dof} dof")
+
+
+def _print_json(found: Region | MassCurve, loaded: Target | None) -> None:
+    from histnu.core.serialize import dumps
+    from histnu.verbs.envelope import stamped
+    from histnu.verbs.options import inputs_of
+
+    document = stamped(found, {} if loaded is None else inputs_of(loaded)).to_json()
+    click.echo(dumps(document), nl=False)
+
+
+def _print_lines(found: Region | MassCurve, given: Given, head: str) -> None:
+    """Polylines as columns, with comments that gnuplot and numpy skip."""
+    from histnu.verbs.planes import polylines, sets_in_pieces
+
     lines = polylines(found)
     held = "".join(f", {part}" for part in given.parts(found))
     warning = f" [{UNCERTIFIED}]" if found.certified is False else ""
-    click.echo(
-        f"# {x_name} {y_name}: {100 * cl:g} % CL, {dof} dof, {len(lines)} polylines{held}{warning}"
-    )
+    click.echo(f"# {head}, {len(lines)} polylines{held}{warning}")
     for words in sets_in_pieces(found):
         click.echo(f"# {words}")
     for line in lines:

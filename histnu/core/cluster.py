@@ -1,7 +1,8 @@
 """Calls on a Dask cluster (the extra ``dask``).
 
-What the calls of one map share is a plugin of the scheduler: it reaches every worker once, also
-workers that join later, and leaves them when the map ends. A call whose worker dies is made again
+What the calls of a map share is a plugin of the scheduler: it reaches every worker once, also
+workers that join later. It stays, with all that was made of it there, for the maps that follow and
+share the same, and leaves the workers with the cluster. A call whose worker dies is made again
 by another one. Results come to this process one by one; the caller keeps what has arrived.
 """
 
@@ -36,7 +37,7 @@ _SHARED: dict[str, Any] = {}  # in a worker: what the maps that run there share
 
 
 class Shared(WorkerPlugin):
-    """What the calls of one map share, in every worker while the map runs."""
+    """What the calls of maps share, in every worker."""
 
     def __init__(self, key: str, content: bytes) -> None:
         self.name, self.content = f"histnu-{key}", content
@@ -61,6 +62,8 @@ class Cluster(Executor):
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._shared: Any = None
+        self._plugin: Shared | None = None
 
     def run(self, calls: Calls) -> list[Any]:
         """See :meth:`histnu.core.executor.Executor.map`.
@@ -69,8 +72,7 @@ class Cluster(Executor):
             HistnuError: the scheduler is lost, or a call ends every worker that takes it.
         """
         try:
-            with self._sharing(calls.shared) as name:
-                return self._gather(calls, name)
+            return self._gather(calls, self._share(calls.shared))
         except KilledWorker as error:
             raise HistnuError(
                 f"a call ended several workers; more memory may help ({error})"
@@ -97,22 +99,27 @@ class Cluster(Executor):
             future.release()
         return results
 
-    @contextmanager
-    def _sharing(self, shared: Any) -> Iterator[str | None]:
-        """Give something to every worker for some time."""
+    def _share(self, shared: Any) -> str | None:
+        """Give something to every worker, unless it has it from the map before; return its name."""
         if shared is None:
-            yield None
-            return
-        content = pickle.dumps(shared)
-        plugin = Shared(sha256(content).hexdigest(), content)
-        log.info("%d bytes to each worker", len(content))
-        self._client.register_plugin(plugin)
-        try:
-            yield plugin.name
-        finally:
-            if self._client.status == "running":
-                with suppress(Exception):  # the scheduler may be lost
-                    self._client.unregister_worker_plugin(plugin.name)
+            return None
+        if self._plugin is None or shared is not self._shared:
+            content = pickle.dumps(shared)
+            # not of another client, which may forget its own while this one goes on
+            plugin = Shared(f"{self._client.id}-{sha256(content).hexdigest()}", content)
+            if self._plugin is None or plugin.name != self._plugin.name:
+                self.forget()
+                log.info("%d bytes to each worker", len(content))
+                self._client.register_plugin(plugin)
+            self._shared, self._plugin = shared, plugin
+        return self._plugin.name
+
+    def forget(self) -> None:
+        """Let the workers forget what they share, if the scheduler is still there."""
+        plugin, self._shared, self._plugin = self._plugin, None, None
+        if plugin is not None and self._client.status == "running":
+            with suppress(Exception):  # the scheduler may be lost
+                self._client.unregister_worker_plugin(plugin.name)
 
 
 @contextmanager
@@ -140,4 +147,6 @@ def cluster(address: str, workers: int) -> Iterator[Cluster]:
             raise HistnuError(
                 f"--dask {address}: no scheduler answers ({error}); give tcp://HOST:PORT or local"
             ) from None
-        yield Cluster(client)
+        found = Cluster(client)
+        stack.callback(found.forget)
+        yield found

@@ -47,7 +47,8 @@ class Executor(ABC):
 
         Args:
             function: importable. items: plain data, one call each.
-            shared: sent once to every worker; nothing if None.
+            shared: sent once to every worker, which keeps it, with what was made of it there, for
+                the maps that follow with the same object; nothing if None.
             done: called in this process with number and result of each call that has ended.
             labels: names of the items, for messages.
         """

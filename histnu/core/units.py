@@ -70,12 +70,17 @@ def column_name(name: str, unit: str) -> str:
 
 
 def in_unit(text: str, unit: str) -> str:
-    """A number with its unit; that of a pure number is not written.
+    """A number with its unit, times that where it has a number; that of pure numbers is left out.
 
-    >>> in_unit("< 1.3", "1e-9 mu_B"), in_unit("< 1.3", "1")
-    ('< 1.3 1e-9 mu_B', '< 1.3')
+    >>> in_unit("< 1.3", "1e-9 mu_B"), in_unit("2", "(1e-8 e)^2"), in_unit("5", "MeV")
+    ('< 1.3 × 1e-9 mu_B', '2 × (1e-8 e)^2', '5 MeV')
+    >>> in_unit("< 1.3", "1")
+    '< 1.3'
     """
-    return text if unit in ("", "1") else f"{text} {unit}"
+    if unit in ("", "1"):
+        return text
+    times = " × " if unit.lstrip("(")[:1].isdigit() else " "
+    return f"{text}{times}{unit}"
 
 
 def held_parts(held: Mapping[str, float]) -> list[str]:

@@ -7,45 +7,22 @@ Layout (a flat or nested folder of JSON, packed as ``.tar.gz``)::
     <name>/patchset.json            one patch per grid point, where there is a grid
     <name>/manifest.json            bin edges, units, formulas, interpolation, provenance, digests
 
-Reading never executes and, unless asked to extract, never writes anything.
+How archives are read is :mod:`histnu.workspace.archives`.
 """
 
 from __future__ import annotations
 
 import gzip
 import io
-import lzma
-import struct
 import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from histnu.core.errors import DataError, ExportError, located
 from histnu.core.serialize import atomic_open, parse_json, read_bytes
-
-MAXIMUM_BYTES = 500_000_000
-"""Unpacked size above which an archive is refused."""
-
-MAXIMUM_FILES = 10_000
-"""Number of files above which an archive is refused."""
-
-DAMAGE = (
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    EOFError,
-    zlib.error,
-    lzma.LZMAError,
-    OSError,
-    RuntimeError,
-    NotImplementedError,
-    ValueError,
-    struct.error,
-)
-"""What the standard library raises for damaged or unusual archives."""
+from histnu.workspace.archives import check_name, read_archive
 
 README = """# Likelihoods in pyhf's HistFactory JSON
 
@@ -102,96 +79,6 @@ def write_tar(contents: Mapping[str, bytes], path: str | Path) -> Path:
     return Path(path)
 
 
-def check_name(name: str, archive: str) -> PurePosixPath:
-    """A relative path that stays inside.
-
-    Raises:
-        ExportError: for absolute paths, drive letters, backslashes and ``..``.
-    """
-    path = PurePosixPath(name)
-    climbs = path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name
-    if climbs or not path.parts or "\0" in name:
-        problem = f"holds the path {name!r}, which climbs out of it"
-        raise ExportError(located(archive, "", problem, "do not use this archive"))
-    return path
-
-
-def read_archive(path: str | Path) -> dict[str, bytes]:
-    """Read all files of a ``.tar``, ``.tar.gz`` or ``.zip`` into memory; nothing is written.
-
-    Raises:
-        ExportError: for a missing, truncated or damaged archive, paths that climb out of it,
-            links or devices, or more than ``MAXIMUM_BYTES`` or ``MAXIMUM_FILES``.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ExportError(located(path, "", "does not exist", "check the path"))
-    reader: Callable[[Path], Iterator[tuple[str, bytes]]]
-    reader = _zip_files if zipfile.is_zipfile(path) else _tar_files
-    found: dict[str, bytes] = {}
-    try:
-        for name, data in reader(path):
-            found[name] = data
-            if len(found) > MAXIMUM_FILES or sum(map(len, found.values())) > MAXIMUM_BYTES:
-                mend = "unpack it by other means if you trust it"
-                raise ExportError(located(path, "", "is too large when unpacked", mend))
-    except DAMAGE as error:
-        problem = f"is truncated or damaged ({type(error).__name__})"
-        raise ExportError(located(path, "", problem, "download it again")) from None
-    return found
-
-
-def _unpacked(path: Path) -> bytes:
-    """The tar archive inside a ``.tar.gz``, whose checksum this verifies, or a plain ``.tar``."""
-    with open(path, "rb") as stream:
-        packed = stream.read(2) == b"\x1f\x8b"
-        stream.seek(0)
-        reader = gzip.GzipFile(fileobj=stream) if packed else stream
-        data = reader.read(MAXIMUM_BYTES + 1)
-    if len(data) > MAXIMUM_BYTES:
-        mend = "unpack it by other means if you trust it"
-        raise ExportError(located(path, "", "is too large when unpacked", mend))
-    return data
-
-
-def _tar_files(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Regular files of a tar archive."""
-    with tarfile.open(fileobj=io.BytesIO(_unpacked(path)), mode="r:") as tar:
-        for entry in tar:
-            if entry.isdir():
-                continue
-            name = str(check_name(entry.name, str(path)))
-            if not entry.isreg():
-                problem = f"holds {name!r}, which is a link or a device"
-                raise ExportError(located(path, "", problem, "do not use this archive"))
-            yield name, _limited(path, tar.extractfile(entry), entry.size)
-
-
-def _zip_files(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Regular files of a zip archive."""
-    with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            if entry.is_dir():
-                continue
-            if entry.flag_bits & 1:
-                problem = f"holds {entry.filename!r} encrypted"
-                raise ExportError(located(path, "", problem, "unpack it with its password first"))
-            name = str(check_name(entry.filename, str(path)))
-            with archive.open(entry) as stream:
-                yield name, _limited(path, stream, entry.file_size)
-
-
-def _limited(path: Path, stream: Any, size: int) -> bytes:
-    """Read one member, never more than the limit."""
-    if size > MAXIMUM_BYTES or stream is None:
-        mend = "unpack it by other means if you trust it"
-        raise ExportError(located(path, "", "is too large when unpacked", mend))
-    data = bytes(stream.read(size + 1))
-    if len(data) != size:
-        raise ExportError(located(path, "", "is truncated or damaged", "download it again"))
-    return data
-
-
 @dataclass(frozen=True)
 class Bundle:
     """Likelihoods of an archive.
@@ -217,6 +104,15 @@ def read_bundle(path: str | Path) -> Bundle:
         ExportError: as :func:`read_archive`, or if it holds no HistFactory JSON.
     """
     contents = _folder_files(Path(path)) if Path(path).is_dir() else read_archive(path)
+    return bundle_of(contents, path)
+
+
+def bundle_of(contents: Mapping[str, bytes], path: str | Path) -> Bundle:
+    """Sort the files of an archive; the path is for messages.
+
+    Raises:
+        ExportError: if one is no strict JSON, or none is HistFactory JSON.
+    """
     bundle = Bundle({}, {}, {})
     for name, data in sorted(contents.items()):
         if not name.endswith(".json"):

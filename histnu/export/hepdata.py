@@ -10,20 +10,17 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from histnu.core.errors import ConfigError, DataError, ExportError, located, missing_extra
+from histnu.core.errors import DataError, ExportError, located, missing_extra
 from histnu.core.serialize import read_json, staged
-from histnu.core.strict_yaml import parse_documents
 from histnu.export.bundle import (
     Bundle,
-    check_name,
-    read_archive,
+    bundle_of,
     read_bundle,
     write_bundle,
     write_tar,
@@ -37,6 +34,8 @@ from histnu.export.hepdata_tables import (
     yield_tables,
 )
 from histnu.export.results_document import read_results
+from histnu.workspace.archives import RESOURCE_TYPE, attached, read_archive, split_name
+from histnu.workspace.archives import SUBMISSION as SUBMISSION_FILE
 from histnu.workspace.checks import require_valid
 from histnu.workspace.manifest_reader import manifest_beside
 
@@ -44,7 +43,6 @@ log = logging.getLogger(__name__)
 
 ARCHIVE = "likelihoods.tar.gz"
 SUBMISSION = "submission.tar.gz"
-RESOURCE_TYPE = "HistFactory"
 DIGITS = 8
 THUMBNAIL = (240, 179)
 """Largest width and height of a thumbnail in pixels (HEPData's)."""
@@ -292,18 +290,12 @@ def read_submission(path: str | Path) -> Bundle:
         ExportError: for a damaged archive, a path that climbs out of it, or no likelihood.
     """
     path = Path(path)
-    contents = _contents(path)
-    if "submission.yaml" not in contents:
+    contents = _top_level(path) if path.is_dir() else read_archive(path)
+    if SUBMISSION_FILE not in contents:
         return read_bundle(path)
     bundle = Bundle({}, {}, {})
-    for location in _resources(path, contents["submission.yaml"]):
-        check_name(location, str(path))
-        if location not in contents:
-            raise ExportError(located(path, location, "is missing", "download the whole record"))
-        with tempfile.TemporaryDirectory() as folder:
-            archive = Path(folder) / Path(location).name
-            archive.write_bytes(contents[location])
-            inner = read_bundle(archive)
+    for files in attached(path, contents):
+        inner = bundle_of(files, path)
         bundle.workspaces.update(inner.workspaces)
         bundle.patchsets.update(inner.patchsets)
         bundle.manifests.update(inner.manifests)
@@ -311,9 +303,6 @@ def read_submission(path: str | Path) -> Bundle:
         mend = "the record has no resource of type HistFactory"
         raise ExportError(located(path, "", "holds no likelihood", mend))
     return bundle
-
-
-ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
 
 
 @dataclass(frozen=True)
@@ -336,9 +325,10 @@ def archived_likelihood(text: str) -> Archived | None:
     Raises:
         ExportError: as :func:`read_submission`, or for an unknown name.
     """
-    archive, _, name = text.partition("::")
-    if not archive.endswith(ARCHIVE_SUFFIXES):
+    named = split_name(text)
+    if named is None:
         return None
+    archive, name = named
     bundle = read_submission(archive)
     if not name and len(bundle.workspaces) == 1:
         name = next(iter(bundle.workspaces))
@@ -351,27 +341,6 @@ def archived_likelihood(text: str) -> Archived | None:
     return Archived(f"{archive}::{name}", bundle.workspaces[name], manifest, beside)
 
 
-def _contents(path: Path) -> dict[str, bytes]:
-    """Files of a submission folder or archive."""
-    if path.is_dir():
-        return {p.name: p.read_bytes() for p in sorted(path.iterdir()) if p.is_file()}
-    return read_archive(path)
-
-
-def _resources(path: Path, text: bytes) -> Iterator[str]:
-    """Locations of the HistFactory resources of a ``submission.yaml``."""
-    where = f"{path}: submission.yaml"
-    try:
-        documents = parse_documents(text.decode("utf-8-sig"), where)
-    except ConfigError as error:
-        raise ExportError(str(error)) from None
-    except UnicodeDecodeError:
-        raise ExportError(located(path, "submission.yaml", "is not text", "mend it")) from None
-    for document in documents:
-        listed = document.get("additional_resources") if isinstance(document, dict) else None
-        for resource in listed if isinstance(listed, list) else []:
-            if not isinstance(resource, dict) or "location" not in resource:
-                mend = "give every additional resource a location"
-                raise ExportError(located(where, "additional_resources", "is damaged", mend))
-            if str(resource.get("type", "")).lower() == RESOURCE_TYPE.lower():
-                yield str(resource["location"])
+def _top_level(folder: Path) -> dict[str, bytes]:
+    """Files of a folder, without those of its folders."""
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.is_file()}

@@ -31,7 +31,6 @@ Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 _TOLERANCE = 1e-8  # on Delta at an end: relative 1e-8 of a standard deviation
-_AGREES = 1e-5  # in -2 log L, of two starts
 _SMALL = 24  # parameters up to which several starts cost little
 _MAX_ITERATIONS = 60
 _REACH = 1e6  # standard deviations searched before an end counts as open
@@ -108,8 +107,8 @@ def doubtful(
         return np.arange(len(index))
     problems = held_problems(likelihood, likelihood.init, index, values, options)
     second = solve(likelihood, observed, problems, options)
-    off = second.twice_nll - twice_nll
-    return np.flatnonzero((off < -_AGREES) | (second.converged & (off > _AGREES)))
+    off, agreement = second.twice_nll - twice_nll, options.starts.agreement
+    return np.flatnonzero((off < -agreement) | (second.converged & (off > agreement)))
 
 
 def held_problems(

@@ -29,8 +29,6 @@ Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 log = logging.getLogger(__name__)
 
-_AGREES = 1e-5  # on Delta
-
 
 def certified_ends(
     likelihood: AnyLikelihood, observed: Observed, task: CrossingTask, options: FitOptions
@@ -78,7 +76,8 @@ def _moved(
     known = known[doubtful(solver, observed, held, wanted[known])]
     if len(known):
         found = held_minima(solver, observed, task.index[known], ends[known])
-        out[known] = ~(np.abs(found.twice_nll - wanted[known]) <= _AGREES) | ~found.certified
+        agreed = np.abs(found.twice_nll - wanted[known]) <= options.starts.agreement
+        out[known] = ~(agreed & found.certified)
     return out
 
 

@@ -24,7 +24,7 @@ def compare(
     poi: str | None = None,
     options: Options | None = None,
     relative: float = 1e-6,
-    measurement: str | None = None,
+    selections: tuple[Selection, Selection] = (Selection(), Selection()),
 ) -> Comparison:
     """Return the differences, and of two likelihoods the limit on one parameter.
 
@@ -33,22 +33,33 @@ def compare(
         poi: parameter asked of both likelihoods; the first's own if None.
         options: level and engine of the limit.
         relative: numbers closer than this are the same.
-        measurement: of both likelihoods.
+        selections: measurement and patches of each likelihood.
 
     Raises:
-        ConfigError: for a likelihood and a result. HistnuError: for what cannot be read.
+        ConfigError: for a likelihood and a result, or results with a selection.
+        HistnuError: for what cannot be read.
     """
     results = [result_document(first), result_document(second)]
     if any(r is not None for r in results):
         if results[0] is None or results[1] is None:
             odd = first if results[0] is None else second
             raise ConfigError(located(odd, "", "is no result", "compare two of a kind"))
+        if selections != (Selection(), Selection()):
+            problem = "is a result, which has no measurement to choose and takes no patch"
+            raise ConfigError(located(first, "", problem, "give two workspaces"))
         return _comparison(first, second, compare_results(results[0], results[1], relative))
-    targets = [load_target(t, None, Selection(measurement)) for t in (first, second)]
+    pairs = zip((first, second), selections, strict=True)
+    targets = [load_target(name, None, chosen) for name, chosen in pairs]
     rows = compare_documents(targets[0].document, targets[1].document, relative)
     asked = poi or targets[0].pois[0]
     answers = tuple(_answer(t, asked, options or Options()) for t in targets)
-    return _comparison(first, second, rows, answers)
+    names = [_patched(*pair) for pair in zip((first, second), targets, strict=True)]
+    return _comparison(names[0], names[1], rows, answers)
+
+
+def _patched(name: str, target: Target) -> str:
+    """The name that was given, and what was applied."""
+    return " with ".join((name, *target.patches))
 
 
 def _comparison(

@@ -13,6 +13,7 @@ from typing import Any
 
 from histnu.core.errors import ConfigError, PatchSetError, located
 from histnu.core.serialize import read_json
+from histnu.workspace.archives import read_member
 from histnu.workspace.checks import require_valid
 from histnu.workspace.digests import document_digest
 from histnu.workspace.patchset_reader import PatchSetDocument, apply_operations, check_form
@@ -23,7 +24,7 @@ SHOWN = 3
 """Patches of a set that an error names."""
 
 Patch = str | Path | Mapping[str, Any] | Sequence[Mapping[str, Any]]
-"""A file, a PatchSet, or the operations of a JSON patch (RFC 6902)."""
+"""A file (also ``ARCHIVE::NAME``), a PatchSet, or the operations of a JSON patch (RFC 6902)."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +120,19 @@ def _patches(
 def _read(patch: Patch) -> tuple[str, PatchSetDocument | Sequence[Any]]:
     """Label and content of a patch."""
     path = str(patch) if isinstance(patch, str | Path) else None
-    content = patch if path is None else read_json(str(path))
+    content = patch if path is None else _file(path)
     if isinstance(content, Mapping) and "patches" in content:
         return path or "patchset", check_form(content, path)
     if not isinstance(content, list | tuple):
         mend = "give a list of operations (JSON patch), or a PatchSet"
         raise PatchSetError(located(path, "", "is no patch", mend))
     return path or "patch", content
+
+
+def _file(path: str) -> Any:
+    """Content of a JSON file, or of one in an archive."""
+    found = read_member(path)
+    return read_json(path) if found is None else found
 
 
 def _applied(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import zipfile
 
 import pyhf
 import pytest
 
 import histnu
-from histnu.export.bundle import write_bundle
+from histnu.export.bundle import write_bundle, write_tar
 from tests.inference import examples
 
 NAME = "C1N2_200_50"
@@ -132,6 +133,83 @@ def test_a_set_in_an_archive_is_beside_its_workspace(run, folder):
     assert (found["cls"], found["patches"]) == (want["cls"], [f"patchset::{NAME}"])
 
 
+@pytest.mark.parametrize("suffix", ["tar.gz", "zip"])
+def test_a_patch_in_an_archive(run, folder, suffix):
+    """A PatchSet and a JSON patch, named as members of any archive, with the workspace beside."""
+    archive = folder / f"patches.{suffix}"
+    files = {f"RegionA/{name}": folder / name for name in ("patchset.json", "patch.json")}
+    if suffix == "zip":
+        with zipfile.ZipFile(archive, "w") as made:
+            for name, file in files.items():
+                made.write(file, name)
+    else:
+        write_bundle(files, archive)
+    want = json.loads(run("cls", folder / "full.json", "--json")[1])["cls"]
+    for member, more, label in (
+        ("patchset.json", ("--patch-name", NAME), f"::{NAME}"),
+        ("patch.json", (), ""),
+    ):
+        place = f"{archive}::RegionA/{member}"
+        words = ("cls", folder / "BkgOnly.json", "--patch", place, *more, "--json")
+        found = json.loads(run(*words)[1])
+        assert (found["cls"], found["patches"]) == (want, [f"{place}{label}"])
+    status, _, err = run("cls", folder / "BkgOnly.json", "--patch", f"{archive}::patchset.json")
+    mend = f"write {archive}::NAME with one of RegionA/patch.json, RegionA/patchset.json"
+    assert status == 2 and mend in err
+
+
+def test_a_patch_that_a_submission_attaches(folder):
+    """The archive of the record's resource of type HistFactory is inside the submission."""
+    files = {f"RegionA/{n}": folder / n for n in ("BkgOnly.json", "patchset.json")}
+    inner = write_bundle(files, folder / "likelihoods.tar.gz").read_bytes()
+    listed = "additional_resources: [{location: likelihoods.tar.gz, type: HistFactory}]\n"
+    outer = {"submission.yaml": listed.encode(), "likelihoods.tar.gz": inner}
+    place = f"{write_tar(outer, folder / 'submission.tar.gz')}::RegionA/patchset.json"
+    found = histnu.load(folder / "BkgOnly.json", patch=place, patch_name=NAME)
+    assert found.target.document == json.loads((folder / "full.json").read_text())
+    assert found.target.patches == (f"{place}::{NAME}",)
+
+
+def test_compare_patches_of_one_background(run, folder):
+    """One of the two, both, and each its own; the answers are those of the patched documents."""
+    back, other, poi = folder / "BkgOnly.json", "C1N2_300_50", ("--poi", "mu_SIG", "--json")
+    wanted = {
+        name: json.loads(run("limit", back, "--patch-name", name, *poi)[1])["upper"]
+        for name in (NAME, other)
+    }
+
+    def compared(*words):
+        found = json.loads(run("compare", *words, *poi)[1])
+        return found, [answer["upper"] for answer in found["answers"]]
+
+    pair = ("--first-patch-name", NAME, "--second-patch-name", other)
+    found, upper = compared(back, back, *pair)
+    assert upper == [wanted[NAME], wanted[other]]
+    # both add a sample of the same name to both regions and nothing else
+    assert {d["where"].split("/")[1] for d in found["differences"]} == {"signal"}
+    assert found["second"] == f"{back} with {folder / 'patchset.json'}::{other}"
+    same, upper = compared(back, back, "--patch-name", NAME)
+    assert (same["differences"], upper) == ([], [wanted[NAME]] * 2)
+    one, upper = compared(folder / "full.json", back, "--second-patch", folder / "patch.json")
+    assert (one["differences"], upper) == ([], [wanted[NAME]] * 2)
+    mixed, _ = compared(back, back, "--patch-name", NAME, "--second-patch-name", other)
+    assert mixed["differences"] == found["differences"]
+
+
+def test_compare_measurements_of_one_document(run, folder):
+    full = folder / "full.json"
+    words = ("compare", full, full, "--measurement", "measurement", "--second-measurement")
+    found = json.loads(run(*words, "no_jes", "--json")[1])
+    assert [a["measurement"] for a in found["answers"]] == ["measurement", "no_jes"]
+    wanted = [
+        json.loads(run("limit", full, "--measurement", name, "--json")[1])["upper"]
+        for name in ("measurement", "no_jes")
+    ]
+    assert [a["upper"] for a in found["answers"]] == wanted
+    assert wanted[0] != wanted[1]  # a parameter less
+    assert "; measurement no_jes" in run(*words, "no_jes")[1].splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -143,6 +221,9 @@ def test_a_set_in_an_archive_is_beside_its_workspace(run, folder):
         (("limit", "full.json", "--patch", "full.json"), "full.json: is no patch"),
         (("limit", "full.json", "--measurement", "x"), "use one of measurement, no_jes"),
         (("compare", "full.json", "full.json", "--measurement", "x"), "use one of measurement"),
+        (("compare", "full.json", "full.json", "--second-measurement", "x"), "use one of measure"),
+        (("compare", "patchset.json", "patchset.json", "--first-patch", "patch.json"),
+         "is a result, which has no measurement to choose and takes no patch"),
         (("cls", "magnetic_moment_combined", "--patch", "patch.json"), "takes no patch"),
         (("contour", "sterile_dipole_xenonnt", "--x", "m4", "--y", "mu_e", "--measurement", "a"),
          "m4 as an axis needs another document at every value"),

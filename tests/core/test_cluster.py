@@ -191,6 +191,12 @@ def place(shared: bytes, item: int) -> tuple[int, int]:
     return os.getpid(), id(shared)
 
 
+def counted(shared: dict[str, int], item: int) -> tuple[int, int]:
+    """The process, and how often its shared object was used."""
+    shared["uses"] += 1
+    return os.getpid(), shared["uses"]
+
+
 def fail(item: int) -> float:
     return 1 / item
 
@@ -206,6 +212,12 @@ def test_calls_share_one_object_per_worker() -> None:
         places = cluster.map(place, items, b"x" * 1000)
         assert len(set(places)) == len({pid for pid, _ in places}) == 2
         assert os.getpid() not in {pid for pid, _ in places}
+        uses = {"uses": 0}
+        both = [*cluster.map(counted, items, uses), *cluster.map(counted, items, uses)]
+        # each worker goes on with the object that it has, dict() takes the last of each
+        assert sum(dict(sorted(both)).values()) == 2 * len(items)
+        again = dict(sorted(cluster.map(counted, items, {"uses": 1000})))
+        assert sum(again.values()) == 1000 * len(again) + len(items)
         with pytest.raises(ZeroDivisionError):
             cluster.map(fail, [1, 0, 2])
         assert cluster.map(abs, []) == []

@@ -11,6 +11,7 @@ import pytest
 
 from histnu.core.errors import ExportError
 from histnu.export import bundle
+from histnu.workspace import archives
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_round_trip(archive, workspace, manifest):
     assert found.workspaces == {"moments/workspace.json": workspace}
     assert found.manifests == {"moments": manifest}
     assert found.patchsets == {}
-    assert b"moments/workspace.json" in bundle.read_archive(archive)["README.md"]
+    assert b"moments/workspace.json" in archives.read_archive(archive)["README.md"]
 
 
 def test_bytes_are_the_same_twice(archive, built, tmp_path):
@@ -77,7 +78,7 @@ def test_archives_that_climb_out(entry, tmp_path):
     inside.mkdir()
     path = make_tar(tmp_path / "evil.tar.gz", [("good.json", b"{}"), (entry, b"{}")])
     with pytest.raises(ExportError, match="do not use this archive") as caught:
-        bundle.read_archive(path)
+        archives.read_archive(path)
     assert "\n" not in str(caught.value)
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["evil.tar.gz", "inside"]
 
@@ -87,7 +88,7 @@ def test_zip_that_climbs_out(tmp_path):
     with zipfile.ZipFile(path, "w") as z:
         z.writestr("../climbs.json", "{}")
     with pytest.raises(ExportError, match="climbs out"):
-        bundle.read_archive(path)
+        archives.read_archive(path)
     assert [p.name for p in tmp_path.iterdir()] == ["evil.zip"]
 
 
@@ -97,7 +98,7 @@ def test_truncated_archives(archive, tmp_path, keep):
     path = tmp_path / "cut.tar.gz"
     path.write_bytes(data[: int(keep * len(data))])
     with pytest.raises(ExportError, match="is truncated or damaged"):
-        bundle.read_archive(path)
+        archives.read_archive(path)
 
 
 def test_flipped_bytes_are_found(archive, tmp_path):
@@ -110,22 +111,22 @@ def test_flipped_bytes_are_found(archive, tmp_path):
 
 
 def test_too_large(monkeypatch, archive):
-    monkeypatch.setattr(bundle, "MAXIMUM_BYTES", 1000)
+    monkeypatch.setattr(archives, "MAXIMUM_BYTES", 1000)
     with pytest.raises(ExportError, match="too large"):
-        bundle.read_archive(archive)
-    monkeypatch.setattr(bundle, "MAXIMUM_BYTES", 10**9)
-    monkeypatch.setattr(bundle, "MAXIMUM_FILES", 1)
+        archives.read_archive(archive)
+    monkeypatch.setattr(archives, "MAXIMUM_BYTES", 10**9)
+    monkeypatch.setattr(archives, "MAXIMUM_FILES", 1)
     with pytest.raises(ExportError, match="too large"):
-        bundle.read_archive(archive)
+        archives.read_archive(archive)
 
 
 def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
     """A member that claims more than the limit is refused before it is read."""
-    monkeypatch.setattr(bundle, "MAXIMUM_BYTES", 10**6)
+    monkeypatch.setattr(archives, "MAXIMUM_BYTES", 10**6)
     path = make_tar(tmp_path / "bomb.tar.gz", [("zeros.json", bytes(2 * 10**6))])
     assert path.stat().st_size < 10**4
     with pytest.raises(ExportError, match="too large"):
-        bundle.read_archive(path)
+        archives.read_archive(path)
 
 
 def test_archives_without_likelihoods(tmp_path):

@@ -1,6 +1,6 @@
-"""Profile ends and impacts where a nuisance parameter folds: two minima, one of which takes over.
+"""Profile ends, bands and impacts where a nuisance parameter folds: two minima, one takes over.
 
-Both documents were found among random ones. The reference is a grid, no minimiser.
+The documents were found among random ones. The reference is a grid, no minimiser.
 """
 
 from __future__ import annotations
@@ -11,6 +11,13 @@ import numpy as np
 import pytest
 
 from histnu.inference import BatchedLikelihood
+from histnu.inference.batch import asimov_data
+from histnu.inference.expected import (
+    ExpectedOptions,
+    background,
+    band_levels,
+    expected_limit,
+)
 from histnu.inference.impacts import impacts
 from histnu.inference.summary import summarise
 from tests.inference.examples import workspace
@@ -76,6 +83,31 @@ def test_an_impact_is_of_the_lowest_minimum() -> None:
         profile = twice_nll(likelihood, mu=mu[:, None], shape=ALPHA, norm=held).min(axis=1)
         # half a step of mu is 6e-3
         assert found.best_fit + change == pytest.approx(mu[profile.argmin()], abs=1e-2)
+
+
+def test_an_expected_end_belongs_to_the_lowest_minimum() -> None:
+    """Far up the other sign of the shape is lower: one start ends the band at 4.08, not 6.05."""
+    samples = folding([6.0, 7.0, 5.0], [52.0, 49.0, 39.0],
+                      ([35.0, 48.0, 27.0], [35.0, 33.0, 19.0]), [])  # fmt: skip
+    likelihood = likelihood_of(samples, [43.0, 49.0, 26.0])
+    options = ExpectedOptions("profile", cl=0.9)
+    levels = band_levels("profile", 0.9, 1, bounded=False)
+    upper = expected_limit(likelihood, None, "mu", options).upper
+    data = asimov_data(likelihood, background(likelihood, None, "mu", options))
+
+    def profile(mu: Any) -> np.ndarray:
+        points = np.broadcast_arrays(np.reshape(mu, (-1, 1)), ALPHA)
+        columns = dict(zip(("mu", "shape"), points, strict=True))
+        rows = np.stack([columns[n].ravel() for n in likelihood.parameter_names])
+        value = likelihood.value(rows, data).reshape(points[0].shape)
+        return np.where(np.isnan(value), np.inf, value).min(axis=1)
+
+    lowest = profile(0.0)  # the data are expected there, and nothing is lower
+    for end, level in zip(upper, levels, strict=True):
+        assert end is not None
+        delta = profile(np.linspace(0.0, end, 101)) - lowest
+        assert delta[-1] == pytest.approx(level**2, abs=3e-3)  # the grid, see ALPHA
+        assert delta[:-1].max() < level**2  # the first crossing
 
 
 def test_a_plain_document_may_have_another_basin_a_deviation_away() -> None:

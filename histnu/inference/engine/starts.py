@@ -20,6 +20,11 @@ _TAIL = 0.45  # of the quantile range of a Cauchy distribution, for unconstraine
 _FULL = 24  # parameters up to which all of them reach so far at once
 _ABSURD = 1e4  # above the suggested start in -2 log L: no fit needs to begin there
 _HALVINGS = 6
+AGREEMENT = 1e-5
+"""Largest difference in -2 log L of two fits that found the same minimum.
+
+Fits converge to far less; 1e-5 moves an interval's end by half of that, in standard deviations.
+"""
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class StartOptions:
     first: int = 32
     many: int = 8
     total: int = 320
-    agreement: float = 1e-5
+    agreement: float = AGREEMENT
     stride: int = 12
     long: int = 24
     rounds: int = 12
