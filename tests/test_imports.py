@@ -62,6 +62,7 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
+@cache
 def imported(path: Path, top_level_only: bool = False) -> set[str]:
     tree = parsed(path)
     nodes = ast.walk(tree) if not top_level_only else iter(tree.body)

@@ -1,13 +1,14 @@
-"""Run command lines through the entry point of ``histnu``, each in a forked process with limits.
+"""Run command lines through the entry point of ``histnu`` in forked processes, each with limits.
 
-Everything is imported and warmed up once; a case then costs a fork. Called as a program it reads
-pickled cases from standard input and writes pickled outcomes to standard output.
+Everything is imported and warmed up once; a few cases then share the costs of a fork. Called as a
+program it reads pickled cases from standard input and writes pickled outcomes to standard output.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import os
 import pickle
 import resource
@@ -23,6 +24,8 @@ from pathlib import Path
 
 MEMORY_BYTES = 1 << 30
 CPU_SECONDS = 10
+BATCH = 10
+"""Cases of one process, one after the other: a fork and its copies of pages cost as much as one."""
 WALL_SECONDS = 240.0
 """CPU time is what is asserted; a machine that does other things too may need longer."""
 
@@ -83,65 +86,121 @@ def prepare(case: Case, folder: Path) -> None:
             path.write_bytes(content)
 
 
-def child(case: Case, folder: Path, outputs: tuple[Path, Path]) -> None:
-    """Run a case in this process, which ends with it."""
+def limit(kind: int, most: int) -> None:
+    """Set a limit of this process that can be raised again."""
+    resource.setrlimit(kind, (most, resource.getrlimit(kind)[1]))
+
+
+@dataclass
+class Running:
+    """A case at work or waiting for those before it; its status and CPU time stand in ``done``."""
+
+    case: Case
+    base: Path
+    before: dict[str, bytes | None]
+
+    @property
+    def done(self) -> Path:
+        return self.base / "done"
+
+
+def child(batch: Sequence[Running]) -> None:
+    """Run cases one after the other in this process, which ends with the last."""
+    try:
+        for running in batch:
+            begin = time.process_time()
+            status = run_case(running.case, running.base)
+            limit(resource.RLIMIT_FSIZE, resource.RLIM_INFINITY)
+            limit(resource.RLIMIT_AS, resource.RLIM_INFINITY)
+            running.done.write_text(f"{status} {time.process_time() - begin}")
+    finally:
+        os._exit(0)
+
+
+def run_case(case: Case, base: Path) -> int:
+    """Run a case with its limits and outputs, return its exit status."""
     from histnu.cli.main import main
 
+    for number, name in enumerate(("out", "err"), 1):
+        file = os.open(base / name, os.O_WRONLY | os.O_CREAT)
+        os.dup2(file, number)
+        os.close(file)
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    os.chdir(base / "work")
+    os.environ["HOME"] = os.environ["XDG_CACHE_HOME"] = str(base)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit(resource.RLIMIT_AS, pages * resource.getpagesize() + MEMORY_BYTES)
+    limit(resource.RLIMIT_CPU, math.ceil(time.process_time()) + CPU_SECONDS)
+    if case.file_bytes is not None:
+        limit(resource.RLIMIT_FSIZE, case.file_bytes)
     status = 99
     try:
-        for number, path in enumerate(outputs, 1):
-            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-        os.chdir(folder)
-        os.environ["HOME"] = os.environ["XDG_CACHE_HOME"] = str(folder.parent)
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        memory = pages * resource.getpagesize() + MEMORY_BYTES
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-        if case.file_bytes is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (case.file_bytes, case.file_bytes))
         main(list(case.arguments))
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else 98
     except BaseException as error:
         with contextlib.suppress(BaseException):
             sys.stderr.write(f"Traceback: {type(error).__name__}: {error}\n")
-    finally:
+    for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(BaseException):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(status)
+            stream.close()
+    return status
 
 
 @dataclass
-class Running:
-    """A child at work."""
+class Batch:
+    """A process at work."""
 
-    case: Case
-    base: Path
-    before: dict[str, bytes | None]
+    cases: list[Running]
     pidfd: int
     until: float
 
 
-def start(case: Case, scratch: Path) -> tuple[int, Running]:
-    """Fork a case."""
+def prepared(case: Case, scratch: Path) -> Running:
+    """A case with its files in a folder of its own."""
     base = Path(tempfile.mkdtemp(dir=scratch))
     folder = base / "work"
     folder.mkdir()
     prepare(case, folder)
-    before = snapshot(folder)
+    return Running(case, base, snapshot(folder))
+
+
+def start(cases: Sequence[Case], scratch: Path) -> tuple[int, Batch]:
+    """Fork a process for some cases."""
+    batch = [prepared(case, scratch) for case in cases]
     pid = os.fork()
     if pid == 0:
-        child(case, folder, (base / "out", base / "err"))
-    return pid, Running(case, base, before, os.pidfd_open(pid), time.monotonic() + WALL_SECONDS)
+        child(batch)
+    return pid, Batch(batch, os.pidfd_open(pid), time.monotonic() + WALL_SECONDS)
 
 
-def finish(pid: int, running: Running) -> Outcome:
-    """Collect what a child left."""
+def finish(pid: int, batch: Batch) -> tuple[list[Outcome], list[Case]]:
+    """Collect what the cases of a process left, and those that it did not come to.
+
+    One that a limit ended has the status of the process, and the CPU time that is left of it.
+    """
     _, wait_status, usage = os.wait4(pid, 0)
-    os.close(running.pidfd)
+    os.close(batch.pidfd)
+    cpu_s = usage.ru_utime + usage.ru_stime
+    outcomes, left = [], []
+    ended = False
+    for running in batch.cases:
+        if running.done.exists():
+            status, used = running.done.read_text().split()
+            outcomes.append(outcome(running, int(status), float(used)))
+            cpu_s -= float(used)
+        elif not ended:
+            outcomes.append(outcome(running, os.waitstatus_to_exitcode(wait_status) or 97, cpu_s))
+            ended = True
+        else:
+            left.append(running.case)
+        shutil.rmtree(running.base, ignore_errors=True)
+    return outcomes, left
+
+
+def outcome(running: Running, status: int, cpu_s: float) -> Outcome:
+    """What a case did."""
     after = snapshot(running.base / "work")
     names = sorted(set(after) | set(running.before))
     missing = object()
@@ -152,26 +211,25 @@ def finish(pid: int, running: Running) -> Outcome:
         else ""
         for n in ("out", "err")
     ]
-    shutil.rmtree(running.base, ignore_errors=True)
-    status = os.waitstatus_to_exitcode(wait_status)
-    cpu = usage.ru_utime + usage.ru_stime
-    return Outcome(running.case, status, texts[0], texts[1], cpu, tuple(changes))
+    return Outcome(running.case, status, texts[0], texts[1], cpu_s, tuple(changes))
 
 
 def run_all(cases: Sequence[Case], workers: int = 2) -> Iterator[Outcome]:
     """Run cases, some at a time; outcomes come as they end."""
     waiting = list(reversed(cases))
-    running: dict[int, Running] = {}
+    running: dict[int, Batch] = {}
     with tempfile.TemporaryDirectory(prefix="histnu-fuzz-") as name:
         while waiting or running:
             while waiting and len(running) < workers:
-                pid, started = start(waiting.pop(), Path(name))
+                pid, started = start([waiting.pop() for _ in waiting[-BATCH:]], Path(name))
                 running[pid] = started
             ready, _, _ = select.select([r.pidfd for r in running.values()], [], [], 1.0)
             for pid, r in list(running.items()):
                 if r.pidfd in ready:
                     del running[pid]
-                    yield finish(pid, r)
+                    outcomes, left = finish(pid, r)
+                    waiting += reversed(left)
+                    yield from outcomes
                 elif time.monotonic() > r.until:
                     os.kill(pid, signal.SIGKILL)
 

@@ -17,6 +17,7 @@ Json = dict[str, Any]
 Array = np.ndarray
 
 PER_BIN = ("staterror", "shapesys", "shapefactor")
+POWERS = np.arange(7)
 
 
 class Normsys:
@@ -35,6 +36,7 @@ class Normsys:
             ]
             wanted += [size - 1, sign * log * size, log**2 * size]
         self.coefficients = np.linalg.solve(np.array(rows), np.array(wanted))  # (6, cells)
+        self.slopes = powers[:, None] * self.coefficients
 
     def __call__(self, a: float) -> tuple[Array, Array]:
         """Factors (cells,) and their derivatives."""
@@ -42,8 +44,8 @@ class Normsys:
             log = self.log[int(a > 0)]
             factor = np.exp(abs(a) * log)
             return factor, np.sign(a) * log * factor
-        powers = a ** np.arange(7)
-        return 1 + powers[1:] @ self.coefficients, np.arange(1, 7) * powers[:-1] @ self.coefficients
+        powers = a**POWERS
+        return 1 + powers[1:] @ self.coefficients, powers[:-1] @ self.slopes
 
 
 class Histosys:
@@ -97,7 +99,12 @@ class Formulas:
         self.factors = np.array([f + [self.n] * (most - len(f)) for f in factors]).T
         self._systematics(systematics)
         self._constraints(model)
-        self._last: tuple[bytes, Array, Array] = (b"", self.nominal, self.nominal)
+        self._constants()
+        n = self.n + 1
+        everywhere = np.ones(self.cells, dtype=int)
+        systematic = [number * everywhere for number, _ in (*self.multiplied, *self.added)]
+        self._places = (self.bins * n + np.vstack([self.factors, *systematic])).ravel()
+        self._key = b""
 
     def _numbers(self, modifier: Json, width: int) -> list[int]:
         """The parameters of a factor in each bin."""
@@ -132,70 +139,84 @@ class Formulas:
             rows = np.hstack([rows, [np.arange(where.start, where.stop), part.auxdata, third]])
             poisson += [counted] * len(part.auxdata)
         self._constrained, self._poisson = rows, np.array(poisson, dtype=bool)
-        self.normal, self.poisson = rows[:, ~self._poisson], rows[:, self._poisson]
+
+    def _constants(self) -> None:
+        """What -2 log L has of the counts and auxiliary measurements alone."""
+        number, measured, third = self._constrained
+        normal, poisson = ~self._poisson, self._poisson
+        place = number.astype(int)
+        self.normal = place[normal], measured[normal], third[normal]
+        self.poisson = place[poisson], measured[poisson], third[poisson]
+        counted = np.concatenate([self.counts, measured[poisson]])
+        widths = np.log(2 * np.pi * np.square(third[normal]))
+        self._constant = float(2 * gammaln(counted + 1).sum() + widths.sum())
 
     def observing(self, counts: Array, auxiliary: Array) -> Formulas:
         """The same with other counts (bins,) and auxiliary measurements."""
         out = copy(self)
-        rows = np.vstack([self._constrained[0], auxiliary, self._constrained[2]])
+        out._constrained = np.vstack([self._constrained[0], auxiliary, self._constrained[2]])
         out.counts = counts
-        out.normal, out.poisson = rows[:, ~self._poisson], rows[:, self._poisson]
+        out._constants()
         return out
 
-    def _at(self, x: Array) -> tuple[Array, Array]:
-        """Rates (bins,) and their slopes (bins, n), kept for the last ``x``."""
-        if self._last[0] != (key := x.tobytes()):
-            self._last = key, *self._evaluate(x)
-        return self._last[1:]
+    def _move(self, x: Array) -> None:
+        """Evaluate rates at ``x``, and what their slopes are made of, unless they are there."""
+        if self._key == (key := x.tobytes()):
+            return
+        multiplied = [normsys(x[number]) for number, normsys in self.multiplied]
+        added = [histosys(x[number]) for number, histosys in self.added]
+        self._base = self.nominal + sum(a for a, _ in added)
+        self._factor = np.vstack([np.append(x, 1.0)[self.factors], *(f for f, _ in multiplied)])
+        self._parts = [slope for _, slope in multiplied], [slope for _, slope in added]
+        self._product = np.prod(self._factor, axis=0)
+        self._rates = np.bincount(self.bins, self._base * self._product, len(self.counts))
+        self._key, self._slopes = key, None
 
-    def _evaluate(self, x: Array) -> tuple[Array, Array]:
-        systematics = [(number, *normsys(x[number])) for number, normsys in self.multiplied]
-        additions = [(number, *histosys(x[number])) for number, histosys in self.added]
-        base = self.nominal + sum(added for _, added, _ in additions)
-        factor = np.vstack([np.append(x, 1.0)[self.factors], *(f for _, f, _ in systematics)])
-        before = np.cumprod(factor, axis=0)
-        after = np.cumprod(factor[::-1], axis=0)[::-1]
+    def _differentiate(self) -> Array:
+        """Slopes of the rates (bins, n) where they are evaluated."""
+        multiplied, added = self._parts
         one = np.ones((1, self.cells))
-        others = base * np.vstack([one, before[:-1]]) * np.vstack([after[1:], one])
-        k, everywhere = len(self.factors), np.ones(self.cells, dtype=int)
-        numbers = [*self.factors, *(number * everywhere for number, *_ in systematics + additions)]
-        slopes = [
-            *others[:k],
-            *(o * slope for o, (_, _, slope) in zip(others[k:], systematics, strict=True)),
-            *(before[-1] * slope for *_, slope in additions),
-        ]
-        n, bins = self.n + 1, len(self.counts)
-        where = (self.bins * n + np.array(numbers)).ravel()
-        table = np.bincount(where, np.ravel(slopes), bins * n).reshape(bins, n)
-        return np.bincount(self.bins, base * before[-1], bins), table[:, :-1]
+        before = np.vstack([one, np.cumprod(self._factor[:-1], axis=0)])
+        after = np.vstack([np.cumprod(self._factor[:0:-1], axis=0)[::-1], one])
+        others = self._base * before * after
+        first = len(self.factors)
+        if multiplied:
+            others[first:] *= multiplied
+        slopes = np.vstack([others, *(self._product * slope for slope in added)])
+        shape = len(self.counts), self.n + 1
+        table = np.bincount(self._places, slopes.ravel(), shape[0] * shape[1])
+        return table.reshape(shape)[:, :-1]
 
     def rates(self, x: Array) -> Array:
         """Expected counts (bins,)."""
-        return self._at(x)[0]
+        self._move(x)
+        return self._rates
 
     def slopes(self, x: Array) -> Array:
         """Derivatives of the expected counts (bins, n)."""
-        return self._at(x)[1]
+        self._move(x)
+        if self._slopes is None:
+            self._slopes = self._differentiate()
+        return self._slopes
 
     def value(self, x: Array) -> float:
         """-2 log L; not finite where the rate of a bin with events is not positive."""
         rates = self.rates(x)
-        main = rates - xlogy(self.counts, rates) + gammaln(self.counts + 1)
         number, measured, width = self.normal
-        pull = (x[number.astype(int)] - measured) / width
-        count, rate = self.poisson[1], self.poisson[2] * x[self.poisson[0].astype(int)]
-        aux = rate - xlogy(count, rate) + gammaln(count + 1)
-        norm = np.sum(pull**2 + np.log(2 * np.pi * width**2))
-        return float(2 * np.sum(main) + 2 * np.sum(aux) + norm)
+        pull = (x[number] - measured) / width
+        place, count, factor = self.poisson
+        auxiliary = factor * x[place]
+        main = rates.sum() - xlogy(self.counts, rates).sum()
+        aux = auxiliary.sum() - xlogy(count, auxiliary).sum()
+        return float(2 * (main + aux) + pull @ pull) + self._constant
 
     def slope(self, x: Array) -> Array:
         """Derivatives of -2 log L (n,)."""
-        rates, slopes = self._at(x)
+        rates, slopes = self.rates(x), self.slopes(x)
         ratio = np.divide(self.counts, rates, out=np.zeros_like(rates), where=self.counts > 0)
         out = 2 * (1 - ratio) @ slopes
         number, measured, width = self.normal
-        np.add.at(out, number.astype(int), 2 * (x[number.astype(int)] - measured) / width**2)
-        number, count, factor = self.poisson
-        place = number.astype(int)
+        np.add.at(out, number, 2 * (x[number] - measured) / width**2)
+        place, count, factor = self.poisson
         np.add.at(out, place, 2 * (factor - count / x[place]))
         return out

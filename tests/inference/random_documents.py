@@ -127,6 +127,7 @@ class PyhfReference:
         self.counts = self.data[: config.nmaindata]
         self.formulas = Formulas(document, self.model, self.counts)
         self.empty = np.flatnonzero(self.counts == 0)
+        self._counted = self.counts != 0
         self._names = config.par_names
 
     def value(self, x: Array) -> float:
@@ -136,8 +137,7 @@ class PyhfReference:
         return self._where_defined(value, np.asarray(self.model.main_model.expected_data(x)))
 
     def _where_defined(self, value: float, rates: Array) -> float:
-        counted = np.delete(rates, self.empty)
-        bad = not np.isfinite(value) or np.any(rates < -1e-7) or np.any(counted <= 0)
+        bad = not np.isfinite(value) or rates.min() < -1e-7 or np.any(rates[self._counted] <= 0)
         return np.inf if bad else value
 
     def faults(self, x: Array, rng: np.random.Generator) -> list[str]:
