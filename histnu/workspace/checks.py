@@ -16,6 +16,7 @@ from histnu.core.errors import WorkspaceError, located
 from histnu.workspace.checks_settings import KINDS, check_measurements, samples, uses_of
 from histnu.workspace.findings import Finding, Findings, error, ordered, pointer, warning
 from histnu.workspace.rates import LowestRate, lowest_rates, negated, parameter_ranges
+from histnu.workspace.schema import require_schema
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def schema_findings(document: Any, kind: str) -> list[Finding]:
     import pyhf
 
     try:
-        pyhf.schema.validate(document, kind, version="1.0.0")
+        require_schema(document, kind)
     except pyhf.exceptions.InvalidSpecification as fault:
         parts = str(getattr(fault, "path", "") or "").replace("[", ".").replace("]", "")
         where = pointer(*[p for p in parts.split(".") if p])

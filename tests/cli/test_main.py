@@ -91,7 +91,7 @@ def test_a_very_long_line_is_cut(verb):
 
 
 @pytest.mark.parametrize(
-    "words", ["list", pytest.param("list --json", marks=pytest.mark.slow), "--help"]
+    "words", [*(pytest.param(w, marks=pytest.mark.slow) for w in ("list", "list --json")), "--help"]
 )
 def test_a_reader_that_stops_early_is_no_error(words):
     line = f"{sys.executable} -m histnu.cli.main {words} | head -1; echo ${{PIPESTATUS[0]}}"

@@ -35,7 +35,7 @@ pytestmark = [
 ]
 
 MAP = ("--x", "mu", "--x-range", "0.2", "4", "--n-toys", "4000", "--everywhere", "--json", "-q")
-POINTS = 6
+POINTS = 4
 CHUNKS = 4 * POINTS
 WAIT_S = 60
 

@@ -133,6 +133,7 @@ def test_ends_that_were_not_found_are_not_open(monkeypatch):
         expected_limit(likelihood, None, "mu", options)
 
 
+@pytest.mark.slow
 def test_cls_from_toys_follows_the_formulae_for_many_events():
     likelihood = many_events()
     asimov = expected_limit(likelihood, None, "mu", ExpectedOptions("cls", 0.9))

@@ -280,6 +280,7 @@ def test_tiny_signal_over_a_tiny_background() -> None:
     assert found.parameters["mu"] / unit == pytest.approx(1 / 3, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_region_beside_a_jump_of_the_profile() -> None:
     """An empty bin holds signal alone, which a systematic turns negative at h = 1 / 0.7.
 

@@ -100,6 +100,7 @@ def factored(draw: Any) -> tuple[dict[str, Any], list[float]]:
     return examples.workspace(channels, observed, "k0"), strengths
 
 
+@pytest.mark.slow
 @given(factored(), st.integers(0, 2**31))
 @settings(
     max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None

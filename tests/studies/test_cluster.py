@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,10 @@ from histnu.studies.cache import Cache
 from histnu.studies.jobs import Running, run_tasks
 from histnu.studies.tasks import Task, identity
 
-pytest.importorskip("distributed")
-
 
 @pytest.mark.slow
+# looked for only, because the import takes a second
+@pytest.mark.skipif(find_spec("distributed") is None, reason="the extra dask is not installed")
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_answers_of_a_cluster_are_those_of_one_process(tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ pyhf = pytest.importorskip("pyhf")
 
 PAPER = [
     n
-    for n in sorted(builtin())
+    for n, analysis in sorted(builtin().items())
     if n.startswith(("magnetic", "millicharge"))
-    and set(builtin()[n].experiments) <= {"xenonnt_sr01", "pandax4t_us2"}
+    and set(analysis.experiments) <= {"xenonnt_sr01", "pandax4t_us2"}
 ]
 """Eq. 15 knows neither shapes (the releases' likelihoods) nor log-normals (37Ar in LZ)."""
 BOUNDED = [*PAPER, "magnetic_moment_all", "millicharge_er_lz"]
