@@ -11,6 +11,7 @@ so that the flux integral of Eq. 10 is ``sum_k c_k M_k(E_min)`` with the moments
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -57,9 +58,23 @@ class Electroweak:
         return self.proton_coupling * isotope.protons + self.neutron_coupling * isotope.neutrons
 
     def form_factor_squared(self, e_recoil_mev: Array, isotope: Isotope) -> Array:
-        """``F^2(|q|)`` with ``|q|^2 = 2 m T``."""
-        q = momentum_transfer_mev(e_recoil_mev, isotope.mass_mev)
-        return np.asarray(self.form_factor(q, isotope.nucleons) ** 2)
+        """``F^2(|q|)`` with ``|q|^2 = 2 m T``, shape (N,), read-only."""
+        energies = np.ascontiguousarray(e_recoil_mev, dtype=float)
+        known = _form_factor_squared(self.form_factor, isotope, energies.tobytes())
+        return known.reshape(energies.shape)
+
+
+@lru_cache(maxsize=128)
+def _form_factor_squared(form_factor: FormFactor, isotope: Isotope, e_recoil_mev: bytes) -> Array:
+    """``F^2`` at recoil energies, given by the bytes of their array.
+
+    All models, flavours and masses ask at the energies of a channel's folding rule. 128: the nine
+    isotopes of xenon at the rules of a dozen channels; 40 kB each.
+    """
+    q = momentum_transfer_mev(np.frombuffer(e_recoil_mev), isotope.mass_mev)
+    squared = np.asarray(form_factor(q, isotope.nucleons) ** 2)
+    squared.setflags(write=False)
+    return squared
 
 
 def _recoil(e_recoil_mev: ArrayLike) -> Array:

@@ -119,3 +119,13 @@ def invariant_cross_section(e: float, t: float, m4: float, mass: float, protons:
     moment2 = (xs.MAGNETIC_MOMENT_UNIT / (2 * float(ELECTRON_MASS))) ** 2 * charge2
     squared = moment2 * charge2 * protons**2 / q2**2 * contracted
     return float(squared / (32 * np.pi * mass * e**2))
+
+
+def test_kept_form_factors_follow_the_values_of_their_energies() -> None:
+    """An array that is changed in place is another question; what is kept cannot be changed."""
+    weak, xenon, t = xs.Electroweak(), nucleus(122e3), np.array([1e-3, 2e-3])
+    first = weak.form_factor_squared(t, xenon)
+    t[:] = t[::-1].copy()
+    np.testing.assert_array_equal(weak.form_factor_squared(t, xenon), first[::-1])
+    with pytest.raises(ValueError, match="read-only"):
+        first[0] = 0.0
