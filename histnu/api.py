@@ -374,11 +374,13 @@ def reproduce(
 
     Questions without an answer (a fit that fails) are the ``problems`` of the outcome.
     """
+    from histnu.core.executor import executor
     from histnu.studies.jobs import Running
     from histnu.studies.reproduce import compute, prepare, write_study
     from histnu.studies.schema import load_study
 
     prepared = prepare(load_study(str(study)))
-    outcome = compute(prepared, Running(jobs, Path(folder) / "cache"))
-    write_study(outcome, prepared.loaded, Path(folder))
+    with executor(jobs) as kept:
+        outcome = compute(prepared, Running(cache=Path(folder) / "cache", run=kept))
+        write_study(outcome, prepared.loaded, Path(folder), run=kept)
     return outcome

@@ -84,6 +84,7 @@ def command(
       histnu reproduce my_study/ -o my_results
     """
     from histnu.core.errors import FitError
+    from histnu.core.executor import executor
     from histnu.plotting.overlays import parse_mass_overlays
     from histnu.studies.jobs import Running
     from histnu.studies.plan import Settings
@@ -100,9 +101,9 @@ def command(
     curves = parse_mass_overlays(overlays)
     prepared = prepare(load_study(study), settings)
     folder = cache or output / CACHE
-    running = Running(jobs or available_cores(), folder, fresh, dask=dask)
-    outcome = run(prepared, running, quiet or as_json)
-    write_study(outcome, prepared.loaded, output, curves)
+    with executor(jobs or available_cores(), dask) as kept:
+        outcome = run(prepared, Running(cache=folder, fresh=fresh, run=kept), quiet or as_json)
+        write_study(outcome, prepared.loaded, output, curves, kept)
     if as_json:
         from histnu.core.serialize import dumps
 

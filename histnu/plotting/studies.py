@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from histnu.core.errors import DataError, located
+from histnu.core.executor import Executor, Local
 from histnu.core.units import column_name, unit_ratio
 from histnu.plotting.canvas import (
     COLORS,
@@ -441,8 +442,17 @@ KINDS: Mapping[str, Callable[[Drawing, Path], list[Path]]] = {
 """Figures by kind."""
 
 
-def draw_all(results: Results, folder: Path, overlays: Sequence[Published] = ()) -> list[Path]:
+def draw_all(
+    results: Results,
+    folder: Path,
+    overlays: Sequence[Published] = (),
+    run: Executor | None = None,
+) -> list[Path]:
     """Draw every figure that the study declares, as PNG, PDF, SVG and CSV; return the paths.
+
+    Args:
+        results: a results document. folder: where to. overlays: drawn on mass curves.
+        run: processes of this machine that share the figures; this process if None.
 
     Raises:
         DataError: if the document does not say what its study draws.
@@ -451,7 +461,14 @@ def draw_all(results: Results, folder: Path, overlays: Sequence[Published] = ())
     if figures is None:
         mend = "make it again with histnu reproduce"
         raise DataError(located("results.json", "study", "the figures are not declared", mend))
-    paths: list[Path] = []
-    for name, section in figures.items():
-        paths += KINDS[section["kind"]](Drawing(results, section, overlays), folder / name)
-    return paths
+    items = [(section, folder / name) for name, section in figures.items()]
+    local = Local() if run is None or run.remote else run
+    labels = [f"figure {name}" for name in figures]
+    drawn = local.map(_draw, items, shared=(results, overlays), labels=labels)
+    return [path for paths in drawn for path in paths]
+
+
+def _draw(shared: tuple[Results, Sequence[Published]], item: tuple[Json, Path]) -> list[Path]:
+    """Draw one figure; return the paths."""
+    (results, overlays), (section, path) = shared, item
+    return KINDS[section["kind"]](Drawing(results, section, overlays), path)

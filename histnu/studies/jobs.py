@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from histnu.core.errors import ConfigError, DataError, HistnuError
-from histnu.core.executor import executor
+from histnu.core.executor import Executor, executor
 from histnu.studies.answers import answer
 from histnu.studies.cache import Cache
 from histnu.studies.tasks import Answer, Task, identity
@@ -30,8 +31,8 @@ class Running:
         workers: processes. cache: folder of answers, or None. fresh: read no stored answer.
         progress: called for each answered task with the label of the longest one that is still
             open; started: called once with that of the first.
-        progress: called with a label for each answered task.
         dask: address of a Dask scheduler or ``local``, see :func:`histnu.core.executor.executor`.
+        run: an executor that is there already; one of ``workers`` and ``dask`` if None.
     """
 
     workers: int = 1
@@ -40,6 +41,11 @@ class Running:
     progress: Callable[[str], None] = lambda label: None
     started: Callable[[str], None] = lambda label: None
     dask: str | None = None
+    run: Executor | None = None
+
+    def executor(self) -> AbstractContextManager[Executor]:
+        """What runs the tasks, ended afterwards if it is made for them."""
+        return executor(self.workers, self.dask) if self.run is None else nullcontext(self.run)
 
 
 def run_tasks(tasks: Sequence[tuple[str, Task]], running: Running) -> list[Answer]:
@@ -69,7 +75,7 @@ def run_tasks(tasks: Sequence[tuple[str, Task]], running: Running) -> list[Answe
     waiting = {n: b[0][1] for n, b in enumerate(bundles)}
     if waiting:
         running.started(waiting[0])
-    with executor(running.workers, running.dask) as run:
+    with running.executor() as run:
         folder = None if run.remote else running.cache
 
         def arrived(number: int, contents: list[dict[str, Any]]) -> None:
@@ -91,17 +97,22 @@ Bundle = list[tuple[str, str, Task]]
 
 def bundled(todo: Mapping[str, tuple[str, Task]]) -> list[Bundle]:
     """Tasks in groups of one analysis and at most ``BUNDLE``, the longest first."""
-    groups: dict[tuple[int, str, str], Bundle] = {}
+    groups: dict[tuple[tuple[int, int], str, str], Bundle] = {}
     for key, (label, task) in todo.items():
-        weight = -WEIGHT.get(task.kind, 0)
         name = "" if task.analysis is None else task.analysis.model_dump_json()
         changes = "".join(c.model_dump_json() for c in task.changes)
-        groups.setdefault((weight, name, changes), []).append((key, label, task))
+        groups.setdefault((_weight(task), name, changes), []).append((key, label, task))
     result: list[Bundle] = []
-    for _, bundle in sorted(groups.items(), key=lambda item: item[0][0]):
+    for _, bundle in sorted(groups.items(), key=lambda item: item[0][0], reverse=True):
         size = 1 if bundle[0][2].kind in WEIGHT else BUNDLE
         result += [bundle[i : i + size] for i in range(0, len(bundle), size)]
     return result
+
+
+def _weight(task: Task) -> tuple[int, int]:
+    """How long a task takes beside others: by its kind, then by how many experiments it has."""
+    size = 0 if task.analysis is None else len(task.analysis.experiments)
+    return WEIGHT.get(task.kind, 0), size if task.kind in WEIGHT else 0
 
 
 def answer_bundle(item: tuple[Bundle, Path | None]) -> list[dict[str, Any]]:

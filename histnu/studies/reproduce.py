@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from histnu.core.executor import Executor
 from histnu.core.serialize import file_digest, staged, write_json, write_text
 from histnu.plotting.overlays import Published
 from histnu.plotting.studies import draw_all
@@ -76,26 +77,30 @@ def compute(prepared: Prepared, running: Running) -> Outcome:
 
 
 def write_study(
-    outcome: Outcome, loaded: LoadedStudy, folder: Path, overlays: Sequence[Published] = ()
+    outcome: Outcome,
+    loaded: LoadedStudy,
+    folder: Path,
+    overlays: Sequence[Published] = (),
+    run: Executor | None = None,
 ) -> list[Path]:
     """Write ``results.json``, ``results.md``, figures and workspaces; return the paths.
 
-    Everything is written beside its place and moved when it is whole.
+    Everything is written beside its place and moved when it is whole. Processes of ``run`` draw
+    the figures, this one if None.
     """
     with staged(folder) as temporary:
         out = temporary / "out"
-        paths = _write(outcome, loaded, out, overlays)
+        paths = _write(outcome, loaded, out)
+        paths += draw_all(outcome.results, out, overlays, run)
     return [folder / path.relative_to(out) for path in paths]
 
 
-def _write(
-    outcome: Outcome, loaded: LoadedStudy, folder: Path, overlays: Sequence[Published]
-) -> list[Path]:
+def _write(outcome: Outcome, loaded: LoadedStudy, folder: Path) -> list[Path]:
+    """Write everything but the figures."""
     text = report_text(outcome.results, loaded.report)
     paths = [folder / "results.json", folder / "results.md"]
     write_json(paths[0], outcome.results)
     write_text(paths[1], text)
-    paths += draw_all(outcome.results, folder, overlays)
     for name, content in outcome.workspaces.items():
         paths.append(_write_workspace(folder / "workspaces" / name, content))
     return paths
