@@ -137,6 +137,8 @@ def test_squares_have_the_rates_of_their_roots(charges):
 
 
 _COMPILE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 import numpy as np
 from histnu.inference import BatchedLikelihood, Problems
 from histnu.inference.engine import compiled
