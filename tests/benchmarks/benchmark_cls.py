@@ -6,7 +6,8 @@ FOLDER holds HistFactory JSON documents, or is one. Limits are asymptotic, at 95
 search published without its signals gets one: two standard deviations of the background in every
 bin of the first signal region. Parameters of interest get the bounds 0 and at least 20.
 Times are processor time. pyhf starts where it always does, and once more from our minimum with the
-limit held.
+limit held. Where one of its five fits ends in a higher minimum its CLs is not 0.05 (documents with
+folds: its -2 log L at our minima decides then).
 """
 
 # ruff: noqa: T201
