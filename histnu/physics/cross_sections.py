@@ -58,8 +58,8 @@ class Electroweak:
         return self.proton_coupling * isotope.protons + self.neutron_coupling * isotope.neutrons
 
     def form_factor_squared(self, e_recoil_mev: Array, isotope: Isotope) -> Array:
-        """``F^2(|q|)`` with ``|q|^2 = 2 m T``, shape (N,), read-only."""
-        energies = np.ascontiguousarray(e_recoil_mev, dtype=float)
+        """``F^2(|q|)`` with ``|q|^2 = 2 m T``, of the shape of the energies, read-only."""
+        energies = np.asarray(e_recoil_mev, dtype=float)
         known = _form_factor_squared(self.form_factor, isotope, energies.tobytes())
         return known.reshape(energies.shape)
 
