@@ -32,7 +32,11 @@ def rate(name: str, low: float, high: float) -> Json:
     return {"name": name, "type": "normsys", "data": {"lo": low, "hi": high}}
 
 
-MU = {"name": "mu", "type": "normfactor", "data": None}
+def factor(name: str) -> Json:
+    return {"name": name, "type": "normfactor", "data": None}
+
+
+MU = factor("mu")
 BOUNDS = [{"name": "mu", "bounds": [[-5.0, 20.0]], "inits": [1.0]}]
 
 

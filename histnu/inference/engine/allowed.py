@@ -25,13 +25,34 @@ _ENOUGH = 0.2  # of the observed events, or of one event in an empty bin
 _STEPS = 30
 _WIDEST = 1e6  # radius beyond which only the bounds count
 _STEP = 1e-6  # relative, of the derivatives of rates
+_TOGETHER = 1e7  # numbers that evaluating rates together may take
 
 
-def rate_slopes(likelihood: Likelihood, x: Array) -> Array:
-    """Return the derivatives (n, B) of the expected counts at x (n,), by central differences."""
+def rate_slopes(likelihood: Likelihood, x: Array, templates: Array | None = None) -> Array:
+    """Return the derivatives (n, B, P) of the rates at x (n, P), by central differences.
+
+    Args:
+        templates: (P, B) yields of a sample that has no own, see ``likelihood.expected``.
+    """
+    n, points = x.shape
     step = _STEP * np.maximum(1.0, np.abs(x))
-    moved = likelihood.expected(np.concatenate([x + np.diag(step), x - np.diag(step)]))
-    return np.asarray((moved[: len(x)] - moved[len(x) :]) / (2 * step[:, None]))
+    floats = getattr(likelihood, "floats_per_point", 1000)
+    size = int(np.clip(_TOGETHER / (2 * floats * max(points, 1)), 1, n))
+    parts = []
+    for first in range(0, n, size):
+        which = np.arange(first, min(first + size, n))
+        moved = np.zeros((n, len(which), points))
+        moved[which, which - first] = step[which]
+        there = np.concatenate([x[:, None] + moved, x[:, None] - moved], axis=1)
+        there = there.reshape(n, -1).T
+        if templates is None:
+            rates = likelihood.expected(there)
+        else:
+            yields = np.tile(templates, (2 * len(which), 1))
+            rates = likelihood.expected(there, yields)  # type: ignore[call-arg]
+        up, down = rates.reshape(2, len(which), points, -1)
+        parts.append((up - down) / (2 * step[which, :, None]))
+    return np.concatenate(parts).swapaxes(1, 2)
 
 
 def allowed_point(
@@ -46,7 +67,7 @@ def allowed_point(
     x, held = start
     rates = likelihood.expected(x)[0]
     dead = (counts == 0) & (rates == 0)  # nothing is expected there whatever the others are
-    dead[dead] = ~rate_slopes(likelihood, x)[~held][:, dead].any(axis=0)
+    dead[dead] = ~rate_slopes(likelihood, x[:, None])[~held][:, dead].any(axis=(0, 2))
     alive = np.flatnonzero(~dead)
     size = np.maximum(counts, 1.0)[alive]
     score = float(np.min(rates[alive] / size, initial=np.inf))
@@ -80,7 +101,7 @@ def _program(
 
     (size, alive), (x, held) = bins, start
     free = np.flatnonzero(~held)
-    rates, slopes = likelihood.expected(x)[0], rate_slopes(likelihood, x)
+    rates, slopes = likelihood.expected(x)[0], rate_slopes(likelihood, x[:, None])[:, :, 0]
     low, high = likelihood.bounds.T
     below = np.maximum(low - x, -reach)[free]
     above = np.minimum(high - x, reach)[free]

@@ -31,7 +31,9 @@ _EVENTS = (1.0, 0.1, 1e-2, 1e-4, 1e-6, 1e-9)  # of the barrier in an empty bin
 _BEGINNINGS = ((0, False), (3, True))
 """Of the events, and whether where Newton's method stalled is the start: with few events a minimum
 is left only at the end, but further inside can be the basin of a higher one."""
+_ROUGH = 1e-3  # of the events: edm of the minima on the way
 _MOST = 40  # points from which a point inside is looked for by linear programs
+_LARGEST = 100_000  # parameters times bins whose derivatives of rates are held for many points
 _ACTIVE = 1e-5  # rate below which an empty bin is at the boundary
 _INWARDS = 0.05  # share of the way back to the suggested start from where Newton stalled
 
@@ -57,7 +59,7 @@ def on_the_boundary(
     at = fit.parameters[left].T
     inwards = at + _INWARDS * (likelihood.init[:, None] - at)
     inwards = np.where(part.fixed, at, inwards)
-    dead = _dead(likelihood, data, (at, part.start))
+    dead = _dead(likelihood, data, at, part.fixed)
     allowed = np.isfinite(likelihood.value(inwards, with_events(likelihood, data, 1.0, dead)))
     start = np.where(allowed, inwards, part.start)
     little = np.flatnonzero(~allowed)
@@ -104,10 +106,17 @@ def _inside(likelihood: Likelihood, observed: Observed, at: Array, fixed: Mask) 
     return out
 
 
-def _dead(likelihood: Likelihood, observed: Observed, points: tuple[Array, Array]) -> Mask:
-    """Return (B, P) which empty bins expect nothing, whatever the parameters: they need none."""
-    rates = [likelihood.expected(x.T).T for x in points]
-    return np.asarray((observed.main == 0) & (rates[0] == 0) & (rates[1] == 0))
+def _dead(likelihood: Likelihood, observed: Observed, at: Array, fixed: Mask) -> Mask:
+    """Return (B, P) which empty bins expect nothing, whatever the free parameters: they need none.
+
+    One at the boundary expects nothing either, but its rate has a slope.
+    """
+    dead = np.asarray((observed.main == 0) & (likelihood.expected(at.T).T == 0))
+    k = np.flatnonzero(dead.any(axis=0))
+    if len(k):
+        slopes = rate_slopes(likelihood, at[:, k])
+        dead[:, k] &= ~(slopes.astype(bool) & ~fixed[:, None, k]).any(axis=0)
+    return dead
 
 
 def _follow(
@@ -123,14 +132,16 @@ def _follow(
     Args:
         falling: events in the empty bins and the data with them.
     """
-    inner = replace(options, boundary=False, max_iterations=40)
     start = ahead = problems.start
+    curved = len(start) * len(next(iter(falling.values())).main) <= _LARGEST
+    inner = replace(options, boundary=False, curved=curved, max_iterations=40)
     before = np.inf  # the first move is no part of the line
     low, high = likelihood.bounds.T[:, :, None]
     for (events, data), after in zip(falling.items(), (*list(falling)[1:], 0.0), strict=True):
         allowed = np.isfinite(likelihood.value(np.ascontiguousarray(ahead), data))
         first = np.where(allowed, ahead, start)
-        found = newton(likelihood, data, Problems(first, problems.fixed, problems.refuge), inner)
+        rough = replace(inner, edm=inner.edm + (_ROUGH * events if after else 0.0))
+        found = newton(likelihood, data, Problems(first, problems.fixed, problems.refuge), rough)
         moved = found.parameters.T - start
         start = found.parameters.T
         ahead = np.clip(start + (after - events) / (events - before) * moved, low, high)
@@ -170,7 +181,7 @@ def boundary_pull(
         x = pars[:, p]
         free = ~likelihood.fixed & (x > low) & (x < high)
         free[index] = False
-        slopes = rate_slopes(likelihood, x)[:, active[p]]
+        slopes = rate_slopes(likelihood, x[:, None])[:, active[p], 0]
         multipliers = nnls(slopes[free], gradient[free, p])[0]
         out[p] = -slopes[index] @ multipliers
     return out

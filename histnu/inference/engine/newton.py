@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from histnu.inference.engine.bends import Valley
 from histnu.inference.engine.hessian import Hessian
 from histnu.inference.engine.likelihood import Derivatives, Likelihood, Observed
 from histnu.inference.engine.linalg import NewtonStep, newton_step
@@ -249,6 +250,8 @@ class _Run:
         finished &= ~self._leave_plateaus(s, (which, finished), move, step)
         s.step[:, which], s.length[which] = step, 1.0
         s.far[which] = (edm > _FAR) & ~s.bent[which]
+        if self._options.curved:
+            s.far[which] |= newton.indefinite & ~saddle
         self._finish(s, (which, finished), moved, edm)
         done[which] = finished | self._arrive(s, (which, finished), moved, newton)
         s.fresh[:] = False
@@ -362,11 +365,22 @@ class _Run:
         return here
 
     # ------------------------------------------------------------------ steps
+    def _lowest(self, s: _State, bounds: tuple[Array, Array]) -> Array:
+        """Return the lowest points along the curved steps, and keep their lengths."""
+        valley = Valley(
+            self._likelihood, s.observed, s.x, s.step, s.length, s.at.second, bounds, s.fixed
+        )
+        trial, s.length = valley.lowest()
+        return trial
+
     def _advance(self, s: _State) -> None:
         """Try the current step of every problem; take it or shorten it."""
         lower, upper = self._limits(s.x, s.fixed)
-        trial = np.minimum(np.maximum(s.x + s.length * s.step, lower), upper)
-        trial = np.where(s.fixed, s.x, trial)
+        if not self._options.curved:
+            trial = np.minimum(np.maximum(s.x + s.length * s.step, lower), upper)
+            trial = np.where(s.fixed, s.x, trial)
+        else:
+            trial = self._lowest(s, (lower, upper))
         at = self._evaluate(trial, s.observed, s.fixed, s.far)
         if self._patience < np.inf:
             s.walls = s.walls + ~np.isfinite(at.value)

@@ -28,6 +28,7 @@ class MinimiseOptions:
         max_iterations: Newton iterations before a problem is left as unconverged.
         edm: expected distance to the minimum of -2 log L at convergence.
         boundary: look for minima on the boundary of the allowed rates of empty bins.
+        curved: follow curved valleys, at a higher cost of each step (:mod:`.bends`).
         migrad: finish unconverged problems with MIGRAD, at most ``most`` of them.
         most: problems that MIGRAD is given; the others stay unconverged.
         chunk: problems per chunk; chosen from the size of the model if None.
@@ -40,6 +41,7 @@ class MinimiseOptions:
     max_iterations: int = 80
     edm: float = 1e-9
     boundary: bool = True
+    curved: bool = False
     migrad: bool = True
     most: int = 20
     chunk: int | None = None
