@@ -33,6 +33,7 @@ MAXIMUM_PARTS = 200
 """Folders inside folders above which a path is not written to."""
 MAXIMUM_BYTES = 1_000_000_000
 """Size above which a text file is not read."""
+_PLAIN = frozenset({str, int, bool, type(None)})  # written as they are
 
 
 def rounded(value: float, digits: int = SIGNIFICANT_DIGITS) -> float:
@@ -61,18 +62,19 @@ def jsonable(value: Any, exact: bool = False) -> Any:
     >>> jsonable({"a": np.array([0.1 + 0.2, 1.0])}), jsonable((np.inf, 1), exact=True)
     ({'a': [0.3, 1.0]}, [None, 1])
     """
-    if type(value) is str:  # what there is most of, with floats
+    kind = type(value)
+    if kind is float:  # the exact types first: of them there are many
+        return _number(value, exact)
+    if kind in _PLAIN:
         return value
-    if type(value) is not float and hasattr(value, "to_json"):
+    if kind is list or kind is tuple:
+        return [jsonable(v, exact) for v in value]
+    if kind is dict or (isinstance(value, Mapping) and not hasattr(value, "to_json")):
+        return {str(k): jsonable(v, exact) for k, v in value.items()}
+    if hasattr(value, "to_json"):
         return jsonable(value.to_json(), exact)
     if isinstance(value, (float, np.floating)):
-        if not math.isfinite(value):
-            if exact:
-                return None
-            raise DataError(f"{value} cannot be written to JSON")
-        return float(value) if exact else rounded(float(value))
-    if isinstance(value, (dict, Mapping)):
-        return {str(k): jsonable(v, exact) for k, v in value.items()}
+        return _number(float(value), exact)
     if isinstance(value, (list, tuple)):
         return [jsonable(v, exact) for v in value]
     if isinstance(value, np.ndarray):
@@ -84,6 +86,15 @@ def jsonable(value: Any, exact: bool = False) -> Any:
     if isinstance(value, Path):
         return value.as_posix()
     return value
+
+
+def _number(value: float, exact: bool) -> float | None:
+    """A float as it is written, see :func:`jsonable`."""
+    if not math.isfinite(value):
+        if exact:
+            return None
+        raise DataError(f"{value} cannot be written to JSON")
+    return value if exact else rounded(value)
 
 
 def dumps(document: Any, indent: int | None = 2) -> str:

@@ -17,7 +17,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from histnu.inference.engine.allowed import allowed_point, rate_slopes
 from histnu.inference.engine.likelihood import Likelihood, Observed
@@ -172,6 +171,8 @@ def boundary_pull(
         pars: (n, P) minima. gradient: (n, P) of -2 log L at them.
     """
     empty, index = of
+    from scipy.optimize import nnls
+
     rates = likelihood.expected(pars.T)
     out = np.zeros(pars.shape[1])
     with np.errstate(invalid="ignore"):
