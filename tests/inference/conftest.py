@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 
 from histnu.inference import BatchedLikelihood, MappedLikelihood
-from histnu.inference.engine import compiled
+from tests import compiled
 from tests.inference import examples
 
 
@@ -31,9 +31,7 @@ def charges() -> MappedLikelihood:
 
 
 @pytest.fixture
-def compiled_fits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Switch compiled fits on, without which the other tests run (``tests/conftest.py``)."""
-    monkeypatch.setenv("HISTNU_NUMBA", "1")
-    compiled.available.cache_clear()
-    yield
-    compiled.available.cache_clear()
+def compiled_fits() -> Iterator[None]:
+    """Switch compiled fits on."""
+    with compiled.compiled_fits():
+        yield

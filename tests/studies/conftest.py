@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from histnu.studies.plan import Plan, Planned, Settings, of_experiment, plan
 from histnu.studies.rows import rows_of
 from histnu.studies.schema import load_study
 from histnu.studies.tasks import Task
+from tests.compiled import compiled_fits, kept
 
 SLOW = {"results", "many_bounds", "contours", "variations"}
 """Fixtures that take more than three seconds."""
@@ -44,7 +46,10 @@ class Part:
 
 @pytest.fixture(scope="session")
 def part(tmp_path_factory):
-    """Compute the questions of a study that a function chooses; answers are shared by all tests."""
+    """Compute the questions of a study that a function chooses; answers are shared by all tests.
+
+    By compiled fits, as users do, where they were compiled beforehand.
+    """
     running = Running(1, tmp_path_factory.mktemp("answers"))
 
     def make(
@@ -59,9 +64,10 @@ def part(tmp_path_factory):
         assert items
         items = [Planned(change(i.task), i.section, i.data, i.question, i.published, i.assumption)
                  for i in items]  # fmt: skip
-        rows = rows_of(items, run_tasks([(i.label, i.task) for i in items], running))
         used = dict.fromkeys(e for i in items for e in i.task.experiments)
-        data = run_tasks([(e, of_experiment(e)) for e in used], running)
+        with compiled_fits() if kept() else nullcontext():
+            rows = rows_of(items, run_tasks([(i.label, i.task) for i in items], running))
+            data = run_tasks([(e, of_experiment(e)) for e in used], running)
         described = [a.document or {} for a in data]
         smaller = Plan(items, made.skipped, made.studies, list(used), {})
         document = results_document(smaller, chosen, rows, described)
