@@ -12,6 +12,7 @@ nodes) the integrals over each interval are closed forms, so no grid in E_nu lim
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from histnu.core.errors import PhysicsError
 
 MAX_POWER = 2
+_KEPT = 24  # sets of moments: more than the isotopes of a material
 
 
 @dataclass(frozen=True)
@@ -95,20 +97,40 @@ class FluxMoments:
             return cls(flux.e_nu_mev, line, np.zeros((MAX_POWER + 1, 1)))
         e = flux.e_nu_mev
         weight = flux.total_cm2_s * flux.shape_per_mev * np.asarray(probability, dtype=float)
-        slope = np.diff(weight) / np.diff(e)
-        offset = weight[:-1] - slope * e[:-1]
-        pieces = np.stack([_segment(k, offset, slope, e[:-1], e[1:]) for k in range(MAX_POWER + 1)])
         above = np.zeros((MAX_POWER + 1, e.size))
+        moments = cls(e, weight, above)
+        pieces = _segments(*moments._lines, e[:-1], e[1:])
         above[:, :-1] = np.cumsum(pieces[:, ::-1], axis=1)[:, ::-1]
-        return cls(e, weight, above)
+        return moments
+
+    @cached_property
+    def _lines(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Offset and slope (N - 1,) of the segments."""
+        slope = np.diff(self.weight) / np.diff(self.e_nu_mev)
+        return self.weight[:-1] - slope * self.e_nu_mev[:-1], slope
 
     def __call__(self, e_min_mev: ArrayLike) -> NDArray[np.float64]:
-        """Return ``M_k(E_min)``, shape (3, ...), in cm^-2 s^-1 MeV^-k.
+        """Return ``M_k(E_min)``, shape (3, ...), in cm^-2 s^-1 MeV^-k; not to be written to.
 
         Args:
             e_min_mev: smallest neutrino energy in MeV, > 0, shape (...).
         """
         e_min = np.asarray(e_min_mev, dtype=float)
+        key = (e_min.shape, e_min.tobytes())
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            known = self._known[key] = self._moments(e_min)
+            known.flags.writeable = False
+        return known
+
+    @cached_property
+    def _known(self) -> dict[tuple[tuple[int, ...], bytes], NDArray[np.float64]]:
+        """Moments that were asked for: the couplings of a model ask for the same ones."""
+        return {}
+
+    def _moments(self, e_min: NDArray[np.float64]) -> NDArray[np.float64]:
         if np.any(~(e_min > 0)):
             raise PhysicsError("E_min must be positive and finite")
         e = self.e_nu_mev
@@ -118,29 +140,26 @@ class FluxMoments:
             return np.asarray(self.weight[0] * np.multiply.outer(powers, open_channel))
         lower = np.clip(e_min, e[0], e[-1])
         i = np.clip(np.searchsorted(e, lower, side="right") - 1, 0, e.size - 2)
-        slope = (self.weight[i + 1] - self.weight[i]) / (e[i + 1] - e[i])
-        offset = self.weight[i] - slope * e[i]
+        offset, slope = (x[i] for x in self._lines)
         start = np.where(lower > 0, lower, e_min)
-        partial = [_segment(k, offset, slope, start, e[i + 1]) for k in range(MAX_POWER + 1)]
-        return np.asarray(np.stack(partial) + self.above[:, i + 1])
+        return _segments(offset, slope, start, e[i + 1]) + self.above[:, i + 1]
 
 
-def _segment(
-    power: int,
+def _segments(
     offset: NDArray[np.float64],
     slope: NDArray[np.float64],
     low: NDArray[np.float64],
     high: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """``integral_low^high (offset + slope E) E^-power dE`` in closed form.
+    """``integral_low^high (offset + slope E) E^-k dE`` for k = 0, 1, 2, (3, ...), in closed form.
 
     An interval that starts at E = 0 only arises when the spectrum is proportional to E there;
     its divergent pieces are never used (E_min > 0), and are returned as zero.
     """
-    if power == 0:
-        return offset * (high - low) + 0.5 * slope * (high**2 - low**2)
+    out = np.empty((MAX_POWER + 1, *np.shape(low)))
     safe = np.where(low > 0, low, high)
-    log = np.log(high / safe)
-    if power == 1:
-        return np.asarray(offset * log + slope * (high - low))
-    return np.asarray(offset * (1.0 / safe - 1.0 / high) + slope * log)
+    log, width = np.log(high / safe), high - low
+    out[0] = offset * width + 0.5 * slope * (high**2 - low**2)
+    out[1] = offset * log + slope * width
+    out[2] = offset * (1.0 / safe - 1.0 / high) + slope * log
+    return out
