@@ -78,10 +78,10 @@ class Valley:
             weight = np.where(events > 0, 2 * events / here[:, 0] ** 2, 0.0)[:, None]
         low, high = (b[:, None] for b in self.bounds)
         free = (~self.fixed[:, None] & (trials > low) & (trials < high)).reshape(n, -1)
-        out, beside = trials, np.zeros_like(trials)
+        out = trials
         for _ in range(_ROUNDS):
             off = self._at(self._rates, out) - straight
-            off -= np.einsum("nbp,nkp->bkp", slopes, beside)
+            off -= np.einsum("nbp,nkp->bkp", slopes, out - trials)
             bend = (weight * off**2).sum(axis=0).ravel()
             pull = np.einsum("nbp,bkp->nkp", slopes, weight * off).reshape(n, -1)
             k = np.flatnonzero((bend > _BENT) & np.isfinite(pull).all(axis=0))
@@ -90,10 +90,9 @@ class Valley:
             found = newton_step(
                 self.hessian.select(k % size), pull[:, k], free[:, k], np.full(len(k), _DAMPING)
             )
-            move = np.zeros_like(pull)
-            move[:, k] = found.step
-            beside = move.reshape(n, count, size)
-            out = self._inside(trials + beside)
+            beside = np.zeros_like(pull)
+            beside[:, k] = found.step
+            out = self._inside(trials + beside.reshape(n, count, size))
         return out
 
     def _inside(self, points: Array) -> Array:
