@@ -26,6 +26,7 @@ Index = NDArray[np.intp]
 Mask = NDArray[np.bool_]
 
 _BEYOND = 1e4  # Delta above which a value is excluded by one fit: no second start is asked for
+_FINEST = 1e-14  # of the distance of the bounds: fifty roundings, so that values stay apart
 _CARRIED = 4  # most sweeps that carry a lower minimum to its neighbours
 
 
@@ -218,7 +219,16 @@ class ProfileFunction:
         self.certified = self.certified and ok
 
     def sigma(self) -> float:
-        """Return a scale of the parameter: from curvature, slope at a bound, or its size."""
+        """Return a scale of the parameter: from curvature, slope at a bound, or its size.
+
+        Where a bin's rate is next to zero the curvature suggests one that is no distance between
+        the bounds.
+        """
+        shortest = _FINEST * float(np.ptp(self.bounds))
+        return max(self._width(), shortest if np.isfinite(shortest) else 0.0)
+
+    def _width(self) -> float:
+        """Return the scale from what is known at the best fit."""
         pars = np.array([[self.best.parameters[k]] for k in self.likelihood.parameter_names])
         at = self.likelihood.derivatives(pars, self.observed)
         lower, upper = self.likelihood.bounds.T

@@ -225,9 +225,10 @@ def _solve_vectorised(a: Array, b: Array) -> tuple[Array, Mask]:
             for i in range(j + 1, m):
                 a[i, j + 1 : i + 1] -= a[i, j] * a[j + 1 : i + 1, j]
         y[j + 1 :] -= a[j + 1 :, j] * y[j]
-    for j in range(m - 1, -1, -1):
-        y[j] *= a[j, j]
-        y[:j] -= a[j, :j] * y[j]
+    with np.errstate(over="ignore", invalid="ignore"):  # of problems that are flagged
+        for j in range(m - 1, -1, -1):
+            y[j] *= a[j, j]
+            y[:j] -= a[j, :j] * y[j]
     return y, bad
 
 
