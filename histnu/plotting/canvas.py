@@ -191,7 +191,9 @@ def write_figure(figure: Figure, columns: Mapping[str, Column], path: Path) -> l
     import matplotlib.pyplot as plt
 
     files = targets_of(path)
-    figure.draw_without_rendering()  # the layout is found once, for all files
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)  # found once, for all files
     figure.set_layout_engine(None)  # any other, "none" too, makes savefig draw twice
     for file in files:
         metadata = METADATA[file.suffix]

@@ -85,12 +85,13 @@ def _dataset(found: Any) -> Array:
     Raises:
         ValueError: it has no values.
     """
+    import h5py
+
     if found.shape is None:
         raise ValueError("an empty dataset")
-    contents = np.empty(found.shape, found.dtype)
-    everything = found.get_space()
-    found.read(everything, everything, contents)
-    return np.asarray(contents, dtype=float)
+    contents = np.empty(found.shape)  # HDF5 converts what is stored otherwise
+    found.read(h5py.h5s.ALL, h5py.h5s.ALL, contents)
+    return contents
 
 
 def _check_template(

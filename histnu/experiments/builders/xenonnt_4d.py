@@ -141,7 +141,7 @@ def basis_response(reader: RunReader, folder: Path) -> AnchorGrid:
     Bicubic interpolation of the basis in the two yields; yields beyond its borders (only the
     -3 deviation of the charge yield at 0.51 keV) are held at the border.
     """
-    from scipy.interpolate import RegularGridInterpolator
+    from scipy.interpolate import make_interp_spline
 
     energies = np.array(BASIS_ENERGIES_KEV)
     table = [
@@ -151,11 +151,8 @@ def basis_response(reader: RunReader, folder: Path) -> AnchorGrid:
     ly, qy = (np.clip(y, BASIS_YIELDS[0], BASIS_YIELDS[-1]) for y in table)
     out = np.empty((YIELD_ANCHORS.size, YIELD_ANCHORS.size, 81, energies.size))
     for k, energy in enumerate(BASIS_ENERGIES_KEV):
-        at = RegularGridInterpolator(
-            (BASIS_YIELDS, BASIS_YIELDS), reader.basis(energy), method="cubic"
-        )
-        points = np.stack(np.meshgrid(ly[:, k], qy[:, k], indexing="ij"), axis=-1)
-        out[..., k] = at(points)
+        rows = make_interp_spline(BASIS_YIELDS, reader.basis(energy))(ly[:, k])
+        out[..., k] = make_interp_spline(BASIS_YIELDS, rows, axis=1)(qy[:, k])
     # a cubic may undershoot zero by 1e-7 where the probability vanishes
     return AnchorGrid(SHAPE_PARAMETERS, (YIELD_ANCHORS, YIELD_ANCHORS), np.maximum(out, 0.0))
 
