@@ -126,6 +126,16 @@ def test_import_is_silent_and_light():
     assert run(code) == "[]"
 
 
+def test_a_limit_on_a_document_imports_no_pyhf(project_root):
+    """Validated, fitted and certified: the import of pyhf alone takes longer than that."""
+    code = (
+        "import sys, histnu\n"
+        f"histnu.load({str(project_root / 'workspaces' / 'magnetic_moment_xenonnt')!r}).limit()\n"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'pyhf', 'iminuit', 'matplotlib'}))"
+    )
+    assert run(code) == "[]"
+
+
 def test_help_imports_no_numerics():
     # the command must start in 0.5 s; what takes time is numpy, scipy, pydantic, rich and pyhf
     code = (

@@ -44,7 +44,7 @@ PATTERN = "analyses/*.yaml"
 class Strict(BaseModel):
     """A section of an analysis file: unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class ModelSection(Strict):

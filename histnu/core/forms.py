@@ -20,7 +20,7 @@ SHOWN = 20
 class Form(BaseModel):
     """A part of a document; keys that nobody reads here may be there."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
 
 def explain(path: str | Path, error: ValidationError) -> str:

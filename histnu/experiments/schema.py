@@ -41,7 +41,7 @@ Values = list[Finite] | str
 class Strict(BaseModel):
     """A section of the file: unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Sourced(Strict):

@@ -7,7 +7,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import PchipInterpolator
 
 from histnu.core.constants import (
     B8_FLUX,
@@ -95,6 +94,8 @@ def load_flux(component: str) -> Flux:
     source = f"spectrum: {table.source['source']}; total: {constant.source}"
     if energy.size == 1:
         return Flux(component, energy, np.ones(1), total, relative, source)
+    from scipy.interpolate import PchipInterpolator  # a sixth of a start, for spectra alone
+
     fine = np.append(np.arange(energy[0], energy[-1], SPECTRUM_STEP_MEV), energy[-1])
     fine = np.unique(np.round(np.union1d(fine, energy), 9))
     values = PchipInterpolator(energy, shape)(fine)
@@ -106,6 +107,8 @@ def load_flux(component: str) -> Flux:
 @lru_cache(maxsize=16)
 def load_production(component: str) -> ProductionProfile:
     """Load the production profile of a component with the electron density at its nodes."""
+    from scipy.interpolate import PchipInterpolator
+
     named(TOTALS, component, "solar component")
     profile = load_table(f"sun/production_{SHARED_FLUX.get(component, component)}.csv")
     sun = load_table("sun/electron_density.csv")
@@ -165,6 +168,8 @@ def coherences(
     nodes = e if e.size <= COHERENCE_NODES else np.linspace(e[0], e[-1], COHERENCE_NODES)
     rho = density_matrix(averaged_fractions(nodes, profile, mixing), mixing).real
     if e.size > nodes.size:
+        from scipy.interpolate import PchipInterpolator
+
         rho = PchipInterpolator(nodes, rho, axis=0)(e)
     position = {f: i for i, f in enumerate(FLAVOURS)}
     return {(a, b): rho[:, position[a], position[b]] for a, b in flavour_pairs() if a != b}

@@ -29,7 +29,7 @@ Word = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_]+$")]
 class Strict(BaseModel):
     """A section of a study: unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class Level(Strict):

@@ -23,7 +23,11 @@ class Model(BaseModel):
     """A frozen part of a result; NaN and unknown fields are mistakes."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        allow_inf_nan=False,
+        defer_build=True,
     )
 
     def to_json(self) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import Any
 import pyhf
 import pytest
 
-from histnu.workspace.schema import VERSION, require_schema
+from histnu.workspace.checks import schema_findings
+from histnu.workspace.schema import VERSION
 from tests.inference import examples
 
 MODIFIERS: dict[str, Any] = {
@@ -32,10 +33,10 @@ def document() -> dict[str, Any]:
     return out
 
 
-def answer(check: Any, changed: Any) -> str | None:
-    """What is wrong, or None."""
+def refusal(changed: Any) -> str | None:
+    """What pyhf says is wrong, or None."""
     try:
-        check(changed)
+        pyhf.schema.validate(changed, "workspace.json", version=VERSION)
     except pyhf.exceptions.InvalidSpecification as fault:
         return str(fault)
     return None
@@ -43,13 +44,10 @@ def answer(check: Any, changed: Any) -> str | None:
 
 def test_good_documents_are_not_asked_about(monkeypatch):
     monkeypatch.setattr(pyhf.schema, "validate", pytest.fail)
-    require_schema(document(), "workspace.json")
+    assert schema_findings(document(), "workspace.json") == []
 
 
 def test_answers_are_those_of_pyhf():
-    def of_pyhf(changed):
-        pyhf.schema.validate(changed, "workspace.json", version=VERSION)
-
     refused = 0
     for value in VALUES:
         for name in (*MODIFIERS, "sample", "type"):
@@ -61,8 +59,9 @@ def test_answers_are_those_of_pyhf():
                 sample["modifiers"][0]["type"] = value
             else:
                 sample["modifiers"][list(MODIFIERS).index(name)]["data"] = value
-            theirs = answer(of_pyhf, changed)
-            assert answer(lambda x: require_schema(x, "workspace.json"), changed) == theirs
+            theirs = refusal(changed)
+            ours = [f.problem for f in schema_findings(changed, "workspace.json")]
+            assert ours == ([] if theirs is None else [" ".join(theirs.split())[:300]])
             refused += theirs is not None
     # null for lumi, normfactor and shapefactor; lists of numbers, where pyhf takes true for one
     assert 0 < refused < len(VALUES) * (len(MODIFIERS) + 2)
