@@ -108,13 +108,18 @@ def test_limits_against_the_collaborations(many_bounds):
 
 
 def test_pyhf_gives_the_same_limit(many_bounds):
-    from histnu.analysis.target import load_target
-    from histnu.verbs import Options, limit
+    """Its own profile rises by the threshold where our limit is."""
+    from histnu.analysis.target import load_target, parameter_of_interest
+    from histnu.inference import FitOptions, profile
 
     row = many_bounds.row("bounds", id="mu_universal", experiment="lz_er")
-    found = limit(load_target("magnetic_moment_er_lz"), "mu_universal", Options(engine="pyhf"))
-    # minuit's tolerance in -2 log L is 1e-3 x 0.002, relative to 2.7 about 1e-5 in mu
-    assert found.upper == pytest.approx(row["upper"], rel=1e-4)
+    target = load_target("magnetic_moment_er_lz")
+    likelihood = parameter_of_interest(target, "mu_universal").likelihood
+    squared = row["upper"] ** 2
+    found = profile(likelihood, None, "mu2_universal", squared, FitOptions(engine="pyhf"))
+    # 90 % of chi^2 with one degree of freedom; either fit of minuit is within 2e-6 in -2 log L,
+    # and the profile rises by 2e-5 where the limit rises by about 2e-6 of itself
+    assert found.delta_twice_nll[0] == pytest.approx(2.705543, abs=2e-5)
 
 
 def test_flavours_of_moments(many_bounds):
