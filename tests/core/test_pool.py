@@ -98,6 +98,7 @@ def process_after(nap_s: float) -> int:
     return os.getpid()
 
 
+@pytest.mark.slow
 def test_the_maps_of_an_executor_are_made_by_the_same_workers():
     naps = [0.2, 0.2]
     with executor(2) as local:

@@ -119,6 +119,7 @@ def test_tables_are_fine_enough(name):
             assert a == pytest.approx(b, rel=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.release
 def test_script_again(project_root, releases, tmp_path, monkeypatch):
     script = importlib.import_module("derive_electron_recoil")

@@ -240,7 +240,8 @@ def warm_up(cases: Sequence[Case]) -> None:
 
     import histnu.cli.main as entry
 
-    for name in ("histnu.plotting.studies", "histnu.studies.reproduce"):
+    late = ("pyhf", "scipy.interpolate", "scipy.optimize")  # imported where they are used
+    for name in ("histnu.plotting.studies", "histnu.studies.reproduce", *late):
         importlib.import_module(name)
     with importlib.import_module("histnu.plotting.style").figure_style():
         pass  # imports matplotlib and reads its fonts

@@ -49,8 +49,15 @@ def delta(mu: float) -> float:
     return 2 * ((mu + 2) - 28 * np.log((30 + mu) / 28)) + 20 * max(mu, 0.0)
 
 
-@pytest.mark.parametrize("dead", [False, True])
-@pytest.mark.parametrize(("low", "kind"), [(-4.0, "bound"), (-7.0, "edge")])
+@pytest.mark.parametrize(
+    ("low", "kind", "dead"),
+    [
+        (-4.0, "bound", False),
+        (-4.0, "bound", True),
+        (-7.0, "edge", True),
+        pytest.param(-7.0, "edge", False, marks=pytest.mark.slow),
+    ],
+)
 def test_region_reaches_to_where_the_rates_end(low: float, kind: str, dead: bool) -> None:
     found = interval(room(low, dead), None, "mu")
     (segment,) = found.intervals

@@ -73,7 +73,11 @@ def with_few_events() -> Json:
 
 
 @pytest.mark.parametrize(
-    ("document", "fixed"), [(where_newton_stalled, {}), (with_few_events, {"mu": -0.5})]
+    ("document", "fixed"),
+    [
+        pytest.param(where_newton_stalled, {}, marks=pytest.mark.slow),
+        (with_few_events, {"mu": -0.5}),
+    ],
 )
 def test_minima_are_those_of_constrained_slsqp(document: Any, fixed: dict[str, float]) -> None:
     spec = document()
