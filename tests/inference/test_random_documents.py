@@ -176,8 +176,8 @@ def test_200_documents(first: int) -> None:
 def test_minima_apart_by_a_factor_at_zero(seed: int) -> None:
     """What many spread starts do not find: see :mod:`histnu.inference.engine.structure`.
 
-    123 (of the 200): an empty bin is emptied by a sample that a histosys makes negative, times ten. 388, 392: by
-    a parameter per bin at zero, or another. 496: by a negative strength.
+    123 (of the 200): an empty bin is emptied by a sample that a histosys makes negative, times
+    ten. 388, 392: by a parameter per bin at zero, or another. 496: by a negative strength.
     """
     faults = check(seed, 2, Counter())
     assert not faults
