@@ -86,6 +86,7 @@ def test_arrows_run_one_way(folder):
     assert not wrong
 
 
+@pytest.mark.slow
 def test_packages_import_each_other_in_no_circle():
     drawing = runpy.run_path(str(PACKAGE.parent / "scripts" / "draw_architecture.py"))
     floor = drawing["floors"](drawing["arrows"]())  # raises for a circle

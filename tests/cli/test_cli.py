@@ -227,6 +227,7 @@ def test_mass_contour(run):
     assert_bad(bad, "sterile_dipole has no 'q_ee' here; parameters: mu_e, mu_mu, mu_tau")
 
 
+@pytest.mark.slow
 def test_toys_are_reproducible(run, likelihood):
     arguments = ("cls", likelihood, "--poi", "mu_universal", "--value", "1.1", "--n-toys", "500")
     first, again = (run(*arguments, "--json", "--seed", "3")[1] for _ in range(2))

@@ -50,6 +50,7 @@ def test_fit_agrees_with_the_pyhf_engine(run, folder):
     assert theirs["engine"] == "pyhf"
 
 
+@pytest.mark.slow
 def test_impacts(run, folder, tmp_path):
     figure = tmp_path / "impacts.svg"
     status, out, err = run("impacts", folder, "--poi", "mu_universal", "--plot", figure)
@@ -193,6 +194,7 @@ def test_limit_of_another_method_marks_its_end(run, folder, tmp_path):
     assert marks["expected upper end, median"] == pytest.approx(median, rel=1e-8)
 
 
+@pytest.mark.slow
 def test_scan_draws_what_it_prints(run, folder, tmp_path):
     arguments = ("scan", folder, "--poi", "mu_universal", "--from", "0", "--to", "2",
                  "--points", "5")  # fmt: skip

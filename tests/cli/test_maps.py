@@ -41,6 +41,7 @@ def parsed(result: Result) -> ToyMap:
     return found
 
 
+@pytest.mark.slow
 def test_a_map_is_the_scan_of_the_library(workspace: Path, tmp_path: Path) -> None:
     arguments = ("toys", workspace, "--x", "mu", "--x-range", "0.5", "3", "--points", "3")
     plot = tmp_path / "map.png"

@@ -378,6 +378,7 @@ def empty_bin(sign: float) -> BatchedLikelihood:
     )
 
 
+@pytest.mark.slow
 def test_minimum_on_the_boundary_of_the_rates() -> None:
     likelihood = empty_bin(1.0)
     found = profile(likelihood, None, "mu", [0.2])

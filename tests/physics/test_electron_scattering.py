@@ -204,7 +204,9 @@ def test_upscattering_vanishes_outside_its_own_kinematics(m4: float) -> None:
     assert abs(float(nuclear.min()) / lowest - 1) > 0.04
 
 
-@pytest.mark.parametrize("component", ["pp", "be7_862", "n13"])
+@pytest.mark.parametrize(
+    "component", ["pp", "be7_862", pytest.param("n13", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("m4", [0.0, 0.15])
 def test_rate_against_adaptive_quadrature(component: str, m4: float) -> None:
     source = solar_source(component)

@@ -241,7 +241,12 @@ def difference(expected, actual):
     return 0.0 if found is None else found["rms"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+LONG = ("many", "study_mass_curves", "study_spectra")
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=pytest.mark.slow) if k in LONG else k for k in KINDS]
+)
 def test_image(kind, plain, tmp_path):
     make, draw = KINDS[kind]
     image, numbers = draw(make(), tmp_path / f"{kind}.png")

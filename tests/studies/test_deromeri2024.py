@@ -99,7 +99,10 @@ def test_a_magnetic_moment_cannot_do_that(bounds):
     "experiment",
     [e if e == "xenonnt" else pytest.param(e, marks=pytest.mark.slow) for e in EXPERIMENTS],
 )
-@pytest.mark.parametrize(("engine", "tolerance"), [("pyhf", 1e-5), ("pyhf-scipy", 1e-6)])
+@pytest.mark.parametrize(
+    ("engine", "tolerance"),
+    [("pyhf", 1e-5), pytest.param("pyhf-scipy", 1e-6, marks=pytest.mark.slow)],
+)
 def test_pyhf_gives_the_same_limit(part, bounds, experiment, engine, tolerance):
     # minuit at tolerance 1e-3 leaves 1e-6 in -2 log L, SLSQP at 1e-10 much less
     def choose(i):

@@ -137,6 +137,7 @@ def test_pyhf_gives_the_same_bound() -> None:
 
 
 @pytest.mark.release
+@pytest.mark.slow
 def test_dipole_of_zero_mass_is_the_magnetic_moment() -> None:
     needs("xenonnt_s2only_2026")
     analysis = load_analysis("sterile_dipole_xenonnt_s2only_2026")
