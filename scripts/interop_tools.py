@@ -34,7 +34,7 @@ def crossing(function, low, high, level=PROFILE_CUT):
     """Where an increasing function crosses a level."""
     from scipy.optimize import brentq
 
-    return brentq(lambda x: function(x) - level, low, high, rtol=1e-6)
+    return brentq(lambda x: function(x) - level, low, high, rtol=1e-7)
 
 
 def run_pyhf(folder):
@@ -47,7 +47,6 @@ def run_pyhf(folder):
     data = workspace.data(model)
     best = float(pyhf.infer.mle.fit(data, model, return_fitted_val=True)[1])
 
-    @cache
     def q(mu):
         held = pyhf.infer.mle.fixed_poi_fit(mu, data, model, return_fitted_val=True)
         return float(held[1]) - best

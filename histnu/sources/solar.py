@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -39,6 +40,8 @@ from histnu.physics.oscillation import (
 from histnu.physics.rates import NeutrinoSource
 from histnu.sources.protocol import Component, FluxUncertainty
 
+Array = NDArray[np.float64]
+
 TOTALS: dict[str, Constant] = {
     "pp": PP_FLUX,
     "be7_384": BE7_FLUX,
@@ -75,6 +78,14 @@ def flux_parameter(component: str) -> str:
     return f"{SHARED_FLUX.get(component, component)}_flux"
 
 
+def _pchip(x: Array, y: Array) -> Callable[[Array], Array]:
+    """Monotone cubic through y (N, ...) at x (N,); scipy's import is a sixth of a start."""
+    from scipy.interpolate import PchipInterpolator
+
+    found: Callable[[Array], Array] = PchipInterpolator(x, y)
+    return found
+
+
 @lru_cache(maxsize=16)
 def load_flux(component: str) -> Flux:
     """Load the spectrum of a solar component with its standard-solar-model total.
@@ -94,11 +105,9 @@ def load_flux(component: str) -> Flux:
     source = f"spectrum: {table.source['source']}; total: {constant.source}"
     if energy.size == 1:
         return Flux(component, energy, np.ones(1), total, relative, source)
-    from scipy.interpolate import PchipInterpolator  # a sixth of a start, for spectra alone
-
     fine = np.append(np.arange(energy[0], energy[-1], SPECTRUM_STEP_MEV), energy[-1])
     fine = np.unique(np.round(np.union1d(fine, energy), 9))
-    values = PchipInterpolator(energy, shape)(fine)
+    values = _pchip(energy, shape)(fine)
     values[np.abs(values) < ROUNDING * shape.max()] = 0.0  # -4e-20 at the end point of hep
     normalised = values / np.trapezoid(values, fine)
     return Flux(component, fine, normalised, total, relative, source)
@@ -107,12 +116,10 @@ def load_flux(component: str) -> Flux:
 @lru_cache(maxsize=16)
 def load_production(component: str) -> ProductionProfile:
     """Load the production profile of a component with the electron density at its nodes."""
-    from scipy.interpolate import PchipInterpolator
-
     named(TOTALS, component, "solar component")
     profile = load_table(f"sun/production_{SHARED_FLUX.get(component, component)}.csv")
     sun = load_table("sun/electron_density.csv")
-    log_density = PchipInterpolator(sun["radius"], sun["log10_ne_mol_cm3"])
+    log_density = _pchip(sun["radius"], sun["log10_ne_mol_cm3"])
     radius = np.clip(profile["radius"], sun["radius"][0], sun["radius"][-1])
     return ProductionProfile(
         profile["radius"],
@@ -168,9 +175,7 @@ def coherences(
     nodes = e if e.size <= COHERENCE_NODES else np.linspace(e[0], e[-1], COHERENCE_NODES)
     rho = density_matrix(averaged_fractions(nodes, profile, mixing), mixing).real
     if e.size > nodes.size:
-        from scipy.interpolate import PchipInterpolator
-
-        rho = PchipInterpolator(nodes, rho, axis=0)(e)
+        rho = _pchip(nodes, rho)(e)
     position = {f: i for i, f in enumerate(FLAVOURS)}
     return {(a, b): rho[:, position[a], position[b]] for a, b in flavour_pairs() if a != b}
 

@@ -54,7 +54,7 @@ def schema_findings(document: Any, kind: str) -> list[Finding]:
         parts = str(getattr(fault, "path", "") or "").replace("[", ".").replace("]", "")
         where = pointer(*[p for p in parts.split(".") if p])
         reason = " ".join(str(fault).split())[:300]
-        return [error("schema", where, reason, f"follow pyhf's {kind} 1.0.0")]
+        return [error("schema", where, reason, f"follow pyhf's {kind} {VERSION}")]
     return []
 
 

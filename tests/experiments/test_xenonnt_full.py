@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from anchor_likelihood import blueice_events, multilinear
+from scipy.interpolate import RectBivariateSpline
 
 from histnu.analysis.flux import components_of
 from histnu.analysis.schema import load_analysis
 from histnu.core.errors import ConfigError, DataError
 from histnu.experiments.anchors import AnchorGrid
 from histnu.experiments.builders import BUILDERS, build_experiment, built_names
+from histnu.experiments.builders.digest import FileLog
 from histnu.experiments.builders.rates import rate_bounds
+from histnu.experiments.builders.xenonnt_4d import (
+    BASIS_ENERGIES_KEV,
+    BASIS_YIELDS,
+    YIELD_ANCHORS,
+    RunReader,
+    basis_response,
+    yields_at,
+)
 from histnu.physics.models.magnetic_moment import MagneticMoment
 from histnu.physics.models.protocol import SignalModel
 from histnu.physics.models.standard_model import StandardModel
 from histnu.physics.models.tabulated import TabulatedSignal
 from histnu.physics.scattering import Scattering
 from histnu.releases.locate import find_release
+from histnu.releases.readers import read_binning
 from histnu.sources.solar import solar_source
 from histnu.templates.basis import ChannelTemplates, anchor_templates, channel_templates
 from histnu.workspace.build import Poi, Strength, build_workspace
@@ -204,6 +216,28 @@ def test_pairs_carry_the_correlation_of_two_parameters() -> None:
         assert product == pytest.approx(corner.sum(), rel=1e-12)
     single = AnchorGrid(("a",), (t,), values[:, 1]).pairs()
     assert np.array_equal(single["a"][0], values[0, 1])
+
+
+@pytest.mark.slow
+def test_basis_between_its_yields_is_fitpacks_bicubic(releases: Path) -> None:
+    """Another library's interpolating spline, also with not-a-knot ends, at every tenth bin."""
+    folder, edges = (releases / n for n in ("xenonnt_light_wimp_2024", "xenonnt_cevns_2026"))
+    log = FileLog()
+    reader = RunReader(folder, "sr0", read_binning(edges / "binning" / "sr0.yaml"), log)
+    response = basis_response(reader, folder).values
+    for k in (0, 7, 15):
+        energy = np.array([BASIS_ENERGIES_KEV[k]])
+        grid = reader.basis(energy[0])
+        ly, qy = (
+            np.clip([yields_at(folder, q, energy, t, log)[0] for t in YIELD_ANCHORS],
+                    BASIS_YIELDS[0], BASIS_YIELDS[-1])
+            for q in ("ly", "qy")
+        )  # fmt: skip
+        for b in range(0, 81, 10):
+            spline = RectBivariateSpline(BASIS_YIELDS, BASIS_YIELDS, grid[..., b], s=0)
+            theirs = np.maximum(spline(ly, qy), 0.0)
+            # two ways to solve the same equations, rounding only; contents are up to 0.02
+            np.testing.assert_allclose(response[..., b, k], theirs, rtol=0, atol=1e-14)
 
 
 def test_anchor_grid_refuses_what_is_not_there() -> None:

@@ -112,10 +112,7 @@ def crowded(seed: int) -> dict[str, Any]:
     return examples.workspace({"c": samples}, {"c": counts}, "mu")
 
 
-SLOW = pytest.mark.slow
-
-
-@pytest.mark.parametrize("seed", [0, *(pytest.param(k, marks=SLOW) for k in (1, 2))])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in (1, 2))])
 def test_fits_end_at_the_minima_of_the_whole_matrix(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

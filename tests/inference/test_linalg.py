@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from histnu.inference.engine.hessian import Hessian
-from histnu.inference.engine.linalg import newton_step
+from histnu.inference.engine.linalg import _solve_vectorised, newton_step
 
 
 def test_overflowing_second_derivatives_do_not_stop_the_others():
@@ -25,3 +25,11 @@ def test_saddle_point_goes_downhill():
     gradient = np.array([[0.5], [0.5]])
     found = newton_step(Hessian(hessian), gradient, np.ones((2, 1), bool), np.zeros(1))
     assert float((found.step * gradient).sum()) < 0
+
+
+def test_overflow_of_a_flagged_problem_is_silent():
+    """The second pivot is -1e20, so its row is left out; the other problem is solved."""
+    matrices = np.stack([[[1.0, 0.0], [1e10, 1.0]], [[2.0, 0.0], [0.0, 4.0]]], axis=-1)
+    found, bad = _solve_vectorised(matrices, np.array([[0.0, 2.0], [1e300, 4.0]]))
+    assert bad.tolist() == [True, False]
+    np.testing.assert_allclose(found[:, 1], [1.0, 1.0], rtol=1e-12)  # rounding only

@@ -181,3 +181,11 @@ def test_minima_apart_by_a_factor_at_zero(seed: int) -> None:
     """
     faults = check(seed, 2, Counter())
     assert not faults
+
+
+def test_a_scan_begins_no_closer_than_the_bounds_resolve() -> None:
+    """The best fit is where a rate is next to zero: its curvature suggests steps of 1e-51.
+
+    Values so close are one on the path of the scan, whose polynomials then divide by zero.
+    """
+    assert not check(1238, 1, Counter())

@@ -242,6 +242,7 @@ def difference(expected, actual):
 
 
 LONG = ("many", "study_mass_curves", "study_spectra")
+"""Figures that take longer than a quick test may."""
 
 
 @pytest.mark.parametrize(
