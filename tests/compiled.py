@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def kept() -> bool:
     for name in ("compiled_loops", "relaxation_loops"):
         loops = Path(compiled.__file__).with_name(f"{name}.py")
         found = (loops.parent / "__pycache__").glob(f"{name}.*.nbi")
-        if min((p.stat().st_mtime for p in found), default=0.0) < loops.stat().st_mtime:
+        if max((p.stat().st_mtime for p in found), default=0.0) < loops.stat().st_mtime:
             return False
     return True
 
@@ -37,3 +37,8 @@ def compiled_fits() -> Iterator[None]:
         else:
             os.environ["HISTNU_NUMBA"] = before
         compiled.available.cache_clear()
+
+
+def where_kept() -> AbstractContextManager[None]:
+    """Switch compiled fits on where they were compiled beforehand."""
+    return compiled_fits() if kept() else nullcontext()

@@ -251,8 +251,12 @@ class _Grid:
         return float(sizes[tried[0]])
 
     def _first(self, sizes: Array) -> Array:
-        """Return the first values (K, 2) on both sides at distances of K sizes."""
-        return self._clipped(self._f.center + 0.35 * np.multiply.outer(sizes, [-1.0, 1.0]))
+        """Return the first values (K, 2) on both sides at distances of K sizes.
+
+        At a bound both are on the one side that there is.
+        """
+        near = self._clipped(self._f.center + 0.35 * np.multiply.outer(sizes, [-1.0, 1.0]))
+        return np.asarray(np.where(near == self._f.center, near[:, ::-1], near))
 
     def _clipped(self, x: Array) -> Array:
         return np.clip(x, *self._bounds)

@@ -221,11 +221,12 @@ class ProfileFunction:
     def sigma(self) -> float:
         """Return a scale of the parameter: from curvature, slope at a bound, or its size.
 
-        Where a bin's rate is next to zero the curvature suggests one that is no distance between
-        the bounds.
+        Where a bin's rate is next to zero, or at a bound, the curvature can suggest one that is no
+        distance between the bounds.
         """
-        shortest = _FINEST * float(np.ptp(self.bounds))
-        return max(self._width(), shortest if np.isfinite(shortest) else 0.0)
+        longest = float(np.ptp(self.bounds))
+        width = self._width()
+        return float(np.clip(width, _FINEST * longest, longest)) if np.isfinite(longest) else width
 
     def _width(self) -> float:
         """Return the scale from what is known at the best fit."""

@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from histnu.inference.engine import compiled
+from histnu.inference.engine import newton as newton_module
 from histnu.inference.engine.likelihood import BatchedLikelihood
+from histnu.inference.engine.minimize import minimise
 from histnu.inference.engine.newton import newton
 from histnu.inference.engine.problems import MinimiseOptions, Problems
 from tests.inference import examples
+from tests.inference.test_boundary import where_newton_stalled, with_few_events
+from tests.inference.test_minimize import product
 
 pytest.importorskip("numba", reason="the extra fast is not installed")
 # the first run compiles
@@ -19,6 +23,7 @@ POINTS = 1200
 
 
 OPTIONS = MinimiseOptions(compiled=True)
+NUMPY = MinimiseOptions()
 
 
 def problems_of(likelihood, name):
@@ -28,7 +33,7 @@ def problems_of(likelihood, name):
     return Problems.make(likelihood, POINTS, fixed={name: values})
 
 
-@pytest.mark.parametrize("shape", ["correlated", "combined", "binned"])
+@pytest.mark.parametrize("shape", ["correlated", "combined", "binned", "textbook", "multichannel"])
 def test_equal_to_numpy(shape):
     document = getattr(examples, shape)()
     likelihood = BatchedLikelihood.from_workspace(document)
@@ -37,7 +42,7 @@ def test_equal_to_numpy(shape):
     problems = problems_of(likelihood, name)
     ours, left = compiled.compiled_newton(likelihood, observed, problems, OPTIONS)
     assert left.mean() < 0.1
-    theirs = newton(likelihood, observed, problems, OPTIONS)
+    theirs = newton(likelihood, observed, problems, NUMPY)
     both = ours.converged & theirs.converged
     assert both.mean() > 0.99
     # both end with a Newton step from an expected decrease below 1e-9: its square is left
@@ -58,7 +63,7 @@ def test_equal_on_the_likelihoods_of_the_package(project_root, analysis, paramet
     likelihood = interest.likelihood
     held = likelihood.index(interest.parameter)
     observed = likelihood.observe(likelihood.observation)
-    found = newton(likelihood, observed, Problems.make(likelihood, 1), OPTIONS)
+    found = newton(likelihood, observed, Problems.make(likelihood, 1), NUMPY)
     start = np.repeat(found.parameters, POINTS, axis=0)
     start[:, held] += np.linspace(0.0, 1.0, POINTS)
     problems = Problems.make(
@@ -66,7 +71,7 @@ def test_equal_on_the_likelihoods_of_the_package(project_root, analysis, paramet
     )
     ours, left = compiled.compiled_newton(likelihood, observed, problems, OPTIONS)
     assert left.mean() < 0.1
-    theirs = newton(likelihood, observed, problems, OPTIONS)
+    theirs = newton(likelihood, observed, problems, NUMPY)
     both = ours.converged & theirs.converged
     assert both.mean() > 0.9
     np.testing.assert_allclose(ours.twice_nll[both], theirs.twice_nll[both], rtol=1e-12)
@@ -75,15 +80,16 @@ def test_equal_on_the_likelihoods_of_the_package(project_root, analysis, paramet
     np.testing.assert_allclose(ours.gradient[both], theirs.gradient[both], atol=1e-5)
 
 
-def test_toys_have_their_own_data():
-    likelihood = BatchedLikelihood.from_workspace(examples.combined())
+@pytest.mark.parametrize("shape", ["combined", "multichannel"])
+def test_toys_have_their_own_data(shape):
+    likelihood = BatchedLikelihood.from_workspace(getattr(examples, shape)())
     rng = np.random.default_rng(1)
     counts = rng.poisson(likelihood.observation, (POINTS, likelihood.n_bins))
     observed = likelihood.observe(counts)
     problems = Problems.make(likelihood, POINTS)
     ours, left = compiled.compiled_newton(likelihood, observed, problems, OPTIONS)
     assert left.mean() < 0.1
-    theirs = newton(likelihood, observed, problems, OPTIONS)
+    theirs = newton(likelihood, observed, problems, NUMPY)
     both = ours.converged & theirs.converged
     assert both.mean() > 0.9
     np.testing.assert_allclose(ours.twice_nll[both], theirs.twice_nll[both], rtol=1e-12)
@@ -106,6 +112,62 @@ def test_threads_change_nothing(monkeypatch, project_root):
     np.testing.assert_array_equal(fits[0].twice_nll, fits[1].twice_nll)
 
 
+@pytest.mark.parametrize("document", [where_newton_stalled, with_few_events])
+def test_minima_at_the_boundary_are_the_same(document, monkeypatch):
+    """Stalled problems and those with a barrier are compiled, too."""
+    likelihood = BatchedLikelihood.from_workspace(document())
+    observed = likelihood.observe(likelihood.observation)
+    names = likelihood.parameter_names
+    starts = np.random.default_rng(2).uniform(-1, 1, (40, len(names)))
+    problems = Problems.make(likelihood, 40, start=likelihood.init + 0.5 * starts)
+    theirs = minimise(likelihood, observed, problems, NUMPY)
+    taken = []
+    vectorised = newton_module._vectorised
+    monkeypatch.setattr(
+        newton_module, "_vectorised",
+        lambda *given: taken.append(given[2].start.shape[1]) or vectorised(*given),
+    )  # fmt: skip
+    ours = minimise(likelihood, observed, problems, OPTIONS)
+    assert sum(taken) < 20  # of 40 starts and the steps of their barriers
+    assert ours.converged.all()
+    lowest = theirs.twice_nll[theirs.converged].min()
+    # a barrier leaves up to 2e-9 per empty bin, and edm 1e-9 beside it
+    assert ours.twice_nll.min() == pytest.approx(lowest, abs=1e-8)
+    # as many starts lead to it as without
+    ours_near, theirs_near = ((f.twice_nll < lowest + 1e-5).mean() for f in (ours, theirs))
+    assert ours_near >= theirs_near - 0.1
+
+
+@pytest.mark.parametrize("start", [0.05, 0.2, 0.8])
+def test_a_plateau_is_left_as_numpy_leaves_it(start):
+    """From f = 0, where s does nothing; see ``test_minimize``."""
+    likelihood = product()
+    observed = likelihood.observe(likelihood.observation)
+    at = {"f": 0.0, "s[0]": start}
+    problems = Problems.make(likelihood, 1, None, [at[n] for n in likelihood.parameter_names])
+    ours, left = compiled.compiled_newton(likelihood, observed, problems, OPTIONS)
+    theirs = newton(likelihood, observed, problems, NUMPY)
+    assert ours.converged[0] and not left[0]
+    assert ours.parameters[0, likelihood.index("s[0]")] == 10.0
+    assert ours.twice_nll[0] == pytest.approx(theirs.twice_nll[0], rel=1e-12)
+
+
+def test_an_undefined_start_is_moved_back(monkeypatch):
+    """To where numpy's loops begin, too: no problem is left to them."""
+    likelihood = BatchedLikelihood.from_workspace(with_few_events())
+    observed = likelihood.observe(np.maximum(likelihood.observation, 1.0))
+    start = np.tile(likelihood.init, (3, 1))
+    start[:, likelihood.index("mu")] = [-4.9, -3.0, 1.0]
+    problems = Problems.make(likelihood, 3, start=start)
+    defined = np.isfinite(likelihood.value(problems.start, observed))
+    assert defined.tolist() == [False, False, True]
+    theirs = newton(likelihood, observed, problems, NUMPY)
+    monkeypatch.setattr(newton_module, "_vectorised", None)  # not called
+    ours = newton(likelihood, observed, problems, OPTIONS)
+    assert ours.converged.all() and theirs.converged.all()
+    np.testing.assert_allclose(ours.twice_nll, theirs.twice_nll, rtol=1e-12)
+
+
 def test_few_problems_and_other_models_are_left_to_numpy():
     likelihood = BatchedLikelihood.from_workspace(examples.combined())
     observed = likelihood.observe(likelihood.observation)
@@ -113,8 +175,9 @@ def test_few_problems_and_other_models_are_left_to_numpy():
     assert compiled.compiled_newton(likelihood, observed, few, OPTIONS) is None
     many = Problems.make(likelihood, POINTS)
     assert compiled.compiled_newton(likelihood, observed, many, MinimiseOptions()) is None
-    per_bin = BatchedLikelihood.from_workspace(examples.multichannel())
-    assert compiled.tables(per_bin) is None
+    settings = {"normsys": {"interpcode": "code1"}, "histosys": {"interpcode": "code0"}}
+    kinked = BatchedLikelihood.from_workspace(examples.combined(), None, settings)
+    assert compiled.tables(kinked) is None
 
 
 def test_toys_of_charges_are_the_same(monkeypatch, project_root):

@@ -196,6 +196,24 @@ def test_a_wrong_scale_does_not_move_the_ends(
     assert wrong.lower == (right.lower and pytest.approx(right.lower, abs=1e-8))
 
 
+@pytest.mark.parametrize("width", [1e-60, 1e8])
+def test_a_width_that_is_no_distance_between_the_bounds(
+    example: Example, monkeypatch: pytest.MonkeyPatch, width: float
+) -> None:
+    """A curvature of zero up to rounding, at a best fit that is at its bound: random document 102.
+
+    Every end is then close to the best fit, compared to it, and the first grid point is the last.
+    """
+    likelihood = example("textbook")
+    low = likelihood.expected(likelihood.init)[0] * 0.7  # the best fit is at zero
+    right = interval(likelihood, low, "mu")
+    assert right.best_fit.parameters["mu"] == 0.0
+    monkeypatch.setattr(limits.ProfileFunction, "_width", lambda self: width)
+    wrong = interval(likelihood, low, "mu")
+    assert wrong.upper == pytest.approx(right.upper, abs=1e-8)
+    assert wrong.lower is None
+
+
 def test_interval_of_a_profile_without_curvature(monkeypatch: pytest.MonkeyPatch) -> None:
     """A coupling that enters squared, at the Asimov point: Delta ~ x^4, curvature zero.
 

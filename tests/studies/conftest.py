@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from histnu.studies.plan import Plan, Planned, Settings, of_experiment, plan
 from histnu.studies.rows import rows_of
 from histnu.studies.schema import load_study
 from histnu.studies.tasks import Task
-from tests.compiled import compiled_fits, kept
+from tests.compiled import where_kept
 
 SLOW = {"results", "many_bounds", "contours", "variations"}
 """Fixtures that take more than three seconds."""
@@ -65,7 +64,7 @@ def part(tmp_path_factory):
         items = [Planned(change(i.task), i.section, i.data, i.question, i.published, i.assumption)
                  for i in items]  # fmt: skip
         used = dict.fromkeys(e for i in items for e in i.task.experiments)
-        with compiled_fits() if kept() else nullcontext():
+        with where_kept():
             rows = rows_of(items, run_tasks([(i.label, i.task) for i in items], running))
             data = run_tasks([(e, of_experiment(e)) for e in used], running)
         described = [a.document or {} for a in data]

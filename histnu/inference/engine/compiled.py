@@ -1,10 +1,10 @@
 """Newton's method of :mod:`.newton` for one small problem after another, compiled by numba.
 
-The same iteration as the numpy version, for models that are evaluated by their terms: an array of
-five numbers costs numpy as much as one of five hundred, a compiled loop does not. Whatever is out
-of the ordinary (an undefined start, steps into undefined rates again and again, a plateau, no
-convergence) is left to the numpy version, so that both give the same answers. Without numba (extra
-``fast``) everything is.
+The same iteration as the numpy version, for small models: an array of five numbers costs numpy as
+much as one of five hundred, a compiled loop does not. Parameters per bin are factors of channels
+with one bin. Whatever is out of the ordinary (an undefined start, a matrix that stays indefinite)
+is left to the numpy version, so that both give the same answers. Without numba (extra ``fast``)
+everything is.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -123,12 +124,12 @@ def available() -> bool:
 
 
 def _ordinary(likelihood: Any) -> bool:
-    """Whether the model is small, smooth everywhere, and has no parameters per bin."""
+    """Whether the model is small and smooth everywhere."""
     if not isinstance(likelihood, Compilable) or len(likelihood.kinks):
         return False
     base = likelihood.base if isinstance(likelihood, MappedLikelihood) else likelihood
     compiled = base.compiled
-    if base.template_sample is not None or compiled.per_bin:
+    if base.template_sample is not None:
         return False
     if len(compiled.init) ** 2 * compiled.n_bins > LARGEST:
         return False
@@ -178,12 +179,33 @@ def _order(e: Effect) -> tuple[Any, ...]:
 
 def _united(compiled: Compiled) -> list[_Sum]:
     sums: dict[Any, _Sum] = {}
-    for row in sorted(compiled.rows, key=lambda row: row.bins.start):
+    for row in sorted(_by_layers(compiled.rows), key=lambda row: row.bins.start):
         factors = tuple(sorted(row.factors, key=_order))
         parts = sums.setdefault((row.bins.start, factors), _Sum(row.bins, factors, {})).parts
         for e, h in (None, row.nominal), *_differences(row, compiled.histosys_code).items():
             parts[e] = parts.get(e, 0.0) + h
     return list(sums.values())
+
+
+def _by_layers(rows: Sequence[Row]) -> Iterator[Row]:
+    """Rows without layers: of channels with parameters per bin every bin is a channel."""
+    split = {row.channel for row in rows if row.layers}
+    for row in rows:
+        if row.channel not in split:
+            yield row
+            continue
+        for b in range(row.bins.stop - row.bins.start):
+            here = slice(b, b + 1)
+            yield replace(
+                row,
+                bins=slice(row.bins.start + b, row.bins.start + b + 1),
+                nominal=row.nominal[here],
+                factors=(*row.factors, *(Effect("identity", layer[b]) for layer in row.layers)),
+                differences=tuple(
+                    replace(d, up=d.up[here], down=d.down[here]) for d in row.differences
+                ),
+                layers=(),
+            )
 
 
 def _histograms(rows: list[_Sum], number: dict[Effect | None, int]) -> tuple[Any, ...]:

@@ -51,6 +51,7 @@ _ROUNDING = 1e-14
 _CUT = 0.3
 _FAR = 1.0
 _NOTHING = 1e-9
+_FALL = 1e-6
 _FLOOR = 1e-6
 _CLOSE = 1e-3
 _LEFT = 1e-14
@@ -739,28 +740,70 @@ def _direction(
     return edm
 
 
+@_inline
+def _room(m: Any, x: Array, i: int) -> float:
+    """Range of a parameter."""
+    room = m.upper[i] - m.lower[i]
+    return room if np.isfinite(room) else 2 * (1 + abs(x[i]))
+
+
 @_bare
-def _idle(m: Any, x: Array, fixed: Any, g: Array, h: Array, move: Any) -> bool:
-    """Whether one parameter is held at a bound while another does nothing."""
-    n = len(x)
-    held = False
-    for i in range(n):
-        held |= not fixed[i] and not move[i]
-    if not held:
+def _still(m: Any, x: Array, g: Array, h: Array, move: Any, j: int) -> bool:
+    """Whether a parameter that may move changes nothing, alone or with others."""
+    if not move[j]:
         return False
-    for j in range(n):
-        if move[j]:
-            room = m.upper[j] - m.lower[j]
-            room = room if np.isfinite(room) else 2 * (1 + abs(x[j]))
-            change = abs(g[j]) * room
-            for i in range(n):
-                if move[i]:
-                    other = m.upper[i] - m.lower[i]
-                    other = other if np.isfinite(other) else 2 * (1 + abs(x[i]))
-                    change = max(change, abs(h[i, j]) * room * other)
-            if change < _NOTHING:
+    room = _room(m, x, j)
+    change = abs(g[j]) * room
+    for i in range(len(x)):
+        if move[i]:
+            change = max(change, abs(h[i, j]) * room * _room(m, x, i))
+    return change < _NOTHING
+
+
+@_bare
+def _rests(m: Any, x: Array, fixed: Any, g: Array, h: Array, move: Any) -> bool:
+    """Whether one parameter is held at a bound while another does nothing."""
+    held = False
+    for i in range(len(x)):
+        held |= not fixed[i] and not move[i]
+    if held:
+        for j in range(len(x)):
+            if _still(m, x, g, h, move, j):
                 return True
     return False
+
+
+@_inline
+def _reach(m: Any, x: Array, j: int, downwards: bool) -> float:
+    """How far a parameter goes, at most its range."""
+    room = _room(m, x, j)
+    if downwards:
+        return max(m.lower[j], x[j] - room) - x[j]
+    return min(m.upper[j], x[j] + room) - x[j]
+
+
+@_bare
+def _way_off(m: Any, x: Array, fixed: Any, g: Array, h: Array, move: Any, step: Array) -> bool:
+    """Step along a plateau to where a held parameter may move; whether there is one.
+
+    See ``plateau.way_off``; all second derivatives are needed.
+    """
+    best, inwards, fall = -1, 0.0, -_FALL
+    for i in range(len(x)):
+        if fixed[i] or move[i]:
+            continue
+        sign, slope = 1.0 if x[i] <= m.lower[i] else -1.0, g[i]
+        for j in range(len(x)):
+            if _still(m, x, g, h, move, j):
+                slope += h[i, j] * _reach(m, x, j, h[i, j] * sign > 0)
+        if slope * sign * _room(m, x, i) < fall:
+            best, inwards, fall = i, sign, slope * sign * _room(m, x, i)
+    if best < 0:
+        return False
+    for j in range(len(x)):
+        still = _still(m, x, g, h, move, j)
+        step[j] = _reach(m, x, j, h[best, j] * inwards > 0) if still else 0.0
+    return True
 
 
 @_inline
@@ -853,8 +896,9 @@ def _onward(m: Any, w: Any, x: Array) -> bool:
     return inside
 
 
-_CLOSE_BY, _AT_END, _ON_WAY, _LOST = range(4)
-"""What the next point is: near the minimum, the last one, a trial; none as the problem is left."""
+_CLOSE_BY, _AT_END, _ON_WAY, _RESTS, _LOST = range(5)
+"""What the next point is: near the minimum, the last one, a trial, the last one unless there is a
+way off a plateau; none as the problem is left to numpy."""
 
 
 @_inline
@@ -863,8 +907,7 @@ def _turn(
 ) -> tuple[int, float, float, float]:
     """Put the next point into ``w.trial``.
 
-    Returns what it is, the expected decrease and the slope from ``x``, and -2 log L there if it is
-    the last one, else at ``x``.
+    Returns what it is, the expected decrease and the slope from ``x``, and -2 log L at ``x``.
     """
     g, h, step, trial, move = w.slope, w.bend if len(m.output) else w.h, w.step, w.trial, w.move
     edm = _direction(m, w, x, fixed, g, h, ridge, step, move)
@@ -874,15 +917,7 @@ def _turn(
     small = edm < wanted + _ROUNDING * abs(f)
     saddle = small and w.lowest[0] < -1e-7
     if small and not saddle:
-        if _idle(m, x, fixed, g, h, move):
-            return _LOST, edm, slope, f
-        falls = _last_step(x, trial, g, h)
-        if not falls:
-            _copy(x, trial)
-        w.chosen[1, :] = True
-        w.state[:] = -1
-        _list(m, w, 1)
-        return _AT_END, edm, slope, f - edm if falls else f
+        return _RESTS if _rests(m, x, fixed, g, h, move) else _AT_END, edm, slope, f
     if saddle:
         _along_valley(w, step)
     elif slope >= 0:
@@ -892,6 +927,27 @@ def _turn(
     else:
         return _ON_WAY, edm, slope, f
     return _ON_WAY, edm, _try(m, x, step, 1.0, move, g, trial), f
+
+
+@_inline
+def _end(m: Any, w: Any, x: Array, edm: float, f: float) -> float:
+    """Make the last step, to ``w.trial``; return -2 log L there."""
+    falls = _last_step(x, w.trial, w.slope, w.bend if len(m.output) else w.h)
+    if not falls:
+        _copy(x, w.trial)
+    w.chosen[1, :] = True
+    w.state[:] = -1
+    _list(m, w, 1)
+    return f - edm if falls else f
+
+
+@_inline
+def _empty(main: Array) -> bool:
+    """Whether a bin has no events."""
+    empty = False
+    for b in range(len(main)):
+        empty |= main[b] == 0
+    return empty
 
 
 @_inline
@@ -916,7 +972,7 @@ def _one(
             there = _twice_nll(m, w, main, scale, aux, scale_aux) + constant
             walls += not np.isfinite(there)
             if walls > (patience if count else 0):
-                return -1, np.inf
+                return -2 if count and _empty(main) else -1, f
             if not there <= f + 1e-4 * min(slope, 0.0) + 1e-13 * (1 + abs(f)):
                 length *= _shortened(there - f, slope)
                 slope = _try(m, x, w.step, length, w.move, g, trial)
@@ -929,8 +985,15 @@ def _one(
         if where == _ON_WAY:
             _hessian(m, w, main, aux, not (edm <= _FAR or bent), g, w.bend)
             where, edm, slope, f = _turn(m, w, x, fixed, f, ridge, wanted)
+            if where == _RESTS:
+                _hessian(m, w, main, aux, False, g, w.bend)
+                h, where = w.bend if len(m.output) else w.h, _AT_END
+                if _way_off(m, x, fixed, g, h, w.move, w.step):
+                    where, slope = _ON_WAY, _try(m, x, w.step, 1.0, w.move, g, trial)
             if where == _LOST:
                 return -1, np.inf
+            if where == _AT_END:
+                f = _end(m, w, x, edm, f)
             length = 1.0
             count += where != _AT_END
         elif where == _AT_END:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from histnu.core.errors import FitError
 from histnu.inference.engine.boundary import on_the_boundary
-from histnu.inference.engine.compiled import compiled_newton
 from histnu.inference.engine.likelihood import Likelihood, Observed
 from histnu.inference.engine.newton import newton
 from histnu.inference.engine.problems import BatchFit, MinimiseOptions, Problems
@@ -41,14 +40,7 @@ def minimise(
     points = problems.start.shape[1]
     if observed.size not in (None, points):
         raise FitError(f"{observed.size} data sets but {points} problems")
-    quick = compiled_newton(likelihood, observed, problems, options)
-    if quick is None:
-        fit = newton(likelihood, observed, problems, options)
-    else:
-        fit, left = quick
-        if left.any():
-            rest = newton(likelihood, observed.select(left), problems.select(left), options)
-            fit.put(left, rest)
+    fit = newton(likelihood, observed, problems, options)
     if options.boundary and not fit.converged.all():
         fit = on_the_boundary(likelihood, observed, problems, (fit, options))
     if options.migrad and not fit.converged.all():

@@ -14,12 +14,13 @@ of its own; a fit ends on the kink when the one-sided slopes point towards it fr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from histnu.inference.engine.bends import Valley
+from histnu.inference.engine.compiled import compiled_newton
 from histnu.inference.engine.hessian import Hessian
 from histnu.inference.engine.likelihood import Derivatives, Likelihood, Observed
 from histnu.inference.engine.linalg import NewtonStep, newton_step
@@ -39,6 +40,7 @@ _MIDDLE = 3e-2  # widths, or relative, from a minimum within which a start has c
 _PROMISE = 0.1  # share of the expected decrease by which it may miss the minimum's value
 _AGREES = 1e-5  # and in -2 log L
 _PATIENCE = 8  # steps into undefined rates after which a problem with empty bins is left
+_STRAIGHT = 5  # straight steps that cost less than a curved one
 _FEW_HELD = 0.05  # share of parameters held in every problem up to which they are not left out
 _CHUNK_BYTES = 4e6  # temporaries of one chunk; about the size of a second-level cache
 
@@ -54,6 +56,63 @@ def newton(
         problems: start values and fixed parameters.
         options: tolerances and sizes.
     """
+    quick = _quickly(likelihood, observed, problems, options)
+    if quick is None:
+        return _vectorised(likelihood, observed, problems, options)
+    fit, left = quick
+    if left.any():
+        data, part = observed.select(left), problems.select(left)
+        fit.put(left, _vectorised(likelihood, data, part, options))
+    return fit
+
+
+def _quickly(
+    likelihood: Likelihood, observed: Observed, problems: Problems, options: MinimiseOptions
+) -> tuple[BatchFit, Mask] | None:
+    """Return compiled fits and the (P,) mask of those that are left, see :mod:`.compiled`.
+
+    Those have no curved steps: they take more, and what does not converge is left.
+    """
+    if options.curved:
+        options = replace(options, max_iterations=_STRAIGHT * options.max_iterations)
+    quick = compiled_newton(likelihood, observed, problems, options)
+    if quick is None:
+        return None
+    fit, left = quick
+    if left.any():
+        lost = np.flatnonzero(left)
+        data, part = observed.select(lost), problems.select(lost)
+        undefined = ~np.isfinite(likelihood.value(np.ascontiguousarray(part.start), data))
+        if undefined.any():
+            part = defined(likelihood, data.select(undefined), part.select(undefined))
+            again = compiled_newton(likelihood, data.select(undefined), part, options)
+            assert again is not None
+            fit.put(lost[undefined], again[0])
+            left[lost[undefined]] = again[1]
+    if options.curved:
+        left = left | ~fit.converged
+    return fit, left
+
+
+def defined(likelihood: Likelihood, observed: Observed, problems: Problems) -> Problems:
+    """Return problems with starts moved back to the refuge until -2 log L is defined there."""
+    start = problems.start.copy()
+    safe = likelihood.init[:, None] if problems.refuge is None else problems.refuge
+    origin = np.where(problems.fixed, start, safe)
+    left = np.arange(start.shape[1])
+    for share in _RETREAT:
+        x = origin[:, left] + share * (problems.start - origin)[:, left]
+        start[:, left] = x
+        left = left[~np.isfinite(likelihood.value(x, observed.select(left)))]
+        if not len(left):
+            break
+    return replace(problems, start=start)
+
+
+def _vectorised(
+    likelihood: Likelihood, observed: Observed, problems: Problems, options: MinimiseOptions
+) -> BatchFit:
+    """Return the minima of all problems, found side by side."""
     points = problems.start.shape[1]
     chunk = options.chunk or _chunk_size(likelihood, options.memory_mb)
     parts = []
@@ -159,15 +218,10 @@ class _Run:
         far = np.ones(x.shape[1], dtype=bool)
         at = self._evaluate(x, self._observed, self._problems.fixed, far)
         lost = ~np.isfinite(at.value)
-        safe = self._problems.refuge
-        safe = self._likelihood.init[:, None] if safe is None else safe
-        origin = np.where(self._problems.fixed, x, safe)
-        for share in _RETREAT:
-            if not lost.any():
-                break
-            x[:, lost] = origin[:, lost] + share * (self._problems.start - origin)[:, lost]
+        if lost.any():
+            part = self._problems.select(lost)
+            x[:, lost] = defined(self._likelihood, self._observed.select(lost), part).start
             at = self._evaluate(x, self._observed, self._problems.fixed, far)
-            lost = ~np.isfinite(at.value)
         points = x.shape[1]
         state = _State(
             np.arange(points),
