@@ -69,7 +69,9 @@ def test_xenonnt_totals(project_root, releases):
 
 
 @pytest.mark.release
-@pytest.mark.parametrize("name", ["coherent_lar_2020", "coherent_csi_2021"])
+@pytest.mark.parametrize(
+    "name", ["coherent_lar_2020", pytest.param("coherent_csi_2021", marks=pytest.mark.slow)]
+)
 def test_coherent(name, project_root, releases, tmp_path, monkeypatch):
     script = import_module(f"derive_{name}")
     run(script, monkeypatch, str(releases), "-o", str(tmp_path))
@@ -79,6 +81,7 @@ def test_coherent(name, project_root, releases, tmp_path, monkeypatch):
         assert_same_tables(project_root / "histnu/data/experiments" / name / path.name, path)
 
 
+@pytest.mark.slow
 @pytest.mark.release
 def test_beam_of_csi(project_root, releases):
     """The mean arrival in the experiment file is the one fitted to the data."""
@@ -104,6 +107,7 @@ def test_lz_b8(project_root, releases, tmp_path, monkeypatch):
             np.testing.assert_allclose(ours[column], again[column], rtol=1e-3, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_pandax4t_us2_flux(project_root, tmp_path, monkeypatch):
     script = import_module("reconstruct_pandax4t_us2_flux")
     response, rates, _ = script.tables(script.us2_flux.ENVELOPE["CE slope 4 electrons"])

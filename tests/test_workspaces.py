@@ -115,6 +115,7 @@ def test_the_comparison_sees_a_changed_digit():
     ]
 
 
+@pytest.mark.slow
 def test_patchsets_belong_to_their_backgrounds(project_root):
     import pyhf
 

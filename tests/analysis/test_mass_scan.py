@@ -78,6 +78,7 @@ def test_errors():
         mass_scan(load_analysis("sterile_dipole_xenonnt"), "m4", ["q_ee"], (1.0,))
 
 
+@pytest.mark.slow
 def test_values_are_added_where_a_curve_climbs():
     """The curve itself does not change: what was there before is there after."""
     analysis, masses = load_analysis("sterile_dipole_xenonnt"), (1.0, 8.0, 12.0)
@@ -92,6 +93,7 @@ def test_values_are_added_where_a_curve_climbs():
     assert at[8.0] < at[math.sqrt(96.0)] < at[12.0]
 
 
+@pytest.mark.slow
 def test_sets_in_pieces_are_kept():
     """A vector that couples alike to all: the signal is the Standard Model's again where
     interference has cancelled it and the square brings it back, so the set has three pieces."""

@@ -179,6 +179,7 @@ def test_limit_of_a_strength_is_the_square(run, likelihood):
     assert strength["unit"] == "(1e-9 mu_B)^2"
 
 
+@pytest.mark.slow
 def test_cls_agrees_with_pyhf(run, likelihood):
     pyhf = pytest.importorskip("pyhf")
     arguments = ("limit", likelihood, "--poi", "mu2_universal", "--method", "cls", "--cl", "0.95")

@@ -118,7 +118,7 @@ def test_plot_names_its_kinds(run):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("fit", "--poi", "mu_e"),
+        pytest.param(("fit", "--poi", "mu_e"), marks=pytest.mark.slow),
         pytest.param(("impacts", "--poi", "mu_e"), marks=pytest.mark.slow),
         pytest.param(("correlation", "--poi", "mu_e"), marks=pytest.mark.slow),
         ("scan", "--poi", "mu_e", "--points", "5", "--from", "0", "--to", "3"),
@@ -133,7 +133,7 @@ def test_plot_draws(run, folder, tmp_path, arguments):
     assert out.split() == [str(tmp_path / f"{kind}.png"), str(tmp_path / f"{kind}.csv")]
 
 
-@pytest.mark.parametrize("kind", ["spectra", "response"])
+@pytest.mark.parametrize("kind", [pytest.param("spectra", marks=pytest.mark.slow), "response"])
 def test_plot_draws_an_analysis(run, tmp_path, kind):
     status, _, err = run("plot", kind, "millicharge_xenonnt", "-o", tmp_path / f"{kind}.png")
     assert status == 0, err

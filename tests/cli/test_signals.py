@@ -139,7 +139,7 @@ def ends(process: subprocess.Popen[str], others: list[int]) -> float:
 @pytest.mark.parametrize(
     ("verb", "cpu_s", "signum"),
     [
-        (REPRODUCE, 0.1, signal.SIGINT),
+        pytest.param(REPRODUCE, 0.1, signal.SIGINT, marks=pytest.mark.slow),
         pytest.param(REPRODUCE, 2.0, signal.SIGTERM, marks=pytest.mark.slow),
         pytest.param(ELECTRON, 2.0, signal.SIGINT, marks=pytest.mark.slow),
         pytest.param(ELECTRON, 0.1, signal.SIGTERM, marks=pytest.mark.slow),
@@ -189,7 +189,13 @@ def test_a_computation_in_one_process_ends(start, tmp_path, verb, signum):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "signum",
+    [
+        signal.SIGKILL,
+        *(pytest.param(s, marks=pytest.mark.slow) for s in (signal.SIGINT, signal.SIGTERM)),
+    ],
+)
 def test_idle_workers_end_with_their_parent(start, signum):
     """Between two maps of one run workers wait for jobs, and the parent computes."""
     process = start(IDLE)

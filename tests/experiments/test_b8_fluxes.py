@@ -56,6 +56,7 @@ def signal():
     return bare_signal(us2.Us2Assumptions(), solar_source("b8"), StandardModel(), 1.04)
 
 
+@pytest.mark.slow
 def test_fit_of_the_envelope(signal):
     fit = us2_flux.flux_fit(us2_flux.matched(us2.Us2Assumptions(), signal), signal)
     assert fit.observed.sum() == pytest.approx(us2.OBSERVED_TOTAL, abs=1e-9)

@@ -37,7 +37,9 @@ def log_likelihoods(first, second, measurement, n_points=5):
     return np.array(found).T
 
 
-@pytest.mark.parametrize("interpolation", ["normsys", "linear"])
+@pytest.mark.parametrize(
+    "interpolation", ["normsys", pytest.param("linear", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize(
     "name",
     [pytest.param("magnetic_moment_combined", marks=pytest.mark.slow), "millicharge_xenonnt"],

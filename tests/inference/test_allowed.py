@@ -54,7 +54,7 @@ def delta(mu: float) -> float:
     [
         (-4.0, "bound", False),
         (-4.0, "bound", True),
-        (-7.0, "edge", False),
+        pytest.param(-7.0, "edge", False, marks=pytest.mark.slow),
         pytest.param(-7.0, "edge", True, marks=pytest.mark.slow),
     ],
 )

@@ -213,7 +213,7 @@ def narrow() -> BatchedLikelihood:
     return BatchedLikelihood.from_workspace(examples.workspace(samples, counts, "mu"))
 
 
-@pytest.mark.parametrize("a", [0.5, 1.0])
+@pytest.mark.parametrize("a", [pytest.param(0.5, marks=pytest.mark.slow), 1.0])
 def test_other_sides_of_narrow_valleys_are_compared(a: float) -> None:
     """On a grid of b: x and y are fitted exactly by mu and k, z is a Poisson term of a and b."""
     likelihood = narrow()

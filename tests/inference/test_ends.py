@@ -85,6 +85,7 @@ def test_an_impact_is_of_the_lowest_minimum() -> None:
         assert found.best_fit + change == pytest.approx(mu[profile.argmin()], abs=1e-2)
 
 
+@pytest.mark.slow
 def test_an_expected_end_belongs_to_the_lowest_minimum() -> None:
     """Far up the other sign of the shape is lower: one start ends the band at 4.08, not 6.05."""
     samples = folding([6.0, 7.0, 5.0], [52.0, 49.0, 39.0],
@@ -110,6 +111,7 @@ def test_an_expected_end_belongs_to_the_lowest_minimum() -> None:
         assert delta[:-1].max() < level**2  # the first crossing
 
 
+@pytest.mark.slow
 def test_a_plain_document_may_have_another_basin_a_deviation_away() -> None:
     """One start with np0 held one deviation up ends at mu = 0, 26 in -2 log L too high.
 

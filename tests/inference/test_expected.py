@@ -153,6 +153,7 @@ def test_feldman_cousins_expected_for_many_events():
     assert found.median / sigma == pytest.approx(1.64, abs=0.2)
 
 
+@pytest.mark.slow
 def test_bands_of_physical_parameters_need_toys(charges):
     found = expected_limit(charges, None, "q_ee", ExpectedOptions("profile", 0.9))
     assert found.median is not None

@@ -190,6 +190,7 @@ def workspaces(draw: Any) -> dict[str, Any]:
 KINDS = ("normsys", "histosys", "lumi", "shapesys", "staterror", "shapefactor")
 
 
+@pytest.mark.slow
 @given(workspaces(), st.sampled_from(CODES), st.integers(0, 2**31))
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None

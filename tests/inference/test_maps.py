@@ -89,7 +89,8 @@ def test_critical_values_of_a_bounded_gaussian() -> None:
     assert found.delta == pytest.approx((0.4 - values) ** 2, rel=5e-3, abs=1e-4)
 
 
-@pytest.mark.parametrize("cl", [0.9, pytest.param(0.68, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("cl", [0.9, 0.68])
 def test_gaussian_limit_is_chi2(cl: float) -> None:
     document = gaussian({"c": ("a", 0.0), "d": ("b", 0.5)}, (-500.0, 500.0))
     axis = np.array([-2.0, 3.0])

@@ -87,7 +87,8 @@ def test_an_end_at_a_bound_is_none(example: Example) -> None:
     assert limit.lower is None and limit.upper is None
 
 
-@pytest.mark.parametrize("engine", [pytest.param("pyhf", marks=pytest.mark.slow), "pyhf-scipy"])
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["pyhf", "pyhf-scipy"])
 def test_engine_and_pyhf_give_the_same_profile_and_limit(example: Example, engine: str) -> None:
     likelihood = example("combined")
     values = [0.0, 0.7, 2.0]

@@ -207,6 +207,7 @@ def test_minima_apart_by_a_factor_at_zero(seed: int) -> None:
         assert not check(seed, 2, Counter(), COMPILED)
 
 
+@pytest.mark.slow
 def test_a_scan_begins_no_closer_than_the_bounds_resolve() -> None:
     """The best fit is where a rate is next to zero: its curvature suggests steps of 1e-51.
 

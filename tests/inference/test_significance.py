@@ -17,7 +17,9 @@ def with_excess(name, example):
     return likelihood, counts
 
 
-@pytest.mark.parametrize("name", ["textbook", "correlated", "multichannel"])
+@pytest.mark.parametrize(
+    "name", ["textbook", "correlated", pytest.param("multichannel", marks=pytest.mark.slow)]
+)
 def test_equal_to_pyhf(example, name):
     import pyhf
     from scipy.special import ndtri

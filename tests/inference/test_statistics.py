@@ -42,7 +42,9 @@ def pyhf_statistic(
 
 
 @pytest.mark.parametrize("shape", sorted(POI))
-@pytest.mark.parametrize("name", ["t", "t_tilde", "q", "q_tilde"])
+@pytest.mark.parametrize(
+    "name", ["t_tilde", "q_tilde", *(pytest.param(k, marks=pytest.mark.slow) for k in ("t", "q"))]
+)
 @pytest.mark.parametrize(
     "seed", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, 4))]
 )

@@ -187,6 +187,7 @@ def test_critical_values_cover(cl: float, n: int) -> None:
     assert np.sum(toys <= critical) >= cl * n - 1e-9 > np.sum(toys < critical)
 
 
+@pytest.mark.slow
 def test_coverage_of_many_events_is_nominal() -> None:
     document = examples.combined()
     for channel, observation in zip(document["channels"], document["observations"], strict=True):

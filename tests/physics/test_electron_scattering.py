@@ -205,7 +205,7 @@ def test_upscattering_vanishes_outside_its_own_kinematics(m4: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "component", ["pp", "be7_862", pytest.param("n13", marks=pytest.mark.slow)]
+    "component", ["be7_862", *(pytest.param(k, marks=pytest.mark.slow) for k in ("pp", "n13"))]
 )
 @pytest.mark.parametrize("m4", [0.0, 0.15])
 def test_rate_against_adaptive_quadrature(component: str, m4: float) -> None:

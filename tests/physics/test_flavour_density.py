@@ -60,9 +60,10 @@ def evolve(energy_mev, density, new_matter):
     return np.abs(u.conj().T @ state) ** 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "new_matter",
-    [pytest.param(np.zeros((3, 3)), marks=pytest.mark.slow), np.diag([0.3, 0.0, 0.0])],
+    [np.zeros((3, 3)), np.diag([0.3, 0.0, 0.0])],
 )
 def test_adiabatic_against_direct_evolution(new_matter):
     direct = evolve(10.0, 90.0, new_matter)

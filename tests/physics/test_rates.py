@@ -76,6 +76,7 @@ def test_magnetic_moment_against_quadrature(b8, xenon, t):
     assert ours == pytest.approx(direct_rate(t, b8, moment), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_flavour_spectrum_against_gauss_legendre(b8, xenon):
     # the nu_e part at one recoil energy, one isotope at a time, piece by piece between the kinks
     # of the linear spectrum: there the integrand is a polynomial over E^2, and a piece is 1 % of E

@@ -241,12 +241,12 @@ def difference(expected, actual):
     return 0.0 if found is None else found["rms"]
 
 
-LONG = ("many", "study_mass_curves", "study_spectra")
-"""Figures that take longer than a quick test may."""
+SHORT = ("scan", "mass", "band", "fit")
+"""Figures of the quick suite, one of each sort."""
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param(k, marks=pytest.mark.slow) if k in LONG else k for k in KINDS]
+    "kind", [k if k in SHORT else pytest.param(k, marks=pytest.mark.slow) for k in KINDS]
 )
 def test_image(kind, plain, tmp_path):
     make, draw = KINDS[kind]
@@ -282,6 +282,7 @@ def test_no_two_samples_look_the_same():
     assert len(set(looks.values())) == 25 and list(looks) == names
 
 
+@pytest.mark.slow
 def test_numbers_of_a_study_figure_are_beside_it(plain, tmp_path):
     files = studies.KINDS["spectra"](STUDY_KINDS["spectra"](), tmp_path / "s.png")
     table = read(files[-1])
@@ -325,6 +326,7 @@ def test_numbers_are_those_drawn(plain, tmp_path):
     assert float(table["pull"][0]) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_toys_are_normalised_to_the_asymptotic_distribution(tmp_path, plain):
     """Both columns are fractions per bin; the asymptotic one misses only its tail."""
     table = read(statistics.draw_toys(toys(), tmp_path / "toys.png")[-1])
@@ -389,6 +391,7 @@ def test_lines_follow_the_ends_of_sets_in_pieces():
     np.testing.assert_array_equal(gap[1:], [[1.0, 1.5, *[np.nan] * 3], [3.0, 2.5, *[np.nan] * 3]])
 
 
+@pytest.mark.slow
 def test_a_mass_curve_of_a_study_draws_every_end(tmp_path):
     ends = [[segment(-1.0, 1.0), segment(3.0, 4.0)], [segment(-2.0, 2.0), segment(5.0, 6.0)]]
     row = {"id": "g", "experiment": "a", "provenance": "derived", "unit": "1e-5", "cl": 0.9,

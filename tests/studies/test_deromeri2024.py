@@ -101,7 +101,7 @@ def test_a_magnetic_moment_cannot_do_that(bounds):
 )
 @pytest.mark.parametrize(
     ("engine", "tolerance"),
-    [("pyhf", 1e-5), pytest.param("pyhf-scipy", 1e-6, marks=pytest.mark.slow)],
+    [pytest.param("pyhf", 1e-5, marks=pytest.mark.slow), ("pyhf-scipy", 1e-6)],
 )
 def test_pyhf_gives_the_same_limit(part, bounds, experiment, engine, tolerance):
     # minuit at tolerance 1e-3 leaves 1e-6 in -2 log L, SLSQP at 1e-10 much less

@@ -92,6 +92,7 @@ def test_wimp_limit_end_to_end(validation) -> None:  # type: ignore[no-untyped-d
     assert found["limit"] == pytest.approx(published, rel=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.release
 def test_bound_and_sensitivity(part) -> None:  # type: ignore[no-untyped-def]
     needs("xenonnt_s2only_2026")

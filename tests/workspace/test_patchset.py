@@ -454,6 +454,7 @@ def test_placeholder_reference_says_so(tmp_path):
     patchset_reader.read_patchset(tmp_path / "patchset.json")
 
 
+@pytest.mark.slow
 def test_building_needs_no_pyhf():
     """Building 10,000 points should not wait 4 s for scipy.stats and pyhf."""
     code = "import sys, histnu.workspace.patchset; print('pyhf' in sys.modules)"
