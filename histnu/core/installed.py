@@ -77,9 +77,14 @@ def installed_files(pattern: str) -> dict[str, Path]:
 
     The first folder wins where two have the same name. Sorted by name.
     """
+    return dict(_files(data_folders(), pattern))
+
+
+@lru_cache(maxsize=32)
+def _files(folders: tuple[Path, ...], pattern: str) -> dict[str, Path]:
     before, after = pattern.split("*")
     found: dict[str, Path] = {}
-    for folder in data_folders():
+    for folder in folders:
         for path in folder.glob(pattern):
             text = path.relative_to(folder).as_posix()
             found.setdefault(text[len(before) : len(text) - len(after)], path)

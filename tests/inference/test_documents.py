@@ -247,6 +247,7 @@ def test_the_caller_may_change_the_document_later() -> None:
     )
 
 
+@pytest.mark.slow
 def test_reading_a_document_starts_no_pyhf() -> None:
     """The four seconds of pyhf's import are spent only where pyhf is asked for."""
     import subprocess

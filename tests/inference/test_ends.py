@@ -68,6 +68,7 @@ def test_an_end_belongs_to_the_lowest_minimum() -> None:
     assert delta[1:-1].max() < 1.0  # the first crossings
 
 
+@pytest.mark.slow
 def test_an_impact_is_of_the_lowest_minimum() -> None:
     """Held one deviation up the shape has its other sign: mu moves by -1.43, not by -0.41."""
     norm = {"name": "norm", "type": "normsys", "data": {"lo": 0.8, "hi": 1.2}}

@@ -143,6 +143,7 @@ def test_cls_from_toys_follows_the_formulae_for_many_events():
     np.testing.assert_allclose(found.upper[1:4], asimov.upper[1:4], rtol=0.08)
 
 
+@pytest.mark.slow
 def test_feldman_cousins_expected_for_many_events():
     """For a Gaussian bounded at 0 the FC upper limit at x = 0 and 90 % is 1.64 (Table X)."""
     likelihood = many_events()

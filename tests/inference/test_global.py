@@ -133,6 +133,7 @@ def test_many_random_restarts_do_not_beat_a_scan(charges: MappedLikelihood) -> N
             assert np.all(scan.twice_nll < other.twice_nll + 1e-7)
 
 
+@pytest.mark.slow
 def test_random_data_with_interference(two_minima: MappedLikelihood) -> None:
     rng = np.random.default_rng(6)
     data = rng.poisson(two_minima.observation * rng.uniform(0.6, 1.6, (100, 1))).astype(float)

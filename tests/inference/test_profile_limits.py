@@ -234,7 +234,7 @@ def test_interval_of_a_profile_without_curvature(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    "unit", [1e-20, *(pytest.param(u, marks=pytest.mark.slow) for u in (1e-10, 1e-8, 1e8)), 1e20]
+    "unit", [1e-20, *(pytest.param(u, marks=pytest.mark.slow) for u in (1e-10, 1e-8, 1e8, 1e20))]
 )
 def test_the_unit_of_a_parameter_does_not_matter(unit: float) -> None:
     """A coupling squared of 1e-20, or a strength of 1e10: the interval is that of unit 1."""

@@ -77,7 +77,7 @@ def test_cls_limit_is_the_root(example: Example) -> None:
     assert hypotest(likelihood, None, "mu", [limit.upper])[0].cls == pytest.approx(0.05, abs=1e-7)
 
 
-@pytest.mark.parametrize("scale", [1e-2, 30.0, 1e4])
+@pytest.mark.parametrize("scale", [1e-2, 30.0, pytest.param(1e4, marks=pytest.mark.slow)])
 def test_cls_limit_scales_with_the_signal(scale: float, example: Example) -> None:
     """A signal k times as large has a limit k times as small, wherever the search begins."""
     document = examples.textbook()

@@ -303,9 +303,8 @@ def read(path):
 WAYS = {draw: kind for kind, (_, draw) in reversed(KINDS.items()) if kind not in STUDY_FIGURES}
 
 
-@pytest.mark.parametrize(
-    "kind", [k if k == "scan" else pytest.param(k, marks=pytest.mark.slow) for k in WAYS.values()]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", list(WAYS.values()))
 def test_numbers_are_beside_the_figure(kind, plain, tmp_path):
     make, draw = KINDS[kind]
     files = draw(make(), tmp_path / "figure")

@@ -539,5 +539,7 @@ def _pyhf_model(kept: str, measurement: str | None, settings: Mapping[str, Any])
     """Return the ``pyhf.Model`` of a document."""
     import pyhf  # four seconds of import: only where a model is asked for
 
-    workspace = pyhf.Workspace(json.loads(kept), validate=False)
-    return workspace.model(measurement_name=measurement, modifier_settings=dict(settings))
+    workspace = pyhf.Workspace(json.loads(kept), validate=False)  # it was read, and obeys
+    return workspace.model(
+        measurement_name=measurement, modifier_settings=dict(settings), validate=False
+    )
