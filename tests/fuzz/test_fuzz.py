@@ -87,7 +87,9 @@ def check(cases: list[Case], warm: list[Case]) -> None:
     assert counts[0] > len(cases) / 50
 
 
-def test_some_inputs():
+def test_some_inputs(request):
+    if "not slow" not in request.config.getoption("markexpr"):
+        pytest.skip("they are among all inputs")
     check([c for c in all_cases(QUICK) if c.arguments[0] not in LONG], [])
 
 
