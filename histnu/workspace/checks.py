@@ -30,16 +30,16 @@ FREE = ("normfactor", "shapefactor")
 """Modifiers that scale a sample freely."""
 
 
-def _numbers(value: Any, path: str = "") -> Iterator[tuple[str, int | float]]:
-    """All numbers of a document with their pointers."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _numbers(item, path + pointer(key))
-    elif isinstance(value, list):
-        for i, item in enumerate(value):
-            yield from _numbers(item, f"{path}/{i}")
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        yield path, value
+def _numbers(
+    value: Any, wanted: Callable[[float], bool], path: tuple[str | int, ...] = ()
+) -> Iterator[tuple[str, int | float]]:
+    """Those numbers of a document that are wanted, with their pointers."""
+    if isinstance(value, (Mapping, list)):
+        for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
+            if type(item) is not float or wanted(item):
+                yield from _numbers(item, wanted, (*path, key))
+    elif isinstance(value, (int, float)) and not isinstance(value, bool) and wanted(value):
+        yield pointer(*path), value
 
 
 def schema_findings(document: Any, kind: str) -> list[Finding]:
@@ -60,9 +60,12 @@ def schema_findings(document: Any, kind: str) -> list[Finding]:
 
 def check_finite(document: Any) -> Findings:
     """NaN and infinity pass the schema and spoil every fit."""
-    for path, value in _numbers(document):
-        if not math.isfinite(value):
-            yield error("finite", path, f"{value} is not finite", "give a finite number")
+    for path, value in _numbers(document, lambda x: not math.isfinite(x)):
+        yield error("finite", path, f"{value} is not finite", "give a finite number")
+
+
+def _above(limit: float) -> Callable[[float], bool]:
+    return lambda x: abs(x) > limit
 
 
 def check_magnitudes(document: Mapping[str, Any]) -> Findings:
@@ -72,15 +75,14 @@ def check_magnitudes(document: Mapping[str, Any]) -> Findings:
         ("observations", MAXIMUM_EVENTS),
         ("measurements", MAXIMUM_SETTING),
     ):
-        for path, value in _numbers(document[key], f"/{key}"):
-            if abs(value) > limit:
-                problem = f"{value:g} is no number of events or setting"
-                yield error("magnitude", path, problem, f"give numbers up to {limit:g}")
+        for path, value in _numbers(document[key], _above(limit), (key,)):
+            problem = f"{value:g} is no number of events or setting"
+            yield error("magnitude", path, problem, f"give numbers up to {limit:g}")
 
 
 def check_integers(document: Mapping[str, Any]) -> Findings:
     """Digests tell 1 from 1.0, and other languages write whole floats as integers."""
-    found = [path for path, value in _numbers(document) if isinstance(value, int)]
+    found = [path for path, _ in _numbers(document, lambda x: isinstance(x, int))]
     if found:
         problem = f"{len(found)} integers (this is the first); digests tell 1 from 1.0"
         yield warning("integers", found[0], problem, "write every number as a float before hashing")

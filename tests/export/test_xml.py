@@ -20,8 +20,9 @@ def log_likelihoods(first, second, measurement, n_points=5):
     import pyhf
 
     rng = np.random.default_rng(7)
-    models = [pyhf.Workspace(w).model(measurement_name=measurement) for w in (first, second)]
-    data = [pyhf.Workspace(w).data(m) for w, m in zip((first, second), models, strict=True)]
+    workspaces = [pyhf.Workspace(w) for w in (first, second)]
+    models = [w.model(measurement_name=measurement) for w in workspaces]
+    data = [w.data(m) for w, m in zip(workspaces, models, strict=True)]
     names = models[0].config.par_names
     assert set(names) == set(models[1].config.par_names)
     low, high = np.array(models[0].config.suggested_bounds()).T

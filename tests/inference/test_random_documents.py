@@ -185,7 +185,8 @@ def run(seeds: Iterable[int], starts: int, options: FitOptions | None = None) ->
 
 
 def test_20_documents() -> None:
-    run(range(20), 2)
+    with where_kept():
+        run(range(20), 2, COMPILED)
 
 
 @pytest.mark.slow
