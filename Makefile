@@ -32,11 +32,11 @@ $(VENV)/compiled.stamp: $(VENV)/test.stamp $(wildcard histnu/inference/engine/*.
 	$(BIN)/python -m histnu.inference.compile_fits
 	touch $@
 
-## make test: all tests (five to nine minutes on two cores)
+## make test: all tests (four to six minutes on two cores)
 test: $(VENV)/compiled.stamp
 	$(PYTEST)
 
-## make check: the quick tests (one to two minutes on two cores)
+## make check: the quick tests (about a minute on two cores)
 check: $(VENV)/test.stamp
 	$(PYTEST) -m 'not slow'
 

@@ -68,10 +68,9 @@ def test_xenonnt_totals(project_root, releases):
     assert np.all(result["response"] >= 0)
 
 
+@pytest.mark.slow
 @pytest.mark.release
-@pytest.mark.parametrize(
-    "name", ["coherent_lar_2020", pytest.param("coherent_csi_2021", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("name", ["coherent_lar_2020", "coherent_csi_2021"])
 def test_coherent(name, project_root, releases, tmp_path, monkeypatch):
     script = import_module(f"derive_{name}")
     run(script, monkeypatch, str(releases), "-o", str(tmp_path))

@@ -114,6 +114,8 @@ def float_document(document: Workspace) -> Workspace:
     """
 
     def convert(value: object) -> object:
+        if type(value) is float:  # most are
+            return rounded(value)
         if isinstance(value, dict):
             return {k: convert(v) for k, v in value.items()}
         if isinstance(value, list):

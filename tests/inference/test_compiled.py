@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,8 @@ from tests.inference import examples
 from tests.inference.test_boundary import where_newton_stalled, with_few_events
 from tests.inference.test_minimize import product
 
-pytest.importorskip("numba", reason="the extra fast is not installed")
+if find_spec("numba") is None:  # imported where it is used
+    pytest.skip("the extra fast is not installed", allow_module_level=True)
 # the first run compiles
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled_fits")]
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -25,7 +26,8 @@ from histnu.inference.engine.problems import MinimiseOptions
 from histnu.inference.engine.relaxation import relaxation, relaxed_fits
 from histnu.inference.toys import sample
 
-pytest.importorskip("numba", reason="the extra fast is not installed")
+if find_spec("numba") is None:  # imported where it is used
+    pytest.skip("the extra fast is not installed", allow_module_level=True)
 
 pytestmark = pytest.mark.usefixtures("compiled_fits")
 

@@ -41,7 +41,9 @@ def pyhf_statistic(
                       model.config.suggested_fixed()))  # fmt: skip
 
 
-@pytest.mark.parametrize("shape", sorted(POI))
+@pytest.mark.parametrize(
+    "shape", ["textbook", pytest.param("multichannel", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize(
     "name", ["t_tilde", "q_tilde", *(pytest.param(k, marks=pytest.mark.slow) for k in ("t", "q"))]
 )

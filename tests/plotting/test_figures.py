@@ -241,7 +241,7 @@ def difference(expected, actual):
     return 0.0 if found is None else found["rms"]
 
 
-SHORT = ("scan", "mass", "band", "fit")
+SHORT = ("scan", "mass", "band")
 """Figures of the quick suite, one of each sort."""
 
 

@@ -95,13 +95,13 @@ def test_a_magnetic_moment_cannot_do_that(bounds):
     assert bounds["mu_universal", "xenonnt"]["best_fit"] == pytest.approx(0.0, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "experiment",
-    [e if e == "xenonnt" else pytest.param(e, marks=pytest.mark.slow) for e in EXPERIMENTS],
-)
-@pytest.mark.parametrize(
-    ("engine", "tolerance"),
-    [pytest.param("pyhf", 1e-5, marks=pytest.mark.slow), ("pyhf-scipy", 1e-6)],
+    ("engine", "tolerance", "experiment"),
+    [
+        ("pyhf-scipy", 1e-6, "xenonnt"),
+        *(("pyhf", 1e-5, experiment) for experiment in EXPERIMENTS),
+    ],
 )
 def test_pyhf_gives_the_same_limit(part, bounds, experiment, engine, tolerance):
     # minuit at tolerance 1e-3 leaves 1e-6 in -2 log L, SLSQP at 1e-10 much less

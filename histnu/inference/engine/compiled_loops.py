@@ -957,7 +957,8 @@ def _one(
 ) -> tuple[int, float]:  # fmt: skip
     """Minimise from ``x``, in place; return the iterations and -2 log L.
 
-    -1 iterations: it is left to numpy, -2: more than ``most`` are needed. Close to the minimum
+    -1 iterations: it is left to numpy, -2: more than ``most`` are needed, or it stalled where an
+    empty bin's rate ends. Close to the minimum
     steps cost a gradient as long as each gains little compared to the last.
     """
     g, trial = w.slope, w.trial

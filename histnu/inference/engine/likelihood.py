@@ -539,7 +539,7 @@ def _pyhf_model(kept: str, measurement: str | None, settings: Mapping[str, Any])
     """Return the ``pyhf.Model`` of a document."""
     import pyhf  # four seconds of import: only where a model is asked for
 
-    workspace = pyhf.Workspace(json.loads(kept), validate=False)  # it was read, and obeys
+    workspace = pyhf.Workspace(json.loads(kept), validate=False)  # it was read already
     return workspace.model(
         measurement_name=measurement, modifier_settings=dict(settings), validate=False
     )
