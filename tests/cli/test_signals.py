@@ -256,6 +256,27 @@ def test_tidying_up_that_hangs_is_cut_short(start):
     assert process.returncode == 130
 
 
+class Dying:
+    """Sends a signal when it ends, where Python drops every exception."""
+
+    def __init__(self, signum: int) -> None:
+        self.signum = signum
+
+    def __del__(self) -> None:
+        signal.raise_signal(self.signum)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_the_end_of_an_object_is_not_lost(signum):
+    """As during an import, whose locks are dropped by callbacks of weak references."""
+    before = sys.unraisablehook
+    with pytest.raises(Interrupted) as caught, interruptible():
+        Dying(signum)
+        time.sleep(5)
+    assert caught.value.signum == signum
+    assert sys.unraisablehook is before
+
+
 def test_handlers_are_restored_and_ignored_signals_stay_ignored():
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(Interrupted) as caught, interruptible():

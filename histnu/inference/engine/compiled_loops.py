@@ -958,8 +958,8 @@ def _one(
     """Minimise from ``x``, in place; return the iterations and -2 log L.
 
     -1 iterations: it is left to numpy, -2: more than ``most`` are needed, or it stalled where an
-    empty bin's rate ends. Close to the minimum
-    steps cost a gradient as long as each gains little compared to the last.
+    empty bin's rate ends. Close to the minimum steps cost a gradient as long as each gains little
+    compared to the last.
     """
     g, trial = w.slope, w.trial
     _prepare(m, w, x, fixed)
