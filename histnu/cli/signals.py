@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -14,7 +14,6 @@ from typing import Any
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE_S = 1.2
 """Time to tidy up after a signal, in seconds; then the process ends as it is (workers follow)."""
-
 AGAIN_S = 0.01
 """Time after which a signal that came at the end of an object is sent again, in seconds."""
 
@@ -70,7 +69,7 @@ class _Handler:
             self.last_resort.cancel()
 
 
-def _later(seconds: float, function: Any, *arguments: int) -> threading.Timer:
+def _later(seconds: float, function: Callable[..., Any], *arguments: int) -> threading.Timer:
     """Call a function in a thread that does not outlive the program."""
     timer = threading.Timer(seconds, function, arguments)
     timer.daemon = True

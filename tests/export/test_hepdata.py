@@ -417,6 +417,7 @@ def test_errors_are_the_packages():
     ("name", "patches"),
     [
         ("standard_model_coherent", 0),
+        ("standard_model_coherent_csi", 0),
         ("patchset_g_bl_coherent_csi", 20),
         ("patchset_r2_ee_coherent_csi", 21),
     ],

@@ -47,7 +47,9 @@ def pyhf_statistic(
 @pytest.mark.parametrize(
     "name", ["t_tilde", "q_tilde", *(pytest.param(k, marks=pytest.mark.slow) for k in ("t", "q"))]
 )
-@pytest.mark.parametrize("seed", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in (1, 2))])
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, 4))]
+)
 def test_statistics_equal_those_of_pyhf(shape: str, name: str, seed: int) -> None:
     likelihood = BatchedLikelihood.from_workspace(getattr(examples, shape)())
     data = data_of(likelihood, seed)

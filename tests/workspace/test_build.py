@@ -32,9 +32,9 @@ BOUNDED = [*PAPER, "magnetic_moment_all", "millicharge_er_lz"]
 
 
 def model_and_data(document, measurement=None):
-    workspace = pyhf.Workspace(document, validate=False)  # test_analyses does for all documents
+    workspace = pyhf.Workspace(document)
     name = measurement or document["measurements"][0]["name"]
-    model = workspace.model(measurement_name=name, validate=False)
+    model = workspace.model(measurement_name=name)
     return model, workspace.data(model)
 
 

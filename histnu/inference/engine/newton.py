@@ -84,7 +84,7 @@ def _quickly(
         data, part = observed.select(lost), problems.select(lost)
         undefined = ~np.isfinite(likelihood.value(np.ascontiguousarray(part.start), data))
         if undefined.any():
-            part = defined(likelihood, data.select(undefined), part.select(undefined))
+            part = _defined(likelihood, data.select(undefined), part.select(undefined))
             again = compiled_newton(likelihood, data.select(undefined), part, options)
             assert again is not None
             fit.put(lost[undefined], again[0])
@@ -94,7 +94,7 @@ def _quickly(
     return fit, left
 
 
-def defined(likelihood: Likelihood, observed: Observed, problems: Problems) -> Problems:
+def _defined(likelihood: Likelihood, observed: Observed, problems: Problems) -> Problems:
     """Return problems with starts moved back to the refuge until -2 log L is defined there."""
     start = problems.start.copy()
     safe = likelihood.init[:, None] if problems.refuge is None else problems.refuge
@@ -220,7 +220,7 @@ class _Run:
         lost = ~np.isfinite(at.value)
         if lost.any():
             part = self._problems.select(lost)
-            x[:, lost] = defined(self._likelihood, self._observed.select(lost), part).start
+            x[:, lost] = _defined(self._likelihood, self._observed.select(lost), part).start
             at = self._evaluate(x, self._observed, self._problems.fixed, far)
         points = x.shape[1]
         state = _State(
